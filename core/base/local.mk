@@ -1,0 +1,2 @@
+# sources of core/base
+libcore_la_SOURCES += core/base/co.c

@@ -1,0 +1,65 @@
+/* posthouse/dns.h: DNS answers for a coroutine.
+ *
+ * libunbound through the servers of resolv.conf, with its cache; /etc/hosts where a function says so.
+ * A time-out, a refusal or a broken answer is TEMPFAIL, never NOTFOUND. */
+#ifndef POSTHOUSE_DNS_H
+#define POSTHOUSE_DNS_H
+
+#include <posthouse/io.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ph_dns_status {
+	PH_DNS_OK,
+	PH_DNS_NXDOMAIN,        /* the name does not exist */
+	PH_DNS_NODATA,          /* the name exists without this type */
+	PH_DNS_TEMPFAIL,        /* SERVFAIL, REFUSED, time-out, unreachable */
+	PH_DNS_BADNAME,         /* not a name that DNS can hold */
+};
+enum { PH_DNS_A = 1, PH_DNS_NS = 2, PH_DNS_CNAME = 5, PH_DNS_PTR = 12, PH_DNS_MX = 15, PH_DNS_TXT = 16,
+       PH_DNS_AAAA = 28, PH_DNS_SRV = 33, PH_DNS_TLSA = 52 };
+
+struct ph_dns_rr {
+	uint16_t type;
+	uint32_t ttl;                   /* seconds */
+	uint16_t pref;                  /* MX preference, SRV priority */
+	uint16_t weight, port;          /* SRV */
+	const char *name;               /* MX, PTR, NS, CNAME, SRV target: no trailing dot, "" is the root (null MX) */
+	struct ph_slice data;           /* TXT: all strings joined; A, AAAA: 4 or 16 bytes; others: rdata as it came */
+};
+struct ph_dns_answer {
+	enum ph_dns_status status;
+	bool secure;                    /* validated by DNSSEC */
+	size_t n;
+	struct ph_dns_rr *rr;           /* in the order of the answer, CNAMEs followed */
+	const char *text;               /* for status other than OK: Postfix's words, e.g. "Host not found, try again" */
+};
+
+/* Look up name (with or without a trailing dot; A-label form).  *ret lives in arena.  Returns ret->status.
+ * Limit: 30 s, less where resolv.conf says so, or deadline_ms.  Yields. */
+PH_API enum ph_dns_status ph_dns_query(struct ph_arena *arena, const char *name, int type, int64_t deadline_ms,
+				       struct ph_dns_answer **ret);
+/* Several at once: all of q are asked in parallel and all have ended on return.  Yields. */
+struct ph_dns_question {
+	const char *name;
+	int type;
+	struct ph_dns_answer *answer;   /* set on return, in arena */
+};
+PH_API void ph_dns_query_all(struct ph_arena *arena, struct ph_dns_question *q, size_t n, int64_t deadline_ms);
+
+/* Addresses of a host: a numeric address is itself; then /etc/hosts when use_hosts; then A and AAAA in parallel.
+ * want: AF_INET, AF_INET6 or AF_UNSPEC.  OK when at least one was found; TEMPFAIL when none was and one look-up
+ * failed for now.  Yields. */
+PH_API enum ph_dns_status ph_dns_addresses(struct ph_arena *arena, const char *host, int want, bool use_hosts,
+					   int64_t deadline_ms, struct ph_endpoint **ret, size_t *ret_n,
+					   const char **ret_text);
+/* The name of an address (PTR, /etc/hosts first).  Yields. */
+PH_API enum ph_dns_status ph_dns_name_of(struct ph_arena *arena, const struct ph_endpoint *e, int64_t deadline_ms,
+					 const char **ret_name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,2 @@
+# sources of t
+EXTRA_DIST += t/unit/tap.h
