@@ -1,0 +1,96 @@
+/* posthouse/lookup.h: lookup tables, for those who write one and for those who use one. */
+#ifndef POSTHOUSE_LOOKUP_H
+#define POSTHOUSE_LOOKUP_H
+
+#include <posthouse/module.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The answer of a look-up.  "The table is down" must never look like "no such key". */
+enum ph_lookup {
+	PH_LOOKUP_NOTFOUND = 0,
+	PH_LOOKUP_FOUND = 1,
+	PH_LOOKUP_TEMPFAIL = -1,        /* try again later: mail is deferred */
+	PH_LOOKUP_PERMERR = -2,         /* the table is configured wrongly; also defers mail, logged as a configuration error */
+};
+
+/* ---- for those who write one --------------------------------------------------------------- */
+
+enum {  /* ph_lookup_ops.flags */
+	PH_LOOKUP_PATTERN = 1,          /* regexp-like: keys are asked for whole, never as partial keys (domain, @domain ...) */
+	PH_LOOKUP_CASEFOLD = 2,         /* the core folds keys to lower case before get, put and del */
+	PH_LOOKUP_FILE = 4,             /* name is a file: the core watches for changes and for who may write it */
+	PH_LOOKUP_INLINE = 8,           /* name is the table itself ("inline:{a=b}"), not a path; not checked for existence */
+	PH_LOOKUP_NETWORK = 16,         /* answers come over a connection: get may yield */
+};
+enum {  /* struct ph_table_spec.mode */
+	PH_TABLE_READ, PH_TABLE_CREATE /* postmap: empty, new */, PH_TABLE_UPDATE /* postmap -i, -d: read and write */
+};
+
+struct ph_table_spec {
+	const char *type, *name;        /* of "type:name"; $name already expanded */
+	int mode;
+	const struct ph_conf *conf;
+	const void *settings;           /* the module's settings block */
+};
+
+struct ph_lookup_ops {
+	uint32_t size;                  /* sizeof(struct ph_lookup_ops) */
+	uint32_t flags;
+	/* Open the table.  0 and *ret (handed to the others), or negative with err: the core then puts a surrogate in its place
+	 * that answers TEMPFAIL with err's text.  Does not yield when mode is READ and the table is a file. */
+	int (*open)(const struct ph_table_spec *spec, void **ret, struct ph_err *err);
+	/* Look up key (NUL-terminated, at most 64 KiB, folded if so flagged).  FOUND sets *ret_value, in arena (or constant for as
+	 * long as the table is open).  err is filled for TEMPFAIL and PERMERR.  May yield when NETWORK is set. */
+	enum ph_lookup (*get)(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err);
+	void (*close)(void *table);
+	/* The rest may be NULL: postmap then says that the type cannot do it. */
+	int (*put)(void *table, const char *key, const char *value, bool replace, struct ph_err *err); /* -EEXIST: key is there and !replace */
+	int (*del)(void *table, const char *key, struct ph_err *err);        /* 0, -ENOENT */
+	/* Next entry in table order; first: start over.  1, 0 at the end, negative. */
+	int (*next)(void *table, bool first, struct ph_arena *arena, const char **ret_key, const char **ret_value, struct ph_err *err);
+	/* Files only: path of the file that get reads ("/x" -> "/x.db"), in arena. */
+	const char *(*path)(const struct ph_table_spec *spec, struct ph_arena *arena);
+	/* End of an update (mode CREATE, UPDATE): make it durable and visible.  0 or negative. */
+	int (*commit)(void *table, struct ph_err *err);
+};
+
+/* ---- for those who use one ------------------------------------------------------------------ */
+
+/* A list of tables, as in "alias_maps = hash:/x, ldap:/y": the first table that has the key answers. */
+struct ph_maps;
+
+/* Open text (a list of "type:name"; $name already expanded).  title: the parameter's name, for messages.  Tables are shared
+ * within a configuration, so opening one twice costs nothing.  Never fails: a table that cannot be opened answers
+ * TEMPFAIL, a type that does not exist PERMERR.  Lives as long as conf. */
+PH_API struct ph_maps *ph_maps_open(const struct ph_conf *conf, const char *title, const char *text);
+PH_API bool ph_maps_empty(const struct ph_maps *m);
+/* The whole key in every table.  partial: this is a fragment of an address, host or network: pattern tables are passed over.
+ * *ret_value lives in arena.  An empty value of a table is logged and taken as NOTFOUND.  err (may be NULL) names the table.  Yields
+ * when a table of the list does. */
+PH_API enum ph_lookup ph_maps_find(struct ph_maps *m, const char *key, bool partial, struct ph_arena *arena,
+				   const char **ret_value, struct ph_err *err);
+/* Address keys in Postfix's order, each form over all tables before the next:
+ * user+ext@dom, user@dom, [user+ext, user when dom is local], [dom and its parents], @dom.  *ret_ext: the extension that
+ * was cut off to find it ("+ext"), or NULL.  Source: canonical(5), virtual(5), access(5).  Yields. */
+enum { PH_ADDR_FULL = 1, PH_ADDR_NOEXT = 2, PH_ADDR_LOCALPART = 4 /* user+ext, user if local */, PH_ADDR_AT_DOMAIN = 8,
+       PH_ADDR_DOMAIN = 16 /* dom, parents */, PH_ADDR_USER_AT = 32 /* user+ext@, user@ */ };
+PH_API enum ph_lookup ph_maps_find_address(struct ph_maps *m, const struct ph_conf *conf, const char *address, unsigned forms,
+					   const char *parent_style, struct ph_arena *arena, const char **ret_value,
+					   const char **ret_ext, struct ph_err *err);
+
+/* A match list as in mynetworks, mydestination, debug_peer_list: patterns, "!" negation, /file, type:table. */
+struct ph_match;
+enum { PH_MATCH_DOMAIN = 1 /* names: "example.com" */, PH_MATCH_PARENT = 2 /* and its subdomains */, PH_MATCH_ADDR = 4 /* 10.0.0.0/8, [::1]/128 */,
+       PH_MATCH_STRING = 8 /* whole strings */ };
+/* Never fails: a bad pattern is logged (file, line) and answers TEMPFAIL when it is reached.  Lives as long as conf. */
+PH_API struct ph_match *ph_match_open(const struct ph_conf *conf, const char *title, const char *text, unsigned flags);
+/* FOUND, NOTFOUND or TEMPFAIL.  address may be NULL (DOMAIN and STRING lists).  Yields when a table does. */
+PH_API enum ph_lookup ph_match_find(struct ph_match *m, const char *name, const char *address, struct ph_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,91 @@
+/* posthouse/module.h: what a module exports.
+ *
+ * A module is one shared object, <module_directory>/<kind>_<name>.so (name as the configuration writes it), that exports
+ * one constant, ph_module, by way of PH_MODULE.  The same numbers stand in an ELF note (section .note.posthouse), so the core
+ * refuses a module with the wrong magic or major version before any of its code runs, and says which field differs.
+ *
+ * History of the interface (within a major version it only grows; a smaller struct is an older minor and is accepted):
+ *   1.0  first version: lookup, restriction, filter, delivery, sasl. */
+#ifndef POSTHOUSE_MODULE_H
+#define POSTHOUSE_MODULE_H
+
+#include <posthouse/base.h>
+#include <posthouse/param.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PH_MODULE_MAGIC 0x50486d31u     /* "PHm1" */
+#define PH_ABI_MAJOR 1
+#define PH_ABI_MINOR 0
+
+enum ph_module_kind {
+	PH_KIND_LOOKUP = 1,
+	PH_KIND_RESTRICTION,
+	PH_KIND_FILTER,
+	PH_KIND_DELIVERY,
+	PH_KIND_SASL,
+};
+
+struct ph_lookup_ops;
+struct ph_restriction_ops;
+struct ph_filter_ops;
+struct ph_delivery_ops;
+struct ph_sasl_ops;
+
+struct ph_module {
+	uint32_t magic;                 /* PH_MODULE_MAGIC */
+	uint16_t abi_major, abi_minor;  /* PH_ABI_MAJOR, PH_ABI_MINOR */
+	uint32_t size;                  /* sizeof(struct ph_module) */
+	uint32_t kind;                  /* enum ph_module_kind */
+	const char *name;               /* as the configuration names it: "hash", "reject_unauth_destination" */
+	const char *version;            /* the module's own, for "posthouse modules" */
+	const char *summary;            /* one line for "posthouse modules" and the manual */
+	/* The main.cf parameters that it owns; the core fills one settings block of settings_size bytes for each
+	 * configuration and service and hands it to the operations.  May be NULL, 0, 0. */
+	const struct ph_param *params;
+	size_t n_params;
+	size_t settings_size;
+	union {                         /* by kind */
+		const struct ph_lookup_ops *lookup;
+		const struct ph_restriction_ops *restriction;
+		const struct ph_filter_ops *filter;
+		const struct ph_delivery_ops *delivery;
+		const struct ph_sasl_ops *sasl;
+	} ops;
+	/* Once per process before first use, and at its end; may be NULL.  init: 0, or negative with err: the module is
+	 * refused with that text. */
+	int (*init)(struct ph_err *err);
+	void (*fini)(void);
+};
+
+struct ph_module_note {
+	uint32_t namesz, descsz, type;
+	char name[12];                  /* "posthouse" */
+	uint32_t magic;
+	uint16_t abi_major, abi_minor;
+	uint32_t size, kind;
+};
+
+/* PH_MODULE(kind, "name", "1.0", "what it does", .ops.lookup = &ops, ...);
+ * With PH_STATIC_MODULES the symbol is named after PH_MODULE_SYMBOL, so that many can be linked into one program. */
+#ifndef PH_MODULE_SYMBOL
+#define PH_MODULE_SYMBOL ph_module
+#endif
+#define PH_MODULE(kind_, name_, version_, summary_, ...)                                                      \
+	__attribute__((used, section(".note.posthouse"), aligned(4)))                                             \
+	static const struct ph_module_note ph_module_note_ = { 10, 16, 1, "posthouse", PH_MODULE_MAGIC,           \
+		PH_ABI_MAJOR, PH_ABI_MINOR, sizeof(struct ph_module), kind_ };                                    \
+	extern const struct ph_module PH_MODULE_SYMBOL;                                                           \
+	__attribute__((visibility("default"))) const struct ph_module PH_MODULE_SYMBOL = {                        \
+		.magic = PH_MODULE_MAGIC, .abi_major = PH_ABI_MAJOR, .abi_minor = PH_ABI_MINOR,                   \
+		.size = sizeof(struct ph_module), .kind = kind_, .name = name_, .version = version_,              \
+		.summary = summary_, __VA_ARGS__ }
+/* The parameter table of a module: PH_MODULE_PARAMS(table, struct foo_settings). */
+#define PH_MODULE_PARAMS(table, type) .params = (table), .n_params = PH_ARRAY_LEN(table), .settings_size = sizeof(type)
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,59 @@
+/* posthouse/session.h: what a restriction or a filter can see of an SMTP session.
+ *
+ * Read-only.  All strings are NUL-terminated, never NULL unless said, owned by the session (those of the client and
+ * HELO) or by its transaction (the rest), and valid until the hook returns. */
+#ifndef POSTHOUSE_SESSION_H
+#define POSTHOUSE_SESSION_H
+
+#include <posthouse/io.h>
+#include <posthouse/param.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ph_session;
+
+enum ph_stage { PH_STAGE_CONNECT, PH_STAGE_HELO, PH_STAGE_MAIL, PH_STAGE_RCPT, PH_STAGE_DATA, PH_STAGE_EOD, PH_STAGE_ETRN, PH_STAGE_VRFY };
+
+PH_API const struct ph_conf *ph_session_conf(const struct ph_session *s);
+/* Lives until the end of the transaction (or of the session outside of one). */
+PH_API struct ph_arena *ph_session_arena(struct ph_session *s);
+
+PH_API const char *ph_session_client_name(const struct ph_session *s);          /* verified host name, or "unknown" */
+PH_API const char *ph_session_client_reverse_name(const struct ph_session *s);  /* PTR name, not verified, or "unknown" */
+PH_API const char *ph_session_client_addr(const struct ph_session *s);          /* "192.0.2.1", "2001:db8::1" */
+PH_API int ph_session_client_port(const struct ph_session *s);
+/* 2: name verified, 4: temporary look-up failure, 5: none or not matching (as in Postfix's name codes); and the same of the
+ * reverse name alone. */
+PH_API int ph_session_client_name_status(const struct ph_session *s);
+PH_API int ph_session_client_reverse_name_status(const struct ph_session *s);
+PH_API const char *ph_session_server_addr(const struct ph_session *s);
+PH_API int ph_session_server_port(const struct ph_session *s);
+PH_API const char *ph_session_protocol(const struct ph_session *s);             /* "SMTP" or "ESMTP" */
+PH_API const char *ph_session_helo(const struct ph_session *s);                 /* NULL before HELO */
+PH_API const struct ph_tls_info *ph_session_tls(const struct ph_session *s);    /* NULL: plaintext */
+PH_API const char *ph_session_sasl_method(const struct ph_session *s);          /* NULL: not authenticated */
+PH_API const char *ph_session_sasl_user(const struct ph_session *s);            /* NULL: not authenticated */
+PH_API const char *ph_session_sasl_sender(const struct ph_session *s);          /* AUTH= of MAIL; NULL: none */
+
+PH_API enum ph_stage ph_session_stage(const struct ph_session *s);              /* the command that asks */
+PH_API const char *ph_session_sender(const struct ph_session *s);               /* NULL before MAIL; "" for <> */
+PH_API const char *ph_session_recipient(const struct ph_session *s);            /* of this RCPT, VRFY; NULL elsewhere (EOD: the only one) */
+PH_API size_t ph_session_recipient_count(const struct ph_session *s);           /* accepted so far */
+PH_API const char *ph_session_accepted(const struct ph_session *s, size_t i);   /* the i-th accepted one */
+PH_API int64_t ph_session_size(const struct ph_session *s);                     /* SIZE= of MAIL, at EOD the real one; 0 unknown */
+PH_API const char *ph_session_queue_id(const struct ph_session *s);             /* NULL before it is known */
+PH_API const char *ph_session_etrn_domain(const struct ph_session *s);          /* NULL unless ETRN */
+
+/* Does the address belong to us, as reject_unauth_destination asks?  FOUND when its domain is in mydestination,
+ * inet_interfaces, virtual_*_domains or relay_domains and it holds no sender-specified routing; TEMPFAIL (err).  Yields. */
+PH_API int ph_session_is_authorized_destination(struct ph_session *s, const char *address, struct ph_err *err);
+/* Is the recipient known (local_recipient_maps, relay_recipient_maps, virtual_*_maps)?  enum ph_lookup; on NOTFOUND *ret_text is the
+ * reply's tail ("User unknown in virtual mailbox table").  Yields. */
+PH_API int ph_session_recipient_known(struct ph_session *s, const char *address, const char **ret_text, int *ret_code, struct ph_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
