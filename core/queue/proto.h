@@ -1,0 +1,54 @@
+/* proto.h: frames between the processes (base/ipc.h) on the queue manager's socket, private/qmgr, and the encodings of their payloads.
+ *
+ * intake (smtpd, pickup, and whoever makes mail) -> qmgr: HELLO_INTAKE once per connection, then NEW per message, after it is durable.
+ * agent -> qmgr: HELLO_AGENT with the deliveries still under way (a restarted queue manager must not start them twice), then per delivery
+ * RESULT for each recipient (already in the agent's journal) and DONE.  qmgr -> agent: DELIVER, ROTATE.
+ * commands (postqueue, postsuper, postcat, posthouse ctl) -> qmgr on public/qmgr: CTL with a JSON request; answers are CTL_LINE frames (JSON) and CTL_END. */
+#ifndef CORE_QUEUE_PROTO_H
+#define CORE_QUEUE_PROTO_H
+
+#include "queue/store.h"
+
+enum ph_frame {
+	PH_F_HELLO_INTAKE = 1,  /* u32 pid, u8 slot, u32 n, n * { ref: committed up to ref.offset } */
+	PH_F_NEW,               /* ref, bytes envelope */
+	PH_F_THROTTLE,          /* qmgr -> intake: u32 ms to wait before each message (in_flow_delay) */
+	PH_F_HELLO_AGENT,       /* u32 pid, u8 slot, u8 root, str journal file, u32 n, n * { u64 delivery, str queue id, u32 m, m * u32 rcpt } */
+	PH_F_DELIVER,           /* struct ph_delivery_request */
+	PH_F_RESULT,            /* u64 delivery, u32 rcpt, u8 status, str dsn, text, relay, mta, diag, u8 dsn_passed */
+	PH_F_DONE,              /* u64 delivery, u8 dest_down, str dsn, str text */
+	PH_F_ROTATE,            /* go on in a new journal file */
+	PH_F_ROTATED,           /* str new journal file; all results of older ones were sent before */
+	PH_F_AGENTS,            /* master -> qmgr: u32 n, n * u32 pid: agents that live; start deliveries when each has said HELLO or is gone */
+	PH_F_AGENT_GONE,        /* master -> qmgr: u32 pid, u8 slot */
+	PH_F_CTL = 64,          /* str JSON */
+	PH_F_CTL_LINE,          /* str JSON */
+	PH_F_CTL_END,           /* u32 status, str error text */
+};
+
+struct ph_request_rcpt { uint32_t index; const char *address, *original, *dsn_orcpt; unsigned dsn_notify; };
+
+struct ph_delivery_request {
+	uint64_t id;
+	struct ph_msg_ref ref;
+	const char *service;            /* transport: a master.cf service name */
+	const char *nexthop;
+	const char *sender, *envid, *ret, *encoding;
+	uint32_t flags;                 /* PH_ENV_* */
+	int64_t content_bytes;
+	int64_t arrival_us, active_us;  /* wall clock: taken in; made active */
+	size_t n_attrs; struct ph_attr *attrs;
+	size_t n_rcpts; struct ph_request_rcpt *rcpts;
+};
+int ph_request_encode(const struct ph_delivery_request *r, struct ph_buf *out);
+int ph_request_decode(struct ph_slice in, struct ph_arena *arena, struct ph_delivery_request **ret);
+int ph_ref_encode(const struct ph_msg_ref *r, struct ph_buf *out);
+int ph_ref_decode(struct ph_slice *in, struct ph_msg_ref *ret);
+
+/* The intake side's link to the queue manager: connects and reconnects by itself to <queue_dir>/private/qmgr. */
+struct ph_qmgr_link;
+int ph_qmgr_link_start(const char *queue_dir, struct ph_store *store);  /* one per process */
+/* A durable message is there.  Never blocks, never fails for the caller: if the queue manager is away it finds the message when it comes back.  */
+void ph_qmgr_announce(const struct ph_msg_ref *ref, const struct ph_envelope *env);
+int64_t ph_qmgr_throttle_ms(void);
+#endif

@@ -1,0 +1,38 @@
+/* route.h: addresses of this site: classes, rewriting, and transport:nexthop.  May yield where tables do. */
+#ifndef CORE_ROUTE_ROUTE_H
+#define CORE_ROUTE_ROUTE_H
+
+#include <posthouse/lookup.h>
+
+/* Everything below is per configuration view; opened on first use, cached in it. */
+struct ph_route;
+struct ph_route *ph_route_of(const struct ph_conf *conf);
+
+enum ph_address_class { PH_CLASS_LOCAL, PH_CLASS_VIRTUAL_ALIAS, PH_CLASS_VIRTUAL_MAILBOX, PH_CLASS_RELAY, PH_CLASS_DEFAULT };
+/* Class of a domain (mydestination and inet/proxy_interfaces, virtual_alias_domains, virtual_mailbox_domains, relay_domains).  FOUND, or TEMPFAIL with err. */
+enum ph_lookup ph_route_class(struct ph_route *r, const char *domain, enum ph_address_class *ret, struct ph_err *err);
+/* trivial-rewrite(8): complete and normalise an envelope or header address (internal form).  local: append_at_myorigin etc. apply. */
+int ph_route_rewrite(struct ph_route *r, bool local, const char *address, struct ph_arena *arena, const char **ret);
+
+struct ph_resolved {
+	const char *transport, *nexthop, *recipient;    /* recipient: as the transport shall see it */
+	enum ph_address_class cls;
+	bool error;                     /* transport is "error": nexthop holds "5.1.1 text" */
+};
+/* FOUND with *ret; TEMPFAIL (err: what failed): defer.  sender for sender-dependent routing. */
+enum ph_lookup ph_route_resolve(struct ph_route *r, const char *sender, const char *recipient, struct ph_arena *arena, struct ph_resolved *ret, struct ph_err *err);
+/* Is the recipient valid (local_recipient_maps & co)?  NOTFOUND: *ret_text "User unknown in ... table", *ret_code 550. */
+enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *recipient, struct ph_arena *arena, const char **ret_text, int *ret_code, struct ph_err *err);
+/* reject_unauth_destination's question. */
+enum ph_lookup ph_route_is_authorized(struct ph_route *r, const char *recipient, struct ph_arena *arena, struct ph_err *err);
+
+/* ---- address text: pure ---- */
+/* "user@dom" -> local part and domain; domain NULL when there is none.  Splits at the last @. */
+void ph_address_split(const char *address, struct ph_slice *local, const char **domain);
+/* RFC 5321 forms: "<a@b>" or bare; external (quoted) -> internal.  0, or -EINVAL with a reason.  source routes are dropped. */
+int ph_address_parse_path(const char *text, size_t n, bool utf8, struct ph_arena *arena, const char **ret, const char **ret_rest, struct ph_err *err);
+/* internal -> external: quotes the local part when needed. */
+const char *ph_address_quote(struct ph_arena *arena, const char *internal);
+/* The extension: cuts at recipient_delimiter; owner- and -request forms protected.  NULL: none. */
+const char *ph_address_extension(const char *localpart, size_t n, const char *delimiters);
+#endif

@@ -1,0 +1,23 @@
+/* smtpd.h: the process that speaks SMTP to clients; and pickup, which takes in what sendmail(1) left in maildrop. */
+#ifndef CORE_SMTPD_SMTPD_H
+#define CORE_SMTPD_SMTPD_H
+
+#include "config/config.h"
+
+struct ph_smtpd_listener { int fd; const struct ph_service *service; };
+struct ph_smtpd_config {
+	const struct ph_config *config;
+	const char *queue_dir;
+	unsigned slot;
+	const struct ph_smtpd_listener *listeners;
+	size_t n_listeners;
+	unsigned n_workers;             /* how many processes share the listeners: limits of a service are divided */
+};
+/* Runs until SIGTERM: stops accepting at once, lets sessions finish, ends. */
+int ph_smtpd_run(const struct ph_smtpd_config *cfg);
+/* One session on descriptors 0 and 1 (sendmail -bs). */
+int ph_smtpd_stdio(const struct ph_config *config, const char *queue_dir);
+
+struct ph_pickup_config { const struct ph_config *config; const char *queue_dir; unsigned slot; int trigger; /* bound public/pickup socket */ };
+int ph_pickup_run(const struct ph_pickup_config *cfg);
+#endif
