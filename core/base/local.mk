@@ -1,2 +1,15 @@
 # sources of core/base
-libcore_la_SOURCES += core/base/co.c
+libcore_la_SOURCES += \
+	core/base/arena.c core/base/buf.c core/base/err.c core/base/mem.c core/base/str.c core/base/str.h \
+	core/base/list.h core/base/heap.c core/base/heap.h core/base/time.c core/base/time.h \
+	core/base/log.c core/base/log.h core/base/log_sink.c core/base/log_sink.h \
+	core/base/co.c core/base/co_private.h core/base/co_stack.c core/base/co_switch.h \
+	core/base/co_jmp.c core/base/co_ucontext.c \
+	core/base/loop.c core/base/loop.h core/base/loop_private.h core/base/timer.c core/base/defer.c \
+	core/base/fdw.c core/base/fdw.h core/base/watchdog.c core/base/watchdog.h
+
+check_PROGRAMS += t/unit/test_co
+t_unit_test_co_SOURCES = t/unit/test_co.c
+t_unit_test_co_LDADD = libcore.la
+t_unit_test_co_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_co

@@ -1,0 +1,216 @@
+/* log_sink.c: maillog_file or syslog's datagram socket.  State: struct ph_log_sink; no yield. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/log_sink.h"
+
+#define PENDING_MAX (1024 * 1024)       /* while the sink takes nothing; more is counted as lost */
+#define SYSLOG_PATH "/dev/log"
+#define SYSLOG_BATCH 64
+#define STAMP_BYTES 16                  /* "Mon dd hh:mm:ss " */
+
+void ph_log_sink_init(struct ph_log_sink *k)
+{
+	memset(k, 0, sizeof(*k));
+	k->fd = -1;
+	ph_buf_init(&k->pending, PENDING_MAX);
+}
+
+static void sink_close(struct ph_log_sink *k)
+{
+	if (k->fd >= 0)
+		close(k->fd);
+	k->fd = -1;
+}
+
+static int syslog_connect(struct ph_log_sink *k)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = SYSLOG_PATH };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	sink_close(k);
+	k->fd = fd;
+	k->is_socket = true;
+	return 0;
+}
+
+int ph_log_sink_open(struct ph_log_sink *k, const char *path, int facility)
+{
+	int r = 0;
+
+	free(k->path);
+	k->path = path && *path ? ph_strdup(path) : NULL;
+	k->facility = facility;
+	if (k->path) {
+		r = ph_log_sink_reopen(k);
+		if (r == 0)
+			return 0;
+	}
+	sink_close(k);
+	(void)syslog_connect(k);        /* tried again with each flush */
+	k->is_socket = true;
+	return r;
+}
+
+int ph_log_sink_reopen(struct ph_log_sink *k)
+{
+	int fd;
+
+	if (k->path == NULL)
+		return 0;
+	ph_log_sink_flush(k);
+	fd = open(k->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+	if (fd < 0)
+		return -errno;
+	ph_log_sink_set_fd(k, fd);
+	return 0;
+}
+
+void ph_log_sink_set_fd(struct ph_log_sink *k, int fd)
+{
+	ph_log_sink_flush(k);
+	if (k->is_socket)
+		ph_log_sink_forget(k);  /* lines in the other form, which could not be sent */
+	sink_close(k);
+	k->fd = fd;
+	k->is_socket = false;
+}
+
+static int append(struct ph_log_sink *k, int priority, const char *line, size_t n)
+{
+	const char *ident;
+	int r;
+
+	if (!k->is_socket)
+		return ph_buf_append(&k->pending, line, n);
+	/* syslogd adds the host's name itself. */
+	ident = memchr(line + STAMP_BYTES, ' ', n - STAMP_BYTES);
+	if (ident == NULL)
+		return -EINVAL;
+	r = ph_buf_reserve(&k->pending, n + 8);
+	if (r < 0)
+		return r;
+	ph_buf_printf(&k->pending, "<%d>%.*s", k->facility | priority, STAMP_BYTES, line);
+	return ph_buf_append(&k->pending, ident + 1, n - (size_t)(ident + 1 - line));
+}
+
+void ph_log_sink_add(struct ph_log_sink *k, int priority, const char *line, size_t n)
+{
+	if (append(k, priority, line, n) < 0)
+		k->lost++;
+	atomic_store_explicit(&k->dirty, true, memory_order_relaxed);
+}
+
+/* A file takes all or, when the disk is full, part of it: what it does not take stays for the next turn. */
+static void flush_file(struct ph_log_sink *k)
+{
+	ssize_t n;
+
+	while (k->pending.len > 0) {
+		n = write(k->fd, k->pending.data, k->pending.len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		ph_buf_consume(&k->pending, (size_t)n);
+	}
+}
+
+/* Send up to SYSLOG_BATCH lines; bytes sent, 0 when the socket takes none, or -errno. */
+static ssize_t send_some(struct ph_log_sink *k)
+{
+	static struct mmsghdr msgs[SYSLOG_BATCH];       /* under log.c's lock */
+	static struct iovec iov[SYSLOG_BATCH];
+	char *p = k->pending.data, *end = p + k->pending.len, *nl;
+	int n = 0, sent, i;
+	ssize_t bytes = 0;
+
+	memset(msgs, 0, sizeof(msgs));
+	while (n < SYSLOG_BATCH && p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		iov[n] = (struct iovec){ p, (size_t)(nl - p) };
+		msgs[n].msg_hdr.msg_iov = &iov[n];
+		msgs[n].msg_hdr.msg_iovlen = 1;
+		n++;
+		p = nl + 1;
+	}
+	sent = sendmmsg(k->fd, msgs, (unsigned)n, MSG_NOSIGNAL);
+	if (sent < 0)
+		return errno == EAGAIN || errno == ENOBUFS ? 0 : -errno;
+	for (i = 0; i < sent; i++)
+		bytes += (ssize_t)iov[i].iov_len + 1;
+	return bytes;
+}
+
+static void flush_syslog(struct ph_log_sink *k)
+{
+	bool reconnected = false;
+	ssize_t n;
+
+	if (k->fd < 0 && syslog_connect(k) < 0)
+		return;
+	while (k->pending.len > 0) {
+		n = send_some(k);
+		if (n > 0) {
+			ph_buf_consume(&k->pending, (size_t)n);
+		} else if (n == -EMSGSIZE) {    /* drop this one line */
+			char *nl = memchr(k->pending.data, '\n', k->pending.len);
+
+			k->lost++;
+			ph_buf_consume(&k->pending, (size_t)(nl + 1 - k->pending.data));
+		} else if (n == 0 || reconnected || syslog_connect(k) < 0) {
+			return;
+		} else {
+			reconnected = true;     /* syslogd has been restarted */
+		}
+	}
+}
+
+static void tell_lost(struct ph_log_sink *k)
+{
+	char line[200];
+	int n;
+
+	if (k->lost == k->lost_told || k->pending.len > 0)
+		return;
+	n = snprintf(line, sizeof(line), "<%d>posthouse[%d]: warning: %llu log lines lost so far\n",
+		     k->facility | LOG_WARNING, (int)getpid(), (unsigned long long)k->lost);
+	if (k->is_socket)
+		(void)ph_buf_append(&k->pending, line, (size_t)n);
+	else
+		(void)ph_buf_puts(&k->pending, strchr(line, '>') + 1);
+	k->lost_told = k->lost;
+}
+
+void ph_log_sink_flush(struct ph_log_sink *k)
+{
+	if (k->is_socket) {
+		flush_syslog(k);
+	} else if (k->fd >= 0) {
+		flush_file(k);
+	}
+	tell_lost(k);
+	atomic_store_explicit(&k->dirty, k->pending.len > 0, memory_order_relaxed);
+	if (k->pending.len == 0 && k->pending.cap > PENDING_MAX / 4)
+		ph_buf_done(&k->pending);
+}
+
+void ph_log_sink_forget(struct ph_log_sink *k)
+{
+	ph_buf_clear(&k->pending);
+	atomic_store_explicit(&k->dirty, false, memory_order_relaxed);
+}
