@@ -11,28 +11,40 @@ struct ph_route *ph_route_of(const struct ph_conf *conf);
 enum ph_address_class { PH_CLASS_LOCAL, PH_CLASS_VIRTUAL_ALIAS, PH_CLASS_VIRTUAL_MAILBOX, PH_CLASS_RELAY, PH_CLASS_DEFAULT };
 /* Class of a domain (mydestination and inet/proxy_interfaces, virtual_alias_domains, virtual_mailbox_domains, relay_domains).  FOUND, or TEMPFAIL with err. */
 enum ph_lookup ph_route_class(struct ph_route *r, const char *domain, enum ph_address_class *ret, struct ph_err *err);
-/* trivial-rewrite(8): complete and normalise an envelope or header address (internal form).  local: append_at_myorigin etc. apply. */
+/* trivial-rewrite(8): complete and normalise an envelope or header address (internal form).  local: with myorigin and mydomain;
+ * else with remote_header_rewrite_domain (and not at all when that is empty). */
 int ph_route_rewrite(struct ph_route *r, bool local, const char *address, struct ph_arena *arena, const char **ret);
 
 struct ph_resolved {
 	const char *transport, *nexthop, *recipient;    /* recipient: as the transport shall see it */
 	enum ph_address_class cls;
 	bool error;                     /* transport is "error": nexthop holds "5.1.1 text" */
+	bool bad_syntax;                /* the address can never be routed: smtpd says "501 5.1.3 Bad recipient address syntax" */
+	bool routed;                    /* holds sender-specified routing (% ! @ in the local part of a remote address): not for strangers */
 };
 /* FOUND with *ret; TEMPFAIL (err: what failed): defer.  sender for sender-dependent routing. */
 enum ph_lookup ph_route_resolve(struct ph_route *r, const char *sender, const char *recipient, struct ph_arena *arena, struct ph_resolved *ret, struct ph_err *err);
-/* Is the recipient valid (local_recipient_maps & co)?  NOTFOUND: *ret_text "User unknown in ... table", *ret_code 550. */
+/* Is the recipient valid (canonical and virtual alias maps, then local_recipient_maps & co)?  NOTFOUND: *ret_text "User unknown in ... table", *ret_code 550.
+ * Where transport_maps or relocated_maps answer with error:, the text may begin with an enhanced code of its own ("5.1.6 User has moved to x"). */
 enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *recipient, struct ph_arena *arena, const char **ret_text, int *ret_code, struct ph_err *err);
 /* reject_unauth_destination's question. */
 enum ph_lookup ph_route_is_authorized(struct ph_route *r, const char *recipient, struct ph_arena *arena, struct ph_err *err);
 
+/* Is this numeric address (no brackets) one of ours: inet_interfaces, proxy_interfaces? */
+bool ph_route_own_address(struct ph_route *r, const char *address);
+/* Is domain in mydestination, or "[address]" of ours?  FOUND, NOTFOUND, TEMPFAIL. */
+enum ph_lookup ph_route_is_local(struct ph_route *r, const char *domain, struct ph_err *err);
+
 /* ---- address text: pure ---- */
 /* "user@dom" -> local part and domain; domain NULL when there is none.  Splits at the last @. */
 void ph_address_split(const char *address, struct ph_slice *local, const char **domain);
-/* RFC 5321 forms: "<a@b>" or bare; external (quoted) -> internal.  0, or -EINVAL with a reason.  source routes are dropped. */
+/* RFC 5321 forms: "<a@b>" or bare; external (quoted) -> internal; source routes and comments are dropped.  *ret_rest (may be NULL): what follows
+ * the path (" SIZE=1 ...").  0 (*ret "" for "<>"), or -EINVAL (syntax), -EILSEQ (not ASCII and !utf8: "Must declare SMTPUTF8"), -EBADMSG (bad UTF-8), with a
+ * reason in err. */
 int ph_address_parse_path(const char *text, size_t n, bool utf8, struct ph_arena *arena, const char **ret, const char **ret_rest, struct ph_err *err);
 /* internal -> external: quotes the local part when needed. */
 const char *ph_address_quote(struct ph_arena *arena, const char *internal);
+bool ph_address_needs_quotes(const char *local, size_t n);
 /* The extension: cuts at recipient_delimiter; owner- and -request forms protected.  NULL: none. */
 const char *ph_address_extension(const char *localpart, size_t n, const char *delimiters);
 #endif
