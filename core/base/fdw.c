@@ -16,6 +16,7 @@
 static int epfd = -1;
 static struct event *epfd_event;
 static struct epoll_event batch[BATCH];
+static int batch_n;             /* events in batch that are not handled yet end here; 0 outside of ph_fdw_poll */
 
 static void on_epfd(evutil_socket_t fd, short what, void *arg)
 {
@@ -60,16 +61,26 @@ static void fdw_event(struct ph_fdw *w, uint32_t events)
 		w->on_event(w->arg);
 }
 
-/* No coroutine runs in here, so nothing that the batch points to can go away meanwhile, as long as an
- * on_event hook does not close a descriptor (fdw.h). */
 int ph_fdw_poll(void)
 {
-	int n = epoll_wait(epfd, batch, BATCH, 0);
+	int i, n;
+
+	n = batch_n = epoll_wait(epfd, batch, BATCH, 0);
+	for (i = 0; i < n; i++)
+		if (batch[i].data.ptr)
+			fdw_event(batch[i].data.ptr, batch[i].events);
+	batch_n = 0;
+	return n > 0 ? n : 0;
+}
+
+/* No coroutine runs while a batch is handled, but hooks do, and they may close what comes later in it. */
+static void batch_forget(const struct ph_fdw *w)
+{
 	int i;
 
-	for (i = 0; i < n; i++)
-		fdw_event(batch[i].data.ptr, batch[i].events);
-	return n > 0 ? n : 0;
+	for (i = 0; i < batch_n; i++)
+		if (batch[i].data.ptr == w)
+			batch[i].data.ptr = NULL;
 }
 
 static int fdw_register(struct ph_fdw *w, uint32_t events)
@@ -116,6 +127,7 @@ void ph_fdw_close(struct ph_fdw *w)
 		return;
 	ph_assert(w->waiter == NULL);
 	w->registered = false;
+	batch_forget(w);
 	(void)epoll_ctl(epfd, EPOLL_CTL_DEL, w->fd, NULL);
 }
 

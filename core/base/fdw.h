@@ -16,7 +16,7 @@ struct ph_fdw {
 	bool hup;               /* EPOLLRDHUP, EPOLLHUP or EPOLLERR was seen */
 	short waiting;          /* EV_READ | EV_WRITE: what waiter waits for */
 	struct ph_co *waiter;   /* at most one */
-	void (*on_event)(void *arg);    /* called in the loop after the flags were set; must not close the fdw */
+	void (*on_event)(void *arg);    /* called in the loop after the flags were set; must not free the fdw it is called for */
 	void *arg;
 };
 

@@ -6,6 +6,9 @@ libcore_la_SOURCES += \
 	core/base/co.c core/base/co_private.h core/base/co_stack.c core/base/co_switch.h \
 	core/base/co_jmp.c core/base/co_ucontext.c \
 	core/base/loop.c core/base/loop.h core/base/loop_private.h core/base/timer.c core/base/defer.c \
+	core/base/offload.c core/base/offload.h core/base/crc32c.c core/base/crc32c.h \
+	core/base/fault.c core/base/fault.h core/base/queue_id.c core/base/queue_id.h \
+	core/base/htab.c core/base/htab.h core/base/pack.c core/base/pack.h core/base/ipc.c core/base/ipc.h \
 	core/base/fdw.c core/base/fdw.h core/base/watchdog.c core/base/watchdog.h
 
 check_PROGRAMS += t/unit/test_co
