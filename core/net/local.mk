@@ -8,3 +8,19 @@ t_unit_test_stream_SOURCES = t/unit/test_stream.c
 t_unit_test_stream_LDADD = libcore.la
 t_unit_test_stream_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 TESTS += t/unit/test_stream
+
+libcore_la_SOURCES += \
+	core/net/dns.c core/net/dns_private.h core/net/dns_host.c core/net/dns_conf.c core/net/dns_conf.h core/net/dns_wire.c core/net/dns_wire.h
+check_PROGRAMS += t/unit/test_dns
+t_unit_test_dns_SOURCES = t/unit/test_dns.c
+t_unit_test_dns_LDADD = libcore.la
+t_unit_test_dns_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_dns
+EXTRA_DIST += t/lib/dnsd.py
+
+if FUZZ
+noinst_PROGRAMS += t/fuzz/fuzz_dns
+t_fuzz_fuzz_dns_SOURCES = t/fuzz/fuzz_dns.c
+t_fuzz_fuzz_dns_LDADD = libcore.la
+t_fuzz_fuzz_dns_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

@@ -41,6 +41,10 @@ struct ph_dns_answer {
  * Limit: 30 s, less where resolv.conf says so, or deadline_ms.  Yields. */
 PH_API enum ph_dns_status ph_dns_query(struct ph_arena *arena, const char *name, int type, int64_t deadline_ms,
 				       struct ph_dns_answer **ret);
+/* The same, and the answer is validated by DNSSEC where a trust anchor is configured: answer.secure says so; what fails validation is TEMPFAIL.
+ * Without a trust anchor: as ph_dns_query.  Yields. */
+PH_API enum ph_dns_status ph_dns_query_secure(struct ph_arena *arena, const char *name, int type, int64_t deadline_ms,
+					      struct ph_dns_answer **ret);
 /* Several at once: all of q are asked in parallel and all have ended on return.  Yields. */
 struct ph_dns_question {
 	const char *name;
