@@ -71,6 +71,8 @@ void ph_stream_close(struct ph_stream **sp)
 	if (s == NULL)
 		return;
 	ph_assert(s->magic == PH_STREAM_MAGIC);
+	if (s->tls)
+		ph_tls_close(s);
 	ph_fdw_close(&s->w);
 	close(s->w.fd);
 	free(s->in);
@@ -164,7 +166,7 @@ static int in_room(struct ph_stream *s)
 
 static ssize_t layer_read(struct ph_stream *s, void *p, size_t n, short *ret_want)
 {
-	return ph_stream_raw_read(s, p, n, ret_want);
+	return s->tls ? ph_tls_read(s, p, n, ret_want) : ph_stream_raw_read(s, p, n, ret_want);
 }
 
 /* Read up to n bytes, waiting for the first. */

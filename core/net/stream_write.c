@@ -9,7 +9,7 @@
 
 static ssize_t layer_write(struct ph_stream *s, const void *p, size_t n, short *ret_want)
 {
-	return ph_stream_raw_write(s, p, n, ret_want);
+	return s->tls ? ph_tls_write(s, p, n, ret_want) : ph_stream_raw_write(s, p, n, ret_want);
 }
 
 /* Write all of p. */

@@ -78,6 +78,8 @@ struct ph_tls_info {            /* text is owned by the stream */
 	const char *peer_fingerprint;                   /* SHA-256, colon-separated upper case; may be NULL */
 	bool peer_verified;                             /* chain is trusted */
 	bool reused;
+	bool peer_matched;                              /* client: trusted, and one of the expected names is in it */
+	const char *peer_pkey_fingerprint;              /* of the public key; may be NULL */
 };
 /* Handshakes.  Unread plaintext input is discarded before the server's (RFC 3207 section 6; no command injection).
  * server_name: for SNI and name checks, or NULL.  Yields. */

@@ -1,0 +1,120 @@
+/* tls_cert.c: certificates and keys from files.  No state; no yield (reads files). */
+#include <errno.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+#include "net/tls_private.h"
+
+int ph_tls_load_pair(SSL_CTX *ctx, const char *cert, const char *key, struct ph_err *err)
+{
+	if (key == NULL || *key == '\0')
+		key = cert;
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+		return ph_tls_err(err, -EINVAL, "cannot get certificate from file \"%s\"", cert);
+	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+		return ph_tls_err(err, -EINVAL, "cannot get private key from file \"%s\"", key);
+	if (SSL_CTX_check_private_key(ctx) != 1)
+		return ph_tls_err(err, -EINVAL, "private key \"%s\" does not match certificate \"%s\"", key, cert);
+	return 0;
+}
+
+/* A key, its certificate and the certificates above that, while a chain file is read. */
+struct chain {
+	EVP_PKEY *key;
+	X509 *cert;
+	STACK_OF(X509) *above;
+};
+
+static void chain_clear(struct chain *c)
+{
+	EVP_PKEY_free(c->key);
+	X509_free(c->cert);
+	sk_X509_pop_free(c->above, X509_free);
+	memset(c, 0, sizeof(*c));
+}
+
+static int chain_use(SSL_CTX *ctx, struct chain *c, const char *path, struct ph_err *err)
+{
+	int r = 0;
+
+	if (c->key == NULL)
+		return 0;
+	if (c->cert == NULL)
+		r = ph_err_set(err, -EINVAL, "key without a certificate behind it in \"%s\"", path);
+	else if (SSL_CTX_use_cert_and_key(ctx, c->cert, c->key, c->above, 1) != 1)
+		r = ph_tls_err(err, -EINVAL, "cannot use key and certificate in \"%s\"", path);
+	chain_clear(c);
+	return r;
+}
+
+static int chain_item(SSL_CTX *ctx, struct chain *c, const char *name, const unsigned char *data, long n,
+		      const char *path, struct ph_err *err)
+{
+	size_t len = strlen(name);
+	X509 *x;
+	int r;
+
+	if (len >= 11 && strcmp(name + len - 11, "PRIVATE KEY") == 0) {
+		r = chain_use(ctx, c, path, err);       /* the one before is complete */
+		if (r < 0)
+			return r;
+		c->key = d2i_AutoPrivateKey(NULL, &data, n);
+		return c->key ? 0 : ph_tls_err(err, -EINVAL, "bad private key in \"%s\"", path);
+	}
+	if (strcmp(name, "CERTIFICATE") != 0 && strcmp(name, "X509 CERTIFICATE") != 0)
+		return 0;                               /* EC PARAMETERS, DH PARAMETERS */
+	if (c->key == NULL)
+		return ph_err_set(err, -EINVAL, "certificate without a key before it in \"%s\"", path);
+	x = d2i_X509(NULL, &data, n);
+	if (x == NULL)
+		return ph_tls_err(err, -EINVAL, "bad certificate in \"%s\"", path);
+	if (c->cert == NULL) {
+		c->cert = x;
+		return 0;
+	}
+	if (c->above == NULL)
+		c->above = sk_X509_new_null();
+	if (c->above == NULL || sk_X509_push(c->above, x) == 0) {
+		X509_free(x);
+		return ph_tls_err(err, -ENOMEM, "\"%s\"", path);
+	}
+	return 0;
+}
+
+int ph_tls_load_chain_file(SSL_CTX *ctx, const char *path, struct ph_err *err)
+{
+	struct chain c = { NULL, NULL, NULL };
+	char *name, *header;
+	unsigned char *data;
+	int items = 0, r = 0;
+	long n;
+	BIO *bio;
+
+	ERR_clear_error();
+	bio = BIO_new_file(path, "r");
+	if (bio == NULL)
+		return ph_tls_err(err, -ENOENT, "cannot open \"%s\"", path);
+	while (r == 0 && PEM_read_bio(bio, &name, &header, &data, &n)) {
+		items++;
+		if (*header)
+			r = ph_err_set(err, -EINVAL, "encrypted key in \"%s\"", path);
+		else
+			r = chain_item(ctx, &c, name, data, n, path, err);
+		OPENSSL_free(name);
+		OPENSSL_free(header);
+		OPENSSL_clear_free(data, (size_t)n);
+	}
+	if (r == 0 && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		r = ph_tls_err(err, -EINVAL, "\"%s\"", path);
+	ERR_clear_error();
+	if (r == 0 && items == 0)
+		r = ph_err_set(err, -EINVAL, "no key and certificate in \"%s\"", path);
+	if (r == 0)
+		r = chain_use(ctx, &c, path, err);
+	chain_clear(&c);
+	BIO_free(bio);
+	return r;
+}
