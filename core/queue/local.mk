@@ -1,2 +1,10 @@
 # sources of core/queue
 libcore_la_SOURCES += core/queue/maildrop.c core/queue/maildrop.h
+# the queue manager
+libcore_la_SOURCES += core/queue/sched.h core/queue/sched_private.h core/queue/sched.c core/queue/transport.c core/queue/peer.c core/queue/job.c
+
+check_PROGRAMS += t/unit/test_sched
+t_unit_test_sched_SOURCES = t/unit/test_sched.c
+t_unit_test_sched_LDADD = libcore.la
+t_unit_test_sched_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_sched
