@@ -16,3 +16,15 @@ t_unit_test_co_SOURCES = t/unit/test_co.c
 t_unit_test_co_LDADD = libcore.la
 t_unit_test_co_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 TESTS += t/unit/test_co
+
+check_PROGRAMS += t/unit/test_base
+t_unit_test_base_SOURCES = t/unit/test_base.c
+t_unit_test_base_LDADD = libcore.la
+t_unit_test_base_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_base
+
+check_PROGRAMS += t/unit/test_proc
+t_unit_test_proc_SOURCES = t/unit/test_proc.c
+t_unit_test_proc_LDADD = libcore.la
+t_unit_test_proc_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_proc

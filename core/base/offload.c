@@ -38,7 +38,7 @@ struct ph_offload_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct job *first, **last;      /* waiting */
-	int threads, idle;
+	int threads, idle, queued;      /* queued: jobs in the list; idle threads may not have woken up for them yet */
 	unsigned pending;               /* loop thread only */
 };
 
@@ -130,6 +130,7 @@ static void *work(void *arg)
 		pool->idle--;
 		j = pool->first;
 		pool->first = j->next;
+		pool->queued--;
 		if (pool->first == NULL)
 			pool->last = &pool->first;
 		pthread_mutex_unlock(&pool->lock);
@@ -165,7 +166,7 @@ static void pool_start_over(struct ph_offload_pool *pool)
 	pthread_cond_init(&pool->more, NULL);
 	pool->first = NULL;
 	pool->last = &pool->first;
-	pool->threads = pool->idle = 0;
+	pool->threads = pool->idle = pool->queued = 0;
 	pool->pending = 0;
 	pool->pid = getpid();
 }
@@ -184,7 +185,7 @@ static void submit(struct ph_offload_pool *pool, struct job *j)
 	pthread_mutex_lock(&pool->lock);
 	*pool->last = j;
 	pool->last = &j->next;
-	start = pool->idle == 0 && pool->threads < pool->max_threads;
+	start = ++pool->queued > pool->idle && pool->threads < pool->max_threads;
 	if (start)
 		pool->threads++;
 	pthread_cond_signal(&pool->more);
