@@ -367,6 +367,7 @@ void ph_sched_free(struct ph_sched **sp)
 		d->dead_until = d->paused_until = 0;
 		ph_sched_dest_check(s, d);
 	}
+	ph_heap_done(&s->timers);
 	for (cursor = 0; (t = ph_htab_next(&s->transports, &cursor, NULL)) != NULL; ) {
 		free(t->name);
 		free(t->dsn);
@@ -377,7 +378,6 @@ void ph_sched_free(struct ph_sched **sp)
 	ph_htab_done(&s->transports);
 	ph_htab_done(&s->dests);
 	ph_htab_done(&s->peers);
-	ph_heap_done(&s->timers);
 	free(s);
 	*sp = NULL;
 }
