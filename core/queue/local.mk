@@ -1,10 +1,17 @@
 # sources of core/queue
 libcore_la_SOURCES += core/queue/maildrop.c core/queue/maildrop.h
 # the queue manager
-libcore_la_SOURCES += core/queue/sched.h core/queue/sched_private.h core/queue/sched.c core/queue/transport.c core/queue/peer.c core/queue/job.c
+libcore_la_SOURCES += core/queue/sched.h core/queue/sched_private.h core/queue/sched.c core/queue/transport.c core/queue/peer.c core/queue/job.c \
+	core/queue/index.h core/queue/index.c core/queue/index_segment.c
 
 check_PROGRAMS += t/unit/test_sched
 t_unit_test_sched_SOURCES = t/unit/test_sched.c
 t_unit_test_sched_LDADD = libcore.la
 t_unit_test_sched_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 TESTS += t/unit/test_sched
+
+check_PROGRAMS += t/unit/test_index
+t_unit_test_index_SOURCES = t/unit/test_index.c
+t_unit_test_index_LDADD = libcore.la
+t_unit_test_index_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_index
