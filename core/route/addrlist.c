@@ -165,6 +165,8 @@ static int finish_item(struct list *l, struct item *it, char ended_by)
 	size_t lt = it->n, gt;
 	int r;
 
+	if (it->n && l->n && l->nodes[l->n - 1].type == N_OP && l->nodes[l->n - 1].op == ';')
+		push_op(l, ',');                /* "a; b" */
 	for (size_t i = 0; i < it->n; i++)
 		if (it->tok[i].type == PH_TOK_OP && it->tok[i].op == '<') {
 			lt = i;

@@ -2,3 +2,9 @@
 libcore_la_SOURCES += core/route/route.h core/route/internal.h core/route/route.c core/route/resolve.c core/route/recipient.c \
 	core/route/own_addr.c core/route/address.c core/route/token.c core/route/token.h core/route/addrlist.c \
 	core/route/hostname.c core/route/hostname.h
+
+check_PROGRAMS += t/unit/test_address
+t_unit_test_address_SOURCES = t/unit/test_address.c
+t_unit_test_address_LDADD = libcore.la
+t_unit_test_address_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_address

@@ -1,0 +1,198 @@
+/* cleanup_env.c: the envelope as it goes into the queue: sender, blind copies, virtual aliases, each recipient once.
+ *
+ * Owns nothing; all is in the message's arena.  Yields where tables do.  Sources: cleanup(8), virtual(5), ADDRESS_REWRITING_README. */
+#include "message/cleanup.h"
+#include "message/cleanup_map.h"
+
+#include "base/htab.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct expander {
+	struct ph_intake *in;
+	struct ph_htab seen;            /* "address" or "original\naddress" of recipients that are in */
+	size_t cap;
+};
+
+static const char *fold(struct ph_arena *arena, const char *a, const char *b)
+{
+	char *key = b ? ph_arena_printf(arena, "%s\n%s", a, b) : ph_arena_strdup(arena, a);
+
+	return ph_str_lower(key);
+}
+
+/* Put a final recipient into the envelope, once. */
+static void emit(struct expander *x, const char *addr, const char *original, const char *orcpt, unsigned notify)
+{
+	struct ph_intake *in = x->in;
+	struct ph_envelope *e = &in->env;
+	bool keep_original = in->c->s.original_rcpt;
+	const char *key = fold(in->arena, addr, keep_original ? original : NULL);
+
+	if (ph_htab_get(&x->seen, key))
+		return;
+	if (x->seen.n < (size_t)in->c->s.dup_limit)
+		ph_htab_put(&x->seen, key, x);
+	if (e->n_rcpts == x->cap) {
+		struct ph_rcpt *more;
+
+		x->cap = x->cap ? 2 * x->cap : in->n_rcpts + 2;
+		more = ph_arena_alloc(in->arena, x->cap * sizeof(*more));
+		if (e->n_rcpts)
+			memcpy(more, e->rcpts, e->n_rcpts * sizeof(*more));
+		e->rcpts = more;
+	}
+	e->rcpts[e->n_rcpts++] = (struct ph_rcpt){
+		.address = addr, .original = keep_original && *original ? original : addr, .dsn_orcpt = orcpt, .dsn_notify = notify,
+	};
+}
+
+/* An address on its way through virtual_alias_maps. */
+struct work { const char *addr; unsigned depth; };
+
+struct stack { struct work *w; size_t n, cap; };
+
+static void push(struct ph_arena *arena, struct stack *s, const char *addr, unsigned depth)
+{
+	if (s->n == s->cap) {
+		struct work *more;
+
+		s->cap = s->cap ? 2 * s->cap : 8;
+		more = ph_arena_alloc(arena, s->cap * sizeof(*more));
+		if (s->n)
+			memcpy(more, s->w, s->n * sizeof(*more));
+		s->w = more;
+	}
+	s->w[s->n++] = (struct work){ addr, depth };
+}
+
+/* The addresses that an alias gave, in order, onto the stack. */
+static int push_results(struct ph_intake *in, struct stack *s, const struct ph_addr_vec *v, unsigned depth, const char *start)
+{
+	if (depth > (unsigned)in->c->s.recursion_limit) {
+		ph_cleanup_mapping_error(in, "unreasonable virtual_alias_maps map nesting for %s", start);
+		return in->lost;
+	}
+	for (size_t i = v->n; i-- > 0;) {
+		if (strlen(v->list[i]) > (size_t)in->c->s.address_limit) {
+			ph_cleanup_mapping_error(in, "unreasonable virtual_alias_maps result %.100s... in virtual_alias_maps lookup for %s", v->list[i], start);
+			return in->lost;
+		}
+		push(in->arena, s, v->list[i], depth);
+	}
+	return 0;
+}
+
+/* Expand one recipient.  What an alias yields is expanded again until it stands for itself; an address is expanded only once.  0 or negative. */
+static int expand(struct expander *x, const char *addr, const char *original, const char *orcpt, unsigned notify)
+{
+	struct ph_intake *in = x->in;
+	struct ph_htab done = { 0 };
+	struct stack todo = { 0 };
+	size_t out = 0, max = (size_t)in->c->s.expansion_limit;
+	int r = 0;
+
+	if (!in->c->virtual_alias || (in->p.flags & PH_INTAKE_NO_MAPPINGS)) {
+		emit(x, addr, original, orcpt, notify);
+		return 0;
+	}
+	push(in->arena, &todo, addr, 0);
+	while (todo.n && r == 0) {
+		struct work w = todo.w[--todo.n];
+		struct ph_addr_vec v = { .max = out + todo.n < max ? max - out - todo.n : 0 };
+		const char *key = fold(in->arena, w.addr, NULL);
+		enum ph_lookup l = PH_LOOKUP_NOTFOUND;
+
+		if (!ph_htab_get(&done, key) && *w.addr) {
+			ph_htab_put(&done, key, x);
+			l = ph_cleanup_lookup(in, in->c->virtual_alias, "virtual_alias_maps", w.addr, in->c->propagate_virtual, &v);
+		}
+		if (l == PH_LOOKUP_PERMERR && !in->lost)
+			ph_cleanup_mapping_error(in, "unreasonable virtual_alias_maps map expansion size for %s", addr);
+		if (l < 0) {
+			r = in->lost;
+		} else if (l == PH_LOOKUP_NOTFOUND || (v.n == 1 && ph_str_ieq(v.list[0], w.addr))) {
+			emit(x, l == PH_LOOKUP_FOUND ? v.list[0] : w.addr, original, orcpt, notify);
+			out++;
+		} else {
+			r = push_results(in, &todo, &v, w.depth + 1, addr);
+		}
+	}
+	ph_htab_done(&done);
+	return r;
+}
+
+/* A blind copy: no notifications, no recipient_bcc of its own. */
+static int add_bcc(struct expander *x, const char *addr)
+{
+	struct ph_intake *in = x->in;
+
+	ph_route_rewrite(in->c->route, true, addr, in->arena, &addr);
+	if (ph_cleanup_map_rcpt(in, PH_CLS_ENV_RCPT, &addr) < 0)
+		return in->lost;
+	return expand(x, addr, addr, NULL, PH_NOTIFY_NEVER);
+}
+
+static int bcc_by_map(struct expander *x, struct ph_maps *maps, const char *title, const char *addr)
+{
+	struct ph_addr_vec v = { .max = 1000 };
+	enum ph_lookup l;
+
+	if (!maps || !*addr || (x->in->p.flags & (PH_INTAKE_NO_BCC | PH_INTAKE_NO_MAPPINGS)))
+		return 0;
+	l = ph_cleanup_lookup(x->in, maps, title, addr, false, &v);
+	if (l < 0)
+		return x->in->lost;
+	return l == PH_LOOKUP_FOUND ? add_bcc(x, v.list[0]) : 0;
+}
+
+static int add_rcpt(struct expander *x, const struct ph_intake_rcpt_in *rc)
+{
+	struct ph_intake *in = x->in;
+	const char *addr = rc->address;
+	int r;
+
+	ph_route_rewrite(in->c->route, true, addr, in->arena, &addr);
+	if (ph_cleanup_map_rcpt(in, PH_CLS_ENV_RCPT, &addr) < 0)
+		return in->lost;
+	r = expand(x, addr, rc->address, rc->orcpt, rc->notify);
+	return r < 0 ? r : bcc_by_map(x, in->c->rcpt_bcc, "recipient_bcc", addr);
+}
+
+static int map_sender(struct ph_intake *in)
+{
+	const char *s = in->env.sender;
+
+	if (!*s)
+		return 0;
+	ph_route_rewrite(in->c->route, true, s, in->arena, &s);
+	if (ph_cleanup_map_sender(in, PH_CLS_ENV_SENDER, &s) < 0)
+		return in->lost;
+	in->env.sender = s;
+	return 0;
+}
+
+int ph_cleanup_envelope(struct ph_intake *in)
+{
+	struct expander x = { .in = in };
+	bool bcc = !(in->p.flags & (PH_INTAKE_NO_BCC | PH_INTAKE_NO_MAPPINGS));
+	int r = map_sender(in);
+
+	in->env.rcpts = NULL;
+	in->env.n_rcpts = 0;
+	for (size_t i = 0; r == 0 && i < in->n_rcpts; i++)
+		r = add_rcpt(&x, &in->rcpts[i]);
+	if (r == 0 && bcc && *in->c->s.always_bcc)
+		r = add_bcc(&x, in->c->s.always_bcc);
+	if (r == 0)
+		r = bcc_by_map(&x, in->c->sender_bcc, "sender_bcc", in->env.sender);
+	for (size_t i = 0; r == 0 && i < in->n_bccs; i++)
+		r = add_bcc(&x, in->bccs[i]);
+	if (r == 0 && in->env.redirect)
+		ph_route_rewrite(in->c->route, true, in->env.redirect, in->arena, &in->env.redirect);
+	ph_htab_done(&x.seen);
+	if (r == 0 && !in->env.n_rcpts)
+		ph_intake_fail(in, -EINVAL, 554, "5.1.0", "Error: no recipients specified");
+	return in->lost;
+}

@@ -1,0 +1,230 @@
+/* cleanup_header.c: the primary headers: what is dropped, logged, counted, rewritten and added.
+ *
+ * Owns nothing.  Yields where address tables do.  RFC 5322 section 3.6, RFC 5321 section 6.3; sources: cleanup(8), postconf(5). */
+#include "message/cleanup.h"
+#include "route/token.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define FOLD_AT 70
+
+#define BIT(id) (1ull << (id))
+
+/* Items of a rewritten list stand one a line: join them while they fit, so that no line gets long. */
+static void join_lines(struct ph_buf *b)
+{
+	size_t start = 0;
+
+	for (size_t i = 0; i < b->len; i++) {
+		size_t end;
+
+		if (b->data[i] != '\n')
+			continue;
+		for (end = i + 1; end < b->len && b->data[end] != '\n'; end++)
+			;
+		if (end - start < FOLD_AT)
+			b->data[i] = ' ';
+		else
+			start = i + 1;
+	}
+}
+
+/* Write a header whose folds are bare LFs: each continuation gets its tab. */
+static int out_folded(struct ph_intake *in, const char *p, size_t n)
+{
+	const char *end = p + n;
+	int r = 0;
+
+	while (r == 0) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+
+		r = ph_content_out_line(in, p, (size_t)((nl ? nl : end) - p));
+		if (!nl || r < 0)
+			break;
+		p = nl + 1;
+		if (p < end && *p != ' ' && *p != '\t')
+			r = ph_content_out(in, "\t", 1);
+	}
+	return r;
+}
+
+struct rewrite_arg { struct ph_intake *in; bool sender; };
+
+static const char *rewrite_one(void *arg, const char *addr)
+{
+	struct rewrite_arg *a = arg;
+
+	return ph_cleanup_header_addr(a->in, a->sender, addr);
+}
+
+/* Rewrite the addresses of a header.  1: written, 0: nothing had to change, negative: failed. */
+static int rewrite_addresses(struct ph_intake *in, const struct ph_header_info *h, const char *line, size_t name, size_t n)
+{
+	struct rewrite_arg arg = { in, h->flags & PH_HDRF_SENDER };
+	struct ph_buf out = PH_BUF_INIT(4 * (size_t)in->c->s.header_limit + 65536);
+	size_t value = ph_header_value(line, n);
+	int r;
+
+	if (!in->scratch)
+		in->scratch = ph_arena_new();
+	ph_buf_append(&out, line, name);
+	ph_buf_puts(&out, ": ");
+	r = ph_addrlist_rewrite(line + value, n - value, (size_t)in->c->s.token_limit, in->scratch, rewrite_one, &arg, &out);
+	if (r == -ENOBUFS) {
+		ph_log_as("cleanup", PH_LOG_WARNING, "%s: header is not rewritten: too long: %.100s", in->queue_id, line);
+		r = 0;
+	}
+	if (r > 0) {
+		join_lines(&out);
+		r = out_folded(in, ph_buf_str(&out), out.len);
+		r = r < 0 ? r : 1;
+	}
+	ph_buf_done(&out);
+	ph_arena_reset(in->scratch);
+	return in->lost ? in->lost : r;
+}
+
+static void log_message_id(struct ph_intake *in, const char *prefix, const char *value, size_t n)
+{
+	while (n && (value[n - 1] == ' ' || value[n - 1] == '\n' || value[n - 1] == '\t'))
+		n--;
+	ph_log_as("cleanup", PH_LOG_INFO, "%s: %smessage-id=%.*s", in->queue_id, prefix, (int)(n > 1000 ? 1000 : n), value);
+}
+
+static int note_header(struct ph_intake *in, const struct ph_header_info *h, const char *line, size_t n)
+{
+	size_t value = ph_header_value(line, n);
+
+	if (h->id != PH_HDR_OTHER)
+		in->seen |= BIT(h->id);
+	if (h->flags & PH_HDRF_RESENT)
+		in->resent = true;
+	if (h->id == PH_HDR_MESSAGE_ID || h->id == PH_HDR_RESENT_MESSAGE_ID)
+		log_message_id(in, h->id == PH_HDR_MESSAGE_ID ? "" : "resent-", line + value, n - value);
+	if (h->id == PH_HDR_RECEIVED && ++in->hops >= (unsigned)in->c->s.hop_limit) {
+		ph_intake_fail(in, -ELOOP, 554, "5.4.0", "Error: too many hops");
+		return in->lost;
+	}
+	return 0;
+}
+
+int ph_cleanup_header(struct ph_intake *in, const char *line, size_t n)
+{
+	size_t name = ph_header_name(line, n);
+	const struct ph_header_info *h;
+	int r;
+
+	if (!name)
+		return ph_content_out_line(in, line, n);
+	h = ph_header_find(line, name);
+	if ((in->c->drop_initials & (1u << (line[0] & 31))) && ph_header_in_list(in->c->s.drop_headers, line, name))
+		return 0;
+	r = note_header(in, h, line, n);
+	if (r < 0)
+		return r;
+	if (in->rewrite_headers && (h->flags & (PH_HDRF_SENDER | PH_HDRF_RCPT))) {
+		r = rewrite_addresses(in, h, line, name, n);
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
+	return ph_content_out_line(in, line, n);
+}
+
+/* ---- what is missing ---- */
+
+static int add(struct ph_intake *in, const char *fmt, ...) PH_PRINTF(2, 3);
+static int add(struct ph_intake *in, const char *fmt, ...)
+{
+	struct ph_buf b = PH_BUF_INIT(16384);
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = ph_buf_vprintf(&b, fmt, ap);
+	va_end(ap);
+	if (r == 0)
+		r = out_folded(in, ph_buf_str(&b), b.len);
+	ph_buf_done(&b);
+	return r < 0 ? r : 0;
+}
+
+static int add_message_id(struct ph_intake *in)
+{
+	const char *prefix = in->resent ? "Resent-" : "";
+	char stamp[32], id[512];
+	time_t now = (time_t)(in->env.arrival_us / 1000000);
+	struct tm tm;
+
+	if (in->c->s.long_ids) {
+		snprintf(id, sizeof(id), "<%s@%s>", in->queue_id, in->c->s.myhostname);
+	} else {
+		gmtime_r(&now, &tm);
+		strftime(stamp, sizeof(stamp), "%Y%m%d%H%M%S", &tm);
+		snprintf(id, sizeof(id), "<%s.%s@%s>", stamp, in->queue_id, in->c->s.myhostname);
+	}
+	log_message_id(in, in->resent ? "resent-" : "", id, strlen(id));
+	in->seen |= BIT(in->resent ? PH_HDR_RESENT_MESSAGE_ID : PH_HDR_MESSAGE_ID);
+	return add(in, "%sMessage-Id: %s", prefix, id);
+}
+
+/* A display name that holds nothing but atoms and blanks needs no quotes. */
+static const char *display_name(struct ph_arena *arena, const char *name)
+{
+	char *clean = ph_str_printable(arena, name, strlen(name), true), *out, *q;
+
+	if (!strpbrk(clean, "()<>@,;:\\\".[]"))
+		return clean;
+	out = q = ph_arena_alloc(arena, 2 * strlen(clean) + 3);
+	*q++ = '"';
+	for (const char *p = clean; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			*q++ = '\\';
+		*q++ = *p;
+	}
+	*q = '"';
+	return out;
+}
+
+static int add_from(struct ph_intake *in)
+{
+	const char *prefix = in->resent ? "Resent-" : "", *addr = in->env.sender, *full = in->full_name;
+	int r;
+
+	ph_cleanup_map_sender(in, PH_CLS_HDR_SENDER, &addr);
+	if (in->lost)
+		return in->lost;
+	if (!*addr)
+		addr = ph_arena_printf(in->arena, "MAILER-DAEMON@%s", in->c->s.myhostname);
+	addr = ph_address_quote(in->arena, addr);
+	if (!full || !*full)
+		r = add(in, "%sFrom: %s", prefix, addr);
+	else if (ph_str_ieq(in->c->s.header_from_format, "obsolete"))
+		r = add(in, "%sFrom: %s (%s)", prefix, addr, ph_str_printable(in->arena, full, strcspn(full, "()\\"), true));
+	else
+		r = add(in, "%sFrom: %s <%s>", prefix, display_name(in->arena, full), addr);
+	return r;
+}
+
+int ph_cleanup_headers_end(struct ph_intake *in)
+{
+	bool complete = in->p.local_origin || in->rewrite_headers || in->c->s.always_add;
+	const char *prefix = in->resent ? "Resent-" : "";
+	char date[64];
+	int r = 0;
+
+	if (complete && !(in->seen & BIT(in->resent ? PH_HDR_RESENT_MESSAGE_ID : PH_HDR_MESSAGE_ID)))
+		r = add_message_id(in);
+	if (r == 0 && !(in->seen & (BIT(PH_HDR_MESSAGE_ID) | BIT(PH_HDR_RESENT_MESSAGE_ID))))
+		log_message_id(in, "", "<>", 2);
+	if (r == 0 && complete && !(in->seen & BIT(in->resent ? PH_HDR_RESENT_DATE : PH_HDR_DATE)))
+		r = add(in, "%sDate: %s", prefix, ph_header_date(in->env.arrival_us, date, sizeof(date)));
+	if (r == 0 && complete && !(in->seen & BIT(in->resent ? PH_HDR_RESENT_FROM : PH_HDR_FROM)))
+		r = add_from(in);
+	if (r == 0 && complete && *in->c->s.undisclosed &&
+	    !(in->seen & (BIT(PH_HDR_TO) | BIT(PH_HDR_CC) | BIT(PH_HDR_RESENT_TO) | BIT(PH_HDR_RESENT_CC))))
+		r = add(in, "%s", in->c->s.undisclosed);
+	return r;
+}

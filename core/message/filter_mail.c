@@ -1,0 +1,366 @@
+/* filter_mail.c: the message as filters see it, and the list of what they want changed.
+ *
+ * Owns struct ph_mail, one per message.  Edits are only collected here; ph_mail_apply carries out those of the envelope, rewrite.c those of the
+ * content.  ph_mail_read and ph_mail_apply may yield. */
+#include "message/filter_mail.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define REPLACED_BODY_MAX (64 * 1024 * 1024)
+
+struct ph_mail *ph_mail_of(struct ph_intake *in)
+{
+	if (!in->mail) {
+		in->mail = ph_alloc(sizeof(*in->mail));
+		in->mail->in = in;
+		ph_buf_init(&in->mail->body, in->p.size_limit > 0 ? (size_t)in->p.size_limit : REPLACED_BODY_MAX);
+	}
+	return in->mail;
+}
+
+struct ph_session *ph_mail_session(struct ph_mail *m)
+{
+	return m->in->p.session;
+}
+
+struct ph_arena *ph_mail_arena(struct ph_mail *m)
+{
+	return m->in->arena;
+}
+
+const char *ph_mail_queue_id(const struct ph_mail *m)
+{
+	return m->in->queue_id;
+}
+
+const char *ph_mail_sender(const struct ph_mail *m)
+{
+	return m->in->env.sender;
+}
+
+size_t ph_mail_recipient_count(const struct ph_mail *m)
+{
+	return m->in->n_rcpts;
+}
+
+const char *ph_mail_recipient(const struct ph_mail *m, size_t i)
+{
+	return i < m->in->n_rcpts ? m->in->rcpts[i].address : NULL;
+}
+
+const struct ph_conf *ph_mail_conf(const struct ph_mail *m)
+{
+	return m->in->p.conf;
+}
+
+/* The content with a hole where our own Received: stands. */
+ssize_t ph_mail_read(struct ph_mail *m, int64_t offset, void *buf, size_t bytes)
+{
+	const struct ph_intake *in = m->in;
+
+	if (offset < 0)
+		return -EINVAL;
+	if (offset >= in->hide_at)
+		offset += in->hide_bytes;
+	else if ((int64_t)bytes > in->hide_at - offset)
+		bytes = (size_t)(in->hide_at - offset);
+	return ph_store_read(in->msg, offset, buf, bytes);
+}
+
+int64_t ph_mail_bytes(const struct ph_mail *m)
+{
+	return ph_store_bytes(m->in->msg) - m->in->hide_bytes;
+}
+
+/* ---- edits ---- */
+
+static struct ph_edit *new_edit(struct ph_mail *m, enum ph_edit_type type, const char *name, const char *value)
+{
+	struct ph_arena *a = m->in->arena;
+	struct ph_edit *e;
+
+	if (m->n >= PH_EDITS_MAX)
+		return NULL;
+	if (m->n == m->cap) {
+		size_t cap = m->cap ? 2 * m->cap : 16;
+
+		m->edits = ph_realloc(m->edits, cap * sizeof(*m->edits));
+		m->cap = cap;
+	}
+	e = &m->edits[m->n++];
+	*e = (struct ph_edit){ .type = type, .name = name ? ph_arena_strdup(a, name) : NULL, .value = value ? ph_arena_strdup(a, value) : NULL };
+	return e;
+}
+
+static int edit(struct ph_mail *m, enum ph_edit_type type, const char *name, const char *value, unsigned nth)
+{
+	struct ph_edit *e = new_edit(m, type, name, value);
+
+	if (!e)
+		return -ENOBUFS;
+	e->nth = nth;
+	return 0;
+}
+
+/* A header name that could start another header, or the body, is refused. */
+static bool name_ok(const char *name)
+{
+	if (!*name)
+		return false;
+	for (; *name; name++)
+		if ((unsigned char)*name <= ' ' || *name == ':' || *name == 127)
+			return false;
+	return true;
+}
+
+/* Folds stay, but no line of a value may begin a new header or end the headers. */
+static const char *safe_value(struct ph_mail *m, const char *value)
+{
+	size_t n = strlen(value);
+	char *out = ph_arena_alloc(m->in->arena, 2 * n + 1), *q = out;
+
+	for (const char *p = value; *p; p++) {
+		if (*p == '\r')
+			continue;
+		*q++ = *p;
+		if (*p == '\n' && p[1] != ' ' && p[1] != '\t')
+			*q++ = '\t';
+	}
+	while (q > out && (q[-1] == '\n' || q[-1] == '\t' || q[-1] == ' '))
+		q--;
+	*q = '\0';
+	return out;
+}
+
+int ph_edit_add_header(struct ph_mail *m, const char *name, const char *value)
+{
+	return name_ok(name) ? edit(m, PH_EDIT_ADD_HEADER, name, safe_value(m, value), 0) : -EINVAL;
+}
+
+int ph_edit_insert_header(struct ph_mail *m, unsigned at, const char *name, const char *value)
+{
+	return name_ok(name) ? edit(m, PH_EDIT_INSERT_HEADER, name, safe_value(m, value), at) : -EINVAL;
+}
+
+int ph_edit_change_header(struct ph_mail *m, unsigned nth, const char *name, const char *value)
+{
+	return name_ok(name) ? edit(m, PH_EDIT_CHANGE_HEADER, name, value ? safe_value(m, value) : NULL, nth ? nth : 1) : -EINVAL;
+}
+
+int ph_edit_replace_body(struct ph_mail *m, const void *p, size_t n)
+{
+	m->new_body = true;
+	return ph_buf_append(&m->body, p, n);
+}
+
+int ph_edit_add_recipient(struct ph_mail *m, const char *address, const char *esmtp_args)
+{
+	return edit(m, PH_EDIT_ADD_RCPT, esmtp_args, address, 0);
+}
+
+int ph_edit_delete_recipient(struct ph_mail *m, const char *address)
+{
+	return edit(m, PH_EDIT_DEL_RCPT, NULL, address, 0);
+}
+
+int ph_edit_change_sender(struct ph_mail *m, const char *address, const char *esmtp_args)
+{
+	return edit(m, PH_EDIT_SENDER, esmtp_args, address, 0);
+}
+
+int ph_edit_hold(struct ph_mail *m, const char *reason)
+{
+	return edit(m, PH_EDIT_HOLD, NULL, reason, 0);
+}
+
+int ph_edit_discard(struct ph_mail *m, const char *reason)
+{
+	return edit(m, PH_EDIT_DISCARD, NULL, reason, 0);
+}
+
+int ph_edit_filter(struct ph_mail *m, const char *transport_nexthop)
+{
+	return edit(m, PH_EDIT_FILTER, NULL, transport_nexthop, 0);
+}
+
+int ph_edit_redirect(struct ph_mail *m, const char *address)
+{
+	return edit(m, PH_EDIT_REDIRECT, NULL, address, 0);
+}
+
+int ph_edit_bcc(struct ph_mail *m, const char *address)
+{
+	return edit(m, PH_EDIT_BCC, NULL, address, 0);
+}
+
+void ph_edit_line_replace(struct ph_mail *m, const char *text)
+{
+	if (m->in_line)
+		m->line_replace = ph_arena_strdup(m->in->arena, text);
+}
+
+void ph_edit_line_drop(struct ph_mail *m)
+{
+	if (m->in_line)
+		m->line_drop = true;
+}
+
+void ph_edit_line_prepend(struct ph_mail *m, const char *text)
+{
+	if (m->in_line)
+		m->line_prepend = m->line_prepend ? ph_arena_printf(m->in->arena, "%s\n%s", m->line_prepend, text) : ph_arena_strdup(m->in->arena, text);
+}
+
+void ph_mail_forget(struct ph_mail *m)
+{
+	m->n = 0;
+	m->new_body = false;
+	ph_buf_clear(&m->body);
+	m->line_drop = false;
+	m->line_replace = m->line_prepend = NULL;
+}
+
+/* <module>_default_action: accept, reject, tempfail, quarantine. */
+struct ph_verdict ph_filter_fail(struct ph_mail *m, const struct ph_err *err)
+{
+	struct ph_arena *a = m->in->arena;
+	const char *action = ph_conf_get(m->in->p.conf, ph_arena_printf(a, "%s_default_action", m->filter_name));
+	struct ph_verdict v = { .cls = PH_DEFER, .code = 451, .dsn = "4.7.1", .text = "Service unavailable - try again later", .complete = true };
+
+	ph_mail_forget(m);
+	m->failed = true;
+	ph_log(PH_LOG_WARNING, "%s: filter %s: %s", m->in->queue_id, m->filter_name, err && *err->text ? err->text : "failed");
+	if (!action || !*action || ph_str_ieq(action, "tempfail"))
+		return v;
+	if (ph_str_ieq(action, "accept"))
+		return ph_verdict_dunno();
+	if (ph_str_ieq(action, "quarantine")) {
+		ph_edit_hold(m, "filter failed");
+		return ph_verdict_dunno();
+	}
+	if (ph_str_ieq(action, "reject"))
+		return (struct ph_verdict){ .cls = PH_REJECT, .code = 550, .dsn = "5.5.0", .text = "Service unavailable", .complete = true };
+	if (ph_str_ieq(action, "shutdown"))
+		return (struct ph_verdict){ .cls = PH_DISCONNECT, .code = 421, .dsn = "4.7.0", .text = "Service unavailable - try again later", .complete = true };
+	ph_log(PH_LOG_WARNING, "%s_default_action: unknown action: %s", m->filter_name, action);
+	return v;
+}
+
+/* ---- what concerns the envelope ---- */
+
+static bool same_address(struct ph_arena *a, const char *x, const char *y)
+{
+	const char *p, *q;
+
+	/* Filters speak in <quoted> form or without. */
+	if (ph_address_parse_path(x, strlen(x), true, a, &p, NULL, NULL) < 0)
+		p = x;
+	if (ph_address_parse_path(y, strlen(y), true, a, &q, NULL, NULL) < 0)
+		q = y;
+	return ph_str_ieq(p, q);
+}
+
+static const char *internal(struct ph_arena *a, const char *address)
+{
+	const char *p;
+
+	return ph_address_parse_path(address, strlen(address), true, a, &p, NULL, NULL) < 0 ? address : p;
+}
+
+/* The value of KEY=value among ESMTP arguments, or NULL. */
+static const char *esmtp_arg(struct ph_arena *a, const char *args, const char *key)
+{
+	size_t n = strlen(key);
+
+	while (args && *args) {
+		args += strspn(args, " ");
+		if (strncasecmp(args, key, n) == 0 && args[n] == '=')
+			return ph_arena_strndup(a, args + n + 1, strcspn(args + n + 1, " "));
+		args += strcspn(args, " ");
+	}
+	return NULL;
+}
+
+static unsigned notify_flags(const char *text)
+{
+	static const struct { const char *word; unsigned bit; } words[] = {
+		{ "NEVER", PH_NOTIFY_NEVER }, { "SUCCESS", PH_NOTIFY_SUCCESS }, { "FAILURE", PH_NOTIFY_FAILURE }, { "DELAY", PH_NOTIFY_DELAY },
+	};
+	unsigned bits = 0;
+
+	for (size_t i = 0; text && i < PH_ARRAY_LEN(words); i++)
+		if (ph_header_in_list(text, words[i].word, strlen(words[i].word)))
+			bits |= words[i].bit;
+	return bits;
+}
+
+static void delete_recipient(struct ph_intake *in, const char *address)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < in->n_rcpts; i++)
+		if (!same_address(in->arena, in->rcpts[i].address, address))
+			in->rcpts[kept++] = in->rcpts[i];
+	in->n_rcpts = kept;
+}
+
+static void apply_envelope(struct ph_mail *m, const struct ph_edit *e)
+{
+	struct ph_intake *in = m->in;
+	const char *arg;
+
+	switch (e->type) {
+	case PH_EDIT_ADD_RCPT:
+		ph_intake_rcpt(in, internal(in->arena, e->value), esmtp_arg(in->arena, e->name, "ORCPT"),
+			       notify_flags(esmtp_arg(in->arena, e->name, "NOTIFY")));
+		break;
+	case PH_EDIT_DEL_RCPT:
+		delete_recipient(in, e->value);
+		break;
+	case PH_EDIT_SENDER:
+		in->env.sender = internal(in->arena, e->value);
+		if ((arg = esmtp_arg(in->arena, e->name, "RET")))
+			in->env.ret = arg;
+		if ((arg = esmtp_arg(in->arena, e->name, "ENVID")))
+			in->env.envid = arg;
+		break;
+	case PH_EDIT_HOLD:
+		ph_intake_action(in, "HOLD", "");
+		break;
+	case PH_EDIT_DISCARD:
+		ph_intake_action(in, "DISCARD", "");
+		break;
+	case PH_EDIT_FILTER:
+		ph_intake_action(in, "FILTER", e->value);
+		break;
+	case PH_EDIT_REDIRECT:
+		ph_intake_action(in, "REDIRECT", internal(in->arena, e->value));
+		break;
+	case PH_EDIT_BCC:
+		ph_intake_action(in, "BCC", internal(in->arena, e->value));
+		break;
+	case PH_EDIT_ADD_HEADER:
+	case PH_EDIT_INSERT_HEADER:
+	case PH_EDIT_CHANGE_HEADER:
+	case PH_EDIT_LINE:
+		break;
+	}
+}
+
+int ph_mail_apply(struct ph_mail *m)
+{
+	bool content = m->new_body;
+	int r = 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		apply_envelope(m, &m->edits[i]);
+		content |= m->edits[i].type <= PH_EDIT_LINE;
+	}
+	if (content && !m->in->discard)
+		r = ph_mail_rewrite(m);
+	ph_mail_forget(m);
+	return r;
+}

@@ -1,0 +1,43 @@
+/* filter_mail.h: struct ph_mail, shared by the files of the filter host. */
+#ifndef CORE_MESSAGE_FILTER_MAIL_H
+#define CORE_MESSAGE_FILTER_MAIL_H
+
+#include "message/cleanup.h"
+#include "message/filter_host.h"
+
+#define PH_EDITS_MAX 2000
+
+enum ph_edit_type {
+	PH_EDIT_ADD_HEADER, PH_EDIT_INSERT_HEADER, PH_EDIT_CHANGE_HEADER, PH_EDIT_LINE /* at offset: text replaces len bytes */,
+	PH_EDIT_ADD_RCPT, PH_EDIT_DEL_RCPT, PH_EDIT_SENDER, PH_EDIT_HOLD, PH_EDIT_DISCARD, PH_EDIT_FILTER, PH_EDIT_REDIRECT, PH_EDIT_BCC,
+};
+
+struct ph_edit {
+	enum ph_edit_type type;
+	unsigned nth;
+	const char *name, *value;       /* in the message's arena */
+	int64_t offset, len;
+	bool done;
+};
+
+struct ph_mail {
+	struct ph_intake *in;
+	struct ph_edit *edits;
+	size_t n, cap;
+	struct ph_buf body;             /* of ph_edit_replace_body */
+	bool new_body;
+	bool failed;                    /* ph_filter_fail was called */
+	const char *filter_name;        /* of the running filter, for its default action */
+	/* while a header or body function runs */
+	bool in_line;
+	bool line_drop, line_changed;
+	const char *line_replace;
+	const char *line_prepend;
+	/* checks: one object per message */
+	void *header_obj, *body_obj;
+	bool opened;
+};
+
+/* rewrite.c: carry out edits that change content. */
+int ph_mail_rewrite(struct ph_mail *m);
+#endif
