@@ -21,9 +21,10 @@ enum ph_lookup {
 enum {  /* ph_lookup_ops.flags */
 	PH_LOOKUP_PATTERN = 1,          /* regexp-like: keys are asked for whole, never as partial keys (domain, @domain ...) */
 	PH_LOOKUP_CASEFOLD = 2,         /* the core folds keys to lower case before get, put and del */
-	PH_LOOKUP_FILE = 4,             /* name is a file: the core watches for changes and for who may write it */
+	PH_LOOKUP_FILE = 4,             /* name is a file: the core watches it and opens the table anew when it has changed */
 	PH_LOOKUP_INLINE = 8,           /* name is the table itself ("inline:{a=b}"), not a path; not checked for existence */
-	PH_LOOKUP_NETWORK = 16,         /* answers come over a connection: get may yield */
+	PH_LOOKUP_NETWORK = 16,         /* get may yield: answers come over a connection, or a writer's lock is waited for */
+	PH_LOOKUP_TEXT = 32,            /* with FILE: edited by hand; a change counts when the file has been left alone for a second */
 };
 enum {  /* struct ph_table_spec.mode */
 	PH_TABLE_READ, PH_TABLE_CREATE /* postmap: empty, new */, PH_TABLE_UPDATE /* postmap -i, -d: read and write */
@@ -40,10 +41,11 @@ struct ph_lookup_ops {
 	uint32_t size;                  /* sizeof(struct ph_lookup_ops) */
 	uint32_t flags;
 	/* Open the table.  0 and *ret (handed to the others), or negative with err: the core then puts a surrogate in its place
-	 * that answers TEMPFAIL with err's text.  Does not yield when mode is READ and the table is a file. */
+	 * that answers TEMPFAIL with err's text, and tries again when the file has changed.  Does not yield. */
 	int (*open)(const struct ph_table_spec *spec, void **ret, struct ph_err *err);
-	/* Look up key (NUL-terminated, at most 64 KiB, folded if so flagged).  FOUND sets *ret_value, in arena (or constant for as
-	 * long as the table is open).  err is filled for TEMPFAIL and PERMERR.  May yield when NETWORK is set. */
+	/* Look up key (NUL-terminated, not empty, at most 64 KiB, folded if so flagged).  FOUND sets *ret_value, in arena or
+	 * unchanged until the next call (the core copies it).  err is filled for TEMPFAIL and PERMERR.  May yield when NETWORK is
+	 * set: then several gets of one table can be under way at once; close comes when none is. */
 	enum ph_lookup (*get)(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err);
 	void (*close)(void *table);
 	/* The rest may be NULL: postmap then says that the type cannot do it. */
@@ -51,9 +53,10 @@ struct ph_lookup_ops {
 	int (*del)(void *table, const char *key, struct ph_err *err);        /* 0, -ENOENT */
 	/* Next entry in table order; first: start over.  1, 0 at the end, negative. */
 	int (*next)(void *table, bool first, struct ph_arena *arena, const char **ret_key, const char **ret_value, struct ph_err *err);
-	/* Files only: path of the file that get reads ("/x" -> "/x.db"), in arena. */
+	/* FILE only: path of the file that get reads ("/x" -> "/x.db"), in arena.  NULL: the name itself. */
 	const char *(*path)(const struct ph_table_spec *spec, struct ph_arena *arena);
-	/* End of an update (mode CREATE, UPDATE): make it durable and visible.  0 or negative. */
+	/* End of an update (mode CREATE, UPDATE): make it durable and visible.  0 or negative.  Without it close drops what
+	 * CREATE has built; what UPDATE has put may be there or not. */
 	int (*commit)(void *table, struct ph_err *err);
 };
 
@@ -68,13 +71,16 @@ struct ph_maps;
 PH_API struct ph_maps *ph_maps_open(const struct ph_conf *conf, const char *title, const char *text);
 PH_API bool ph_maps_empty(const struct ph_maps *m);
 /* The whole key in every table.  partial: this is a fragment of an address, host or network: pattern tables are passed over.
- * *ret_value lives in arena.  An empty value of a table is logged and taken as NOTFOUND.  err (may be NULL) names the table.  Yields
- * when a table of the list does. */
+ * *ret_value lives in arena.  The empty key is in no table.  A value that is empty, holds a line break, or (smtputf8_enable = yes)
+ * is not UTF-8 is logged and answers PERMERR.  err (may be NULL) names the table.  Yields when a table of the list does. */
 PH_API enum ph_lookup ph_maps_find(struct ph_maps *m, const char *key, bool partial, struct ph_arena *arena,
 				   const char **ret_value, struct ph_err *err);
 /* Address keys in Postfix's order, each form over all tables before the next:
- * user+ext@dom, user@dom, [user+ext, user when dom is local], [dom and its parents], @dom.  *ret_ext: the extension that
- * was cut off to find it ("+ext"), or NULL.  Source: canonical(5), virtual(5), access(5).  Yields. */
+ * user+ext@dom, user@dom, [user+ext, user when dom is local], @dom, [dom and its parents], [user+ext@, user@].
+ * address: internal form; when its quoted form differs, that one is asked for first.  parent_style: the name that stands for this
+ * use in parent_domain_matches_subdomains ("smtpd_access_maps"): parents are asked for as "example.com" if it is listed there, else as
+ * ".example.com"; NULL: as ".example.com".  *ret_ext (may be NULL): the extension that was cut off to find it ("+ext"), in arena, or
+ * NULL.  Source: canonical(5), virtual(5), access(5).  Yields. */
 enum { PH_ADDR_FULL = 1, PH_ADDR_NOEXT = 2, PH_ADDR_LOCALPART = 4 /* user+ext, user if local */, PH_ADDR_AT_DOMAIN = 8,
        PH_ADDR_DOMAIN = 16 /* dom, parents */, PH_ADDR_USER_AT = 32 /* user+ext@, user@ */ };
 PH_API enum ph_lookup ph_maps_find_address(struct ph_maps *m, const struct ph_conf *conf, const char *address, unsigned forms,

@@ -1,0 +1,352 @@
+/* table.c: one lookup table as the rest of the core sees it.
+ *
+ * Owns the module's handle.  A table that cannot be opened is a surrogate: it answers "temporary failure" with the reason, so mail
+ * waits and the router lives; the reason goes when the file can be opened.  Files are looked at once a second at most and opened
+ * anew when they have changed; the old handle lives until its last look-up has ended.  Yields where the module's get does. */
+#include "module/table.h"
+#include "module/loader.h"
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define WATCH_MS 1000
+#define REST_US 1000000         /* a file changed in place is left alone until it has rested so long */
+#define MAX_KEY 65536
+#define MAX_DEPTH 16            /* tables within tables: unionmap, pipemap ... */
+
+struct handle {
+	void *obj;
+	unsigned users;         /* look-ups under way */
+	bool closing;
+};
+
+struct ph_table {
+	char *title, *type, *name;
+	const struct ph_conf *conf;
+	const struct ph_module *module;         /* NULL: no such type */
+	const struct ph_lookup_ops *ops;
+	struct ph_module_stats *stats;
+	struct handle *cur;                     /* NULL: nothing could be opened so far */
+	int mode;
+	enum ph_lookup broken;                  /* TEMPFAIL, PERMERR: answer this; NOTFOUND: works */
+	char *why;
+	char *path;                             /* watched file, or NULL */
+	struct stat seen;
+	int64_t next_look_ms;
+};
+
+static void handle_close(struct ph_table *t, struct handle *h)
+{
+	if (h == NULL)
+		return;
+	h->closing = true;
+	if (h->users == 0) {
+		t->ops->close(h->obj);
+		free(h);
+	}
+}
+
+static void set_broken(struct ph_table *t, enum ph_lookup status, const char *why)
+{
+	free(t->why);
+	t->why = why ? ph_strdup(why) : NULL;
+	t->broken = status;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool unchanged(const struct stat *a, const struct stat *b)
+{
+	return same_file(a, b) && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static bool rested(const struct stat *st)
+{
+	int64_t age = ph_wall_us() - ((int64_t)st->st_mtim.tv_sec * 1000000 + st->st_mtim.tv_nsec / 1000);
+
+	return age < 0 || age >= REST_US;
+}
+
+static struct handle *open_handle(struct ph_table *t, struct ph_err *err)
+{
+	static int depth;
+	struct ph_table_spec spec = { t->type, t->name, t->mode, t->conf, NULL };
+	struct handle *h = NULL;
+	void *obj = NULL;
+	int r;
+
+	if (depth >= MAX_DEPTH) {
+		ph_err_set(err, -EINVAL, "tables within tables are nested more than %d deep", MAX_DEPTH);
+		return NULL;
+	}
+	spec.settings = ph_module_settings(t->module, t->conf, err);
+	if (spec.settings == NULL)
+		return NULL;
+	depth++;
+	r = t->ops->open(&spec, &obj, err);
+	depth--;
+	if (r < 0)
+		return NULL;
+	h = ph_alloc(sizeof *h);
+	h->obj = obj;
+	return h;
+}
+
+/* Put a freshly opened handle in place, or note why there is none. */
+static void table_load(struct ph_table *t)
+{
+	struct ph_err err = { 0 };
+	struct handle *h = open_handle(t, &err);
+
+	if (h) {
+		handle_close(t, t->cur);
+		t->cur = h;
+		set_broken(t, PH_LOOKUP_NOTFOUND, NULL);
+		return;
+	}
+	if (t->why == NULL || strcmp(t->why, err.text) != 0)
+		ph_log(PH_LOG_WARNING, "%s is unavailable. %s", t->title, err.text);
+	set_broken(t, err.code == -EINVAL ? PH_LOOKUP_PERMERR : PH_LOOKUP_TEMPFAIL, err.text);
+}
+
+static void watch_start(struct ph_table *t)
+{
+	struct ph_table_spec spec = { t->type, t->name, t->mode, t->conf, NULL };
+	struct ph_arena *a;
+
+	if (!(t->ops->flags & PH_LOOKUP_FILE) || t->name[0] == '{' || t->mode != PH_TABLE_READ)
+		return;
+	a = ph_arena_new();
+	t->path = ph_strdup(t->ops->path ? t->ops->path(&spec, a) : t->name);
+	ph_arena_free(&a);
+	t->next_look_ms = ph_now_ms() + WATCH_MS;
+	if (stat(t->path, &t->seen) < 0)
+		memset(&t->seen, 0, sizeof t->seen);
+	else if (!rested(&t->seen))
+		t->seen.st_mtim.tv_sec = 0;     /* it may still be written to within this tick of its clock: look again */
+}
+
+/* Has the file changed?  Then open it anew. */
+static void watch_look(struct ph_table *t)
+{
+	struct stat st;
+	bool quiet;
+
+	if (t->path == NULL || ph_now_ms() < t->next_look_ms)
+		return;
+	t->next_look_ms = ph_now_ms() + WATCH_MS;
+	if (stat(t->path, &st) < 0) {
+		if (t->seen.st_ino != 0 || t->broken == PH_LOOKUP_NOTFOUND) {
+			memset(&t->seen, 0, sizeof t->seen);
+			table_load(t);          /* says what is wrong */
+		}
+		return;
+	}
+	if (unchanged(&st, &t->seen) && t->broken == PH_LOOKUP_NOTFOUND)
+		return;
+	/* Being edited in place: the old table is good until the new one is all there. */
+	if (t->cur && (t->ops->flags & PH_LOOKUP_TEXT) && same_file(&st, &t->seen) && !rested(&st))
+		return;
+	quiet = t->seen.st_mtim.tv_sec == 0 || t->broken != PH_LOOKUP_NOTFOUND;
+	t->seen = st;
+	table_load(t);
+	if (!quiet && t->broken == PH_LOOKUP_NOTFOUND)
+		ph_log(PH_LOG_INFO, "table %s has changed -- reopened", t->title);
+}
+
+static struct ph_table *table_new(const struct ph_conf *conf, const char *type, const char *name, int mode)
+{
+	struct ph_table *t = ph_alloc(sizeof *t);
+	size_t n = strlen(type) + strlen(name) + 2;
+
+	t->title = ph_alloc(n);
+	snprintf(t->title, n, "%s:%s", type, name);
+	t->type = ph_strdup(type);
+	t->name = ph_strdup(name);
+	t->conf = conf;
+	t->mode = mode;
+	return t;
+}
+
+static int table_find_module(struct ph_table *t, struct ph_err *err)
+{
+	struct ph_err why = { 0 };
+
+	t->module = ph_module_load(PH_KIND_LOOKUP, t->type, &why);
+	if (t->module == NULL) {
+		if (why.code == -ENOENT || why.code == -EINVAL)
+			return ph_err_set(err, -EINVAL, "unsupported dictionary type: %.100s", t->type);
+		return ph_err_set(err, why.code, "%s", why.text);
+	}
+	t->ops = t->module->ops.lookup;
+	t->stats = ph_module_stats(t->module);
+	return 0;
+}
+
+struct ph_table *ph_table_open(const struct ph_conf *conf, const char *type, const char *name, int mode, struct ph_err *err)
+{
+	struct ph_table *t = table_new(conf, type, name, mode);
+
+	if (table_find_module(t, err) < 0 || (t->cur = open_handle(t, err)) == NULL)
+		ph_table_close(&t);
+	return t;
+}
+
+void ph_table_close(struct ph_table **tp)
+{
+	struct ph_table *t = *tp;
+
+	*tp = NULL;
+	if (t == NULL)
+		return;
+	if (t->cur)
+		handle_close(t, t->cur);
+	free(t->title);
+	free(t->type);
+	free(t->name);
+	free(t->why);
+	free(t->path);
+	free(t);
+}
+
+static void free_shared(void *p)
+{
+	struct ph_table *t = p;
+
+	ph_table_close(&t);
+}
+
+/* "type:name", perhaps behind "proxy:".  The proxy is transparent here: there is no other process to ask. */
+static struct ph_table *shared_new(const struct ph_conf *conf, const char *text)
+{
+	struct ph_err err = { 0 };
+	struct ph_table *t;
+	const char *colon;
+	char *type;
+
+	if (strncmp(text, "proxy:", 6) == 0)
+		text += 6;
+	colon = strchr(text, ':');
+	if (colon == NULL || colon == text || colon[1] == '\0') {
+		t = table_new(conf, "?", text, PH_TABLE_READ);
+		ph_err_set(&err, -EINVAL, "expecting \"type:name\" form instead of \"%.200s\"", text);
+	} else {
+		type = ph_strndup(text, (size_t)(colon - text));
+		t = table_new(conf, type, colon + 1, PH_TABLE_READ);
+		free(type);
+		table_find_module(t, &err);
+	}
+	if (t->ops) {
+		watch_start(t);
+		table_load(t);
+	} else {
+		ph_log(PH_LOG_WARNING, "%s is unavailable. %s", t->title, err.text);
+		set_broken(t, PH_LOOKUP_PERMERR, err.text);
+	}
+	return t;
+}
+
+struct ph_table *ph_table_shared(const struct ph_conf *conf, const char *text)
+{
+	size_t n = strlen(text) + sizeof "table:";
+	char *key = ph_alloc(n);
+	struct ph_table *t;
+
+	snprintf(key, n, "table:%s", text);
+	t = ph_conf_attach_get(conf, key);
+	if (t == NULL) {
+		t = shared_new(conf, text);
+		ph_conf_attach_set(conf, key, t, free_shared);
+	}
+	free(key);
+	return t;
+}
+
+const char *ph_table_title(const struct ph_table *t)
+{
+	return t->title;
+}
+
+const struct ph_lookup_ops *ph_table_ops(const struct ph_table *t)
+{
+	return t->ops;
+}
+
+void *ph_table_handle(struct ph_table *t)
+{
+	return t->cur ? t->cur->obj : NULL;
+}
+
+unsigned ph_table_flags(const struct ph_table *t)
+{
+	return t->ops ? t->ops->flags : 0;
+}
+
+const char *ph_table_broken(const struct ph_table *t)
+{
+	return t->broken != PH_LOOKUP_NOTFOUND ? t->why : NULL;
+}
+
+const char *ph_table_fold(const struct ph_table *t, const char *key, struct ph_arena *arena)
+{
+	if (!(ph_table_flags(t) & PH_LOOKUP_CASEFOLD))
+		return key;
+	for (const char *p = key; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			return ph_str_lower(ph_arena_strdup(arena, key));
+	return key;
+}
+
+static uint64_t nanoseconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+enum ph_lookup ph_table_get(struct ph_table *t, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
+{
+	struct ph_err why = { 0 };
+	const char *value = NULL;
+	enum ph_lookup status;
+	struct handle *h;
+	uint64_t start;
+
+	watch_look(t);
+	if (t->broken != PH_LOOKUP_NOTFOUND) {
+		ph_err_set(err, t->broken == PH_LOOKUP_PERMERR ? -EINVAL : -EAGAIN, "%s is unavailable. %s", t->title, t->why);
+		if (t->stats)
+			t->stats->tempfails++;
+		return t->broken;
+	}
+	if (strlen(key) > MAX_KEY)
+		return PH_LOOKUP_NOTFOUND;
+	h = t->cur;
+	h->users++;
+	start = nanoseconds();
+	status = t->ops->get(h->obj, key, arena, &value, &why);
+	t->stats->calls++;
+	t->stats->ns += nanoseconds() - start;
+	if (status == PH_LOOKUP_FOUND)
+		*ret_value = ph_arena_strdup(arena, value);
+	if (--h->users == 0 && h->closing) {
+		t->ops->close(h->obj);
+		free(h);
+	}
+	if (status < 0) {
+		t->stats->tempfails++;
+		ph_err_set(err, status == PH_LOOKUP_PERMERR ? -EINVAL : -EAGAIN, "%s lookup error for \"%.128s\"%s%s", t->title, key,
+			   why.text[0] ? ": " : "", why.text);
+	}
+	return status;
+}

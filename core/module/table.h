@@ -1,0 +1,34 @@
+/* table.h: one open lookup table: its module, surrogate, and watch.  For maps.c and postmap. */
+#ifndef CORE_MODULE_TABLE_H
+#define CORE_MODULE_TABLE_H
+
+#include <posthouse/lookup.h>
+
+struct ph_table;
+
+/* The table "type:name" for look-ups, shared within conf.  Never fails: what cannot be opened answers TEMPFAIL, what does not exist
+ * PERMERR.  Lives as long as conf. */
+struct ph_table *ph_table_shared(const struct ph_conf *conf, const char *text);
+/* For postmap: not shared, no surrogate: NULL with err.  To be closed with ph_table_close. */
+struct ph_table *ph_table_open(const struct ph_conf *conf, const char *type, const char *name, int mode, struct ph_err *err);
+void ph_table_close(struct ph_table **t);       /* NULL-safe */
+
+const char *ph_table_title(const struct ph_table *t);           /* "hash:/x" as the configuration wrote it */
+const struct ph_lookup_ops *ph_table_ops(const struct ph_table *t);     /* NULL: no such type */
+void *ph_table_handle(struct ph_table *t);                      /* for the ops' other functions; NULL: surrogate */
+unsigned ph_table_flags(const struct ph_table *t);
+/* One key as it is.  *ret_value is in arena.  err names the table.  Yields when the table does. */
+enum ph_lookup ph_table_get(struct ph_table *t, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err);
+/* key in lower case in arena if the table wants that, else key. */
+const char *ph_table_fold(const struct ph_table *t, const char *key, struct ph_arena *arena);
+/* What ph_table_get answers when no file could be opened: 0, or the reason (in t). */
+const char *ph_table_broken(const struct ph_table *t);
+
+/* Each look-up step of ph_maps_find, for traces.  title: the parameter; value: on FOUND; text: of an error.  NULL: off. */
+typedef void ph_maps_trace_fn(const char *title, const char *table, const char *key, enum ph_lookup status, const char *value,
+			      const char *text);
+void ph_maps_set_trace(ph_maps_trace_fn *fn);
+/* The tables of a list, for "posthouse check". */
+size_t ph_maps_count(const struct ph_maps *m);
+struct ph_table *ph_maps_table(const struct ph_maps *m, size_t i);
+#endif
