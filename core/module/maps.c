@@ -69,6 +69,15 @@ bool ph_maps_empty(const struct ph_maps *m)
 	return m->n == 0;
 }
 
+unsigned ph_maps_flags(const struct ph_maps *m)
+{
+	unsigned flags = 0;
+
+	for (size_t i = 0; i < m->n; i++)
+		flags |= ph_table_flags(m->tables[i]) & (PH_LOOKUP_PATTERN | PH_LOOKUP_NETWORK);
+	return flags;
+}
+
 size_t ph_maps_count(const struct ph_maps *m)
 {
 	return m->n;

@@ -33,6 +33,7 @@ struct ph_table {
 	struct ph_module_stats *stats;
 	struct handle *cur;                     /* NULL: nothing could be opened so far */
 	int mode;
+	unsigned flags, perm;                   /* for postmap */
 	enum ph_lookup broken;                  /* TEMPFAIL, PERMERR: answer this; NOTFOUND: works */
 	char *why;
 	char *path;                             /* watched file, or NULL */
@@ -79,7 +80,7 @@ static bool rested(const struct stat *st)
 static struct handle *open_handle(struct ph_table *t, struct ph_err *err)
 {
 	static int depth;
-	struct ph_table_spec spec = { t->type, t->name, t->mode, t->conf, NULL };
+	struct ph_table_spec spec = { t->type, t->name, t->mode, t->conf, NULL, t->flags, t->perm };
 	struct handle *h = NULL;
 	void *obj = NULL;
 	int r;
@@ -120,7 +121,7 @@ static void table_load(struct ph_table *t)
 
 static void watch_start(struct ph_table *t)
 {
-	struct ph_table_spec spec = { t->type, t->name, t->mode, t->conf, NULL };
+	struct ph_table_spec spec = { t->type, t->name, t->mode, t->conf, NULL, t->flags, t->perm };
 	struct ph_arena *a;
 
 	if (!(t->ops->flags & PH_LOOKUP_FILE) || t->name[0] == '{' || t->mode != PH_TABLE_READ)
@@ -192,9 +193,13 @@ static int table_find_module(struct ph_table *t, struct ph_err *err)
 	return 0;
 }
 
-struct ph_table *ph_table_open(const struct ph_conf *conf, const char *type, const char *name, int mode, struct ph_err *err)
+struct ph_table *ph_table_open(const struct ph_conf *conf, const char *type, const char *name, int mode, unsigned flags,
+			       unsigned perm, struct ph_err *err)
 {
 	struct ph_table *t = table_new(conf, type, name, mode);
+
+	t->flags = flags;
+	t->perm = perm;
 
 	if (table_find_module(t, err) < 0 || (t->cur = open_handle(t, err)) == NULL)
 		ph_table_close(&t);
@@ -288,7 +293,13 @@ void *ph_table_handle(struct ph_table *t)
 
 unsigned ph_table_flags(const struct ph_table *t)
 {
-	return t->ops ? t->ops->flags : 0;
+	unsigned own = PH_LOOKUP_PATTERN | PH_LOOKUP_NETWORK;
+
+	if (t->ops == NULL)
+		return 0;
+	if (t->ops->table_flags && t->cur)
+		return (t->ops->flags & ~own) | (t->ops->table_flags(t->cur->obj) & own);
+	return t->ops->flags;
 }
 
 const char *ph_table_broken(const struct ph_table *t)

@@ -9,8 +9,10 @@ struct ph_table;
 /* The table "type:name" for look-ups, shared within conf.  Never fails: what cannot be opened answers TEMPFAIL, what does not exist
  * PERMERR.  Lives as long as conf. */
 struct ph_table *ph_table_shared(const struct ph_conf *conf, const char *text);
-/* For postmap: not shared, no surrogate: NULL with err.  To be closed with ph_table_close. */
-struct ph_table *ph_table_open(const struct ph_conf *conf, const char *type, const char *name, int mode, struct ph_err *err);
+/* For postmap: not shared, no surrogate: NULL with err.  flags, perm: as in struct ph_table_spec.  To be closed with
+ * ph_table_close. */
+struct ph_table *ph_table_open(const struct ph_conf *conf, const char *type, const char *name, int mode, unsigned flags,
+			       unsigned perm, struct ph_err *err);
 void ph_table_close(struct ph_table **t);       /* NULL-safe */
 
 const char *ph_table_title(const struct ph_table *t);           /* "hash:/x" as the configuration wrote it */

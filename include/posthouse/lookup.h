@@ -30,11 +30,18 @@ enum {  /* struct ph_table_spec.mode */
 	PH_TABLE_READ, PH_TABLE_CREATE /* postmap: empty, new */, PH_TABLE_UPDATE /* postmap -i, -d: read and write */
 };
 
+enum {  /* struct ph_table_spec.flags */
+	PH_TABLE_NO_NUL = 1,            /* postmap -n: keys and values without, */
+	PH_TABLE_WITH_NUL = 2,          /* -N: with a NUL byte at their end; neither: the type's own custom */
+};
+
 struct ph_table_spec {
-	const char *type, *name;        /* of "type:name"; $name already expanded */
+	const char *type, *name;        /* of "type:name"; $name already expanded; "{...}" for an inline one */
 	int mode;
 	const struct ph_conf *conf;
 	const void *settings;           /* the module's settings block */
+	unsigned flags;                 /* PH_TABLE_*, CREATE and UPDATE only */
+	unsigned perm;                  /* CREATE: permissions of the new file */
 };
 
 struct ph_lookup_ops {
@@ -58,6 +65,8 @@ struct ph_lookup_ops {
 	/* End of an update (mode CREATE, UPDATE): make it durable and visible.  0 or negative.  Without it close drops what
 	 * CREATE has built; what UPDATE has put may be there or not. */
 	int (*commit)(void *table, struct ph_err *err);
+	/* Flags of this very table where they differ from the ones above (tables made of tables).  PATTERN and NETWORK count. */
+	unsigned (*table_flags)(void *table);
 };
 
 /* ---- for those who use one ------------------------------------------------------------------ */
@@ -70,6 +79,8 @@ struct ph_maps;
  * TEMPFAIL, a type that does not exist PERMERR.  Lives as long as conf. */
 PH_API struct ph_maps *ph_maps_open(const struct ph_conf *conf, const char *title, const char *text);
 PH_API bool ph_maps_empty(const struct ph_maps *m);
+/* PH_LOOKUP_PATTERN, PH_LOOKUP_NETWORK: what any of its tables is. */
+PH_API unsigned ph_maps_flags(const struct ph_maps *m);
 /* The whole key in every table.  partial: this is a fragment of an address, host or network: pattern tables are passed over.
  * *ret_value lives in arena.  The empty key is in no table.  A value that is empty, holds a line break, or (smtputf8_enable = yes)
  * is not UTF-8 is logged and answers PERMERR.  err (may be NULL) names the table.  Yields when a table of the list does. */

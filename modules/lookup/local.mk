@@ -1,1 +1,98 @@
 # sources of modules/lookup
+
+pkglib_LTLIBRARIES += lookup_static.la
+lookup_static_la_SOURCES = modules/lookup/static.c
+lookup_static_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_static_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += lookup_fail.la
+lookup_fail_la_SOURCES = modules/lookup/fail.c
+lookup_fail_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_fail_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += lookup_environ.la
+lookup_environ_la_SOURCES = modules/lookup/environ.c
+lookup_environ_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_environ_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += lookup_randmap.la
+lookup_randmap_la_SOURCES = modules/lookup/randmap.c
+lookup_randmap_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_randmap_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += lookup_debug.la
+lookup_debug_la_SOURCES = modules/lookup/debug.c
+lookup_debug_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_debug_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += lookup_texthash.la
+lookup_texthash_la_SOURCES = modules/lookup/texthash.c modules/lookup/common/text.c modules/lookup/common/text.h modules/lookup/common/strtab.c modules/lookup/common/strtab.h
+lookup_texthash_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_texthash_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += lookup_inline.la
+lookup_inline_la_SOURCES = modules/lookup/inline.c modules/lookup/common/text.c modules/lookup/common/text.h modules/lookup/common/strtab.c modules/lookup/common/strtab.h
+lookup_inline_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_inline_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += lookup_internal.la
+lookup_internal_la_SOURCES = modules/lookup/internal.c modules/lookup/common/strtab.c modules/lookup/common/strtab.h
+lookup_internal_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_internal_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += lookup_regexp.la
+lookup_regexp_la_SOURCES = modules/lookup/regexp.c modules/lookup/common/text.c modules/lookup/common/text.h modules/lookup/common/rules.c modules/lookup/common/rules.h modules/lookup/common/template.c modules/lookup/common/template.h
+lookup_regexp_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_regexp_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += lookup_cidr.la
+lookup_cidr_la_SOURCES = modules/lookup/cidr.c modules/lookup/common/text.c modules/lookup/common/text.h modules/lookup/common/rules.c modules/lookup/common/rules.h modules/lookup/common/template.c modules/lookup/common/template.h
+lookup_cidr_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_cidr_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += lookup_unionmap.la
+lookup_unionmap_la_SOURCES = modules/lookup/unionmap.c modules/lookup/common/compound.c modules/lookup/common/compound.h
+lookup_unionmap_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_unionmap_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += lookup_pipemap.la
+lookup_pipemap_la_SOURCES = modules/lookup/pipemap.c modules/lookup/common/compound.c modules/lookup/common/compound.h
+lookup_pipemap_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_pipemap_la_LIBADD = $(MODULE_LIBS)
+
+if HAVE_PCRE2
+pkglib_LTLIBRARIES += lookup_pcre.la
+lookup_pcre_la_SOURCES = modules/lookup/pcre.c modules/lookup/common/text.c modules/lookup/common/text.h modules/lookup/common/rules.c modules/lookup/common/rules.h modules/lookup/common/template.c modules/lookup/common/template.h
+lookup_pcre_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_pcre_la_LIBADD = $(MODULE_LIBS) $(PCRE2_LIBS)
+lookup_pcre_la_CFLAGS = $(AM_CFLAGS) $(PCRE2_CFLAGS)
+endif
+
+if HAVE_BDB
+pkglib_LTLIBRARIES += lookup_hash.la
+lookup_hash_la_SOURCES = modules/lookup/hash.c modules/lookup/common/bdb.c modules/lookup/common/bdb.h modules/lookup/common/newfile.c modules/lookup/common/newfile.h
+lookup_hash_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_hash_la_LIBADD = $(MODULE_LIBS) $(BDB_LIBS)
+endif
+
+if HAVE_BDB
+pkglib_LTLIBRARIES += lookup_btree.la
+lookup_btree_la_SOURCES = modules/lookup/btree.c modules/lookup/common/bdb.c modules/lookup/common/bdb.h modules/lookup/common/newfile.c modules/lookup/common/newfile.h
+lookup_btree_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_btree_la_LIBADD = $(MODULE_LIBS) $(BDB_LIBS)
+endif
+
+if HAVE_LMDB
+pkglib_LTLIBRARIES += lookup_lmdb.la
+lookup_lmdb_la_SOURCES = modules/lookup/lmdb.c modules/lookup/common/newfile.c modules/lookup/common/newfile.h
+lookup_lmdb_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_lmdb_la_LIBADD = $(MODULE_LIBS) $(LMDB_LIBS)
+endif
+
+if HAVE_CDB
+pkglib_LTLIBRARIES += lookup_cdb.la
+lookup_cdb_la_SOURCES = modules/lookup/cdb.c modules/lookup/common/newfile.c modules/lookup/common/newfile.h
+lookup_cdb_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_cdb_la_LIBADD = $(MODULE_LIBS) $(CDB_LIBS)
+lookup_cdb_la_CFLAGS = $(AM_CFLAGS) $(CDB_CFLAGS)
+endif

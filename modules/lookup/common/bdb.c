@@ -1,0 +1,358 @@
+/* bdb.c: see bdb.h.
+ *
+ * Owns an environment of its own per table (private memory; a DB_CONFIG file in the current folder is not read: CVE-2017-10140),
+ * the database handle, and a descriptor that carries the lock.  Readers take Postfix's lock (flock, shared) around each look-up and
+ * look whether the file was written to since they opened it, since postmap of Postfix writes in place.  Our own writers build a new
+ * file and rename it.  get may yield while it waits for a writer's lock; the rest does not.
+ *
+ * Keys and values may or may not end in a NUL byte, as the tool that made them chose: both are tried until one was found. */
+#include "bdb.h"
+#include "newfile.h"
+
+#include <db.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOCK_WAIT_MS 3000
+#define WRITE_WAIT_MS 30000
+#define MAX_VALUE ((uint32_t)16 << 20)
+
+const struct ph_param lbdb_params[2] = {
+	PH_P_INT(struct lbdb_settings, read_bytes, "berkeley_db_read_buffer_size", "131072", 16384, INT_MAX,
+		 "memory for the pages of a hash or btree table that is read, in bytes"),
+	PH_P_INT(struct lbdb_settings, create_bytes, "berkeley_db_create_buffer_size", "16777216", 16384, INT_MAX,
+		 "memory for the pages of a hash or btree table that is created, in bytes"),
+};
+
+struct table {
+	char *path;             /* "x.db" */
+	bool btree;
+	int mode;
+	uint32_t cache_bytes;
+	bool with_nul, without_nul;     /* what may be; both until one is known */
+	int lock_fd;            /* the file itself; -1 when there was none to lock */
+	struct stat seen;       /* when db was opened */
+	DB_ENV *env;
+	DB *db;
+	DBC *cursor;
+	struct lnewfile out;    /* CREATE, UPDATE */
+};
+
+static int db_error(struct ph_err *err, int rc, const char *what, const char *path)
+{
+	return ph_err_set(err, rc > 0 ? -rc : -EIO, "%s %s: %s", what, path, db_strerror(rc));
+}
+
+static void no_output(const DB_ENV *env, const char *prefix, const char *text)
+{
+	ph_log(PH_LOG_WARNING, "Berkeley DB: %s", text);
+}
+
+static void db_close(struct table *t)
+{
+	if (t->cursor)
+		t->cursor->close(t->cursor);
+	if (t->db)
+		t->db->close(t->db, t->mode == PH_TABLE_READ ? DB_NOSYNC : 0);
+	if (t->env)
+		t->env->close(t->env, 0);
+	t->cursor = NULL;
+	t->db = NULL;
+	t->env = NULL;
+}
+
+static int db_open(struct table *t, const char *file, uint32_t flags, struct ph_err *err)
+{
+	char full[PATH_MAX], cwd[PATH_MAX];
+	int rc;
+
+	/* Relative names would be taken relative to the environment's home. */
+	if (file[0] == '/')
+		snprintf(full, sizeof full, "%s", file);
+	else if (getcwd(cwd, sizeof cwd) == NULL ||
+		 snprintf(full, sizeof full, "%s/%s", cwd, file) >= (int)sizeof full)
+		return ph_err_set(err, -ENAMETOOLONG, "open database %s: the path is too long", file);
+	rc = db_env_create(&t->env, 0);
+	if (rc != 0) {
+		t->env = NULL;
+		return db_error(err, rc, "open database", t->path);
+	}
+	t->env->set_errcall(t->env, no_output);
+	t->env->set_cachesize(t->env, 0, t->cache_bytes, 1);
+	rc = t->env->open(t->env, "/dev/null", DB_INIT_MPOOL | DB_PRIVATE | DB_CREATE, 0);
+	if (rc == 0)
+		rc = db_create(&t->db, t->env, 0);
+	if (rc == 0)
+		rc = t->db->open(t->db, NULL, full, NULL, t->btree ? DB_BTREE : DB_HASH, flags, 0644);
+	if (rc != 0) {
+		int r = db_error(err, rc, "open database", t->path);
+
+		db_close(t);
+		return r;
+	}
+	return 0;
+}
+
+/* (Re)open for reading, with the shared lock held. */
+static int open_locked(struct table *t, struct ph_err *err)
+{
+	db_close(t);
+	if (fstat(t->lock_fd, &t->seen) < 0)
+		return ph_err_errno(err, -errno, "open database %s", t->path);
+	return db_open(t, t->path, DB_RDONLY, err);
+}
+
+static int open_read(struct table *t, struct ph_err *err)
+{
+	int r;
+
+	t->lock_fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (t->lock_fd < 0)
+		return ph_err_errno(err, -errno, "open database %s", t->path);
+	r = llock(t->lock_fd, LLOCK_FLOCK, false, 0);
+	if (r == -ETIMEDOUT) {
+		/* Being written: get opens it when the writer is done. */
+		memset(&t->seen, 0, sizeof t->seen);
+		return 0;
+	}
+	if (r < 0)
+		return ph_err_errno(err, r, "lock %s", t->path);
+	r = open_locked(t, err);
+	lunlock(t->lock_fd, LLOCK_FLOCK);
+	return r;
+}
+
+/* Lock the file that is there now against other writers: after waiting, it may be another one. */
+static int lock_for_update(struct table *t, struct ph_err *err)
+{
+	struct stat mine, there;
+	int r;
+
+	for (;;) {
+		t->lock_fd = open(t->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		if (t->lock_fd < 0)
+			return ph_err_errno(err, -errno, "open database %s", t->path);
+		r = llock(t->lock_fd, LLOCK_FLOCK, true, WRITE_WAIT_MS);
+		if (r < 0)
+			return ph_err_errno(err, r, "lock %s", t->path);
+		if (fstat(t->lock_fd, &mine) == 0 && stat(t->path, &there) == 0 && mine.st_dev == there.st_dev &&
+		    mine.st_ino == there.st_ino)
+			return 0;
+		close(t->lock_fd);
+		t->lock_fd = -1;
+	}
+}
+
+static int open_write(struct table *t, const struct ph_table_spec *spec, struct ph_err *err)
+{
+	struct stat st;
+	unsigned perm = spec->perm;
+	int r;
+
+	if (t->mode == PH_TABLE_UPDATE) {
+		r = lock_for_update(t, err);
+		if (r < 0)
+			return r;
+		if (fstat(t->lock_fd, &st) == 0)
+			perm = st.st_mode & 0777;
+	}
+	r = lnewfile_open(&t->out, t->path, perm, err);
+	if (r == 0 && t->mode == PH_TABLE_UPDATE)
+		r = lnewfile_copy(&t->out, t->lock_fd, err);
+	if (r == 0)
+		r = db_open(t, t->out.temp, t->mode == PH_TABLE_UPDATE ? 0 : DB_CREATE | DB_TRUNCATE, err);
+	return r;
+}
+
+int lbdb_open(const struct ph_table_spec *spec, bool btree, void **ret, struct ph_err *err)
+{
+	const struct lbdb_settings *set = spec->settings;
+	struct table *t = ph_alloc(sizeof *t);
+	size_t n = strlen(spec->name) + sizeof ".db";
+	int r;
+
+	t->path = ph_alloc(n);
+	snprintf(t->path, n, "%s.db", spec->name);
+	t->btree = btree;
+	t->mode = spec->mode;
+	t->lock_fd = -1;
+	t->with_nul = !(spec->flags & PH_TABLE_NO_NUL);
+	t->without_nul = !(spec->flags & PH_TABLE_WITH_NUL);
+	if (spec->mode == PH_TABLE_CREATE && t->with_nul)
+		t->without_nul = false;         /* the custom of this type */
+	t->cache_bytes = (uint32_t)(spec->mode == PH_TABLE_READ ? set->read_bytes : set->create_bytes);
+	r = spec->mode == PH_TABLE_READ ? open_read(t, err) : open_write(t, spec, err);
+	if (r < 0)
+		lbdb_close(t);
+	else
+		*ret = t;
+	return r;
+}
+
+void lbdb_close(void *table)
+{
+	struct table *t = table;
+
+	db_close(t);
+	lnewfile_done(&t->out);
+	if (t->lock_fd >= 0)
+		close(t->lock_fd);
+	free(t->path);
+	free(t);
+}
+
+static DBT dbt(const char *s, bool nul)
+{
+	DBT d;
+
+	memset(&d, 0, sizeof d);
+	d.data = (void *)(uintptr_t)s;
+	d.size = (uint32_t)(strlen(s) + (nul ? 1 : 0));
+	return d;
+}
+
+/* Bytes as text: without the NUL at their end. */
+static char *text_of(struct ph_arena *arena, const DBT *d)
+{
+	const char *p = d->data;
+	size_t n = d->size;
+
+	if (n > 0 && p[n - 1] == '\0')
+		n--;
+	return ph_arena_strndup(arena, p, n);
+}
+
+static enum ph_lookup get_locked(struct table *t, const char *key, struct ph_arena *arena, const char **ret_value,
+				 struct ph_err *err)
+{
+	int rc = DB_NOTFOUND;
+	DBT k, v;
+
+	for (int nul = 1; nul >= 0 && rc == DB_NOTFOUND; nul--) {
+		if (!(nul ? t->with_nul : t->without_nul))
+			continue;
+		k = dbt(key, nul);
+		memset(&v, 0, sizeof v);
+		rc = t->db->get(t->db, NULL, &k, &v, 0);
+		if (rc == 0) {
+			t->with_nul = nul;
+			t->without_nul = !nul;
+		}
+	}
+	if (rc == DB_NOTFOUND)
+		return PH_LOOKUP_NOTFOUND;
+	if (rc != 0 || v.size > MAX_VALUE) {
+		if (rc == 0)
+			ph_err_set(err, -EIO, "read %s: a value of %u bytes", t->path, v.size);
+		else
+			db_error(err, rc, "read", t->path);
+		return PH_LOOKUP_TEMPFAIL;
+	}
+	*ret_value = text_of(arena, &v);
+	return PH_LOOKUP_FOUND;
+}
+
+enum ph_lookup lbdb_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
+{
+	struct table *t = table;
+	enum ph_lookup status;
+	struct stat now;
+	int r;
+
+	if (t->mode != PH_TABLE_READ)
+		return get_locked(t, key, arena, ret_value, err);
+	r = llock(t->lock_fd, LLOCK_FLOCK, false, LOCK_WAIT_MS);
+	if (r < 0) {
+		ph_err_errno(err, r, "lock %s", t->path);
+		return PH_LOOKUP_TEMPFAIL;
+	}
+	if (fstat(t->lock_fd, &now) < 0)
+		memset(&now, 0, sizeof now);
+	if ((t->db == NULL || !lfile_same(&now, &t->seen)) && open_locked(t, err) < 0) {
+		memset(&t->seen, 0, sizeof t->seen);
+		status = PH_LOOKUP_TEMPFAIL;
+	} else {
+		status = get_locked(t, key, arena, ret_value, err);
+	}
+	lunlock(t->lock_fd, LLOCK_FLOCK);
+	return status;
+}
+
+int lbdb_put(void *table, const char *key, const char *value, bool replace, struct ph_err *err)
+{
+	struct table *t = table;
+	bool nul = t->with_nul;         /* undecided: with, as is the custom */
+	DBT k = dbt(key, nul), v = dbt(value, nul);
+	int rc = t->db->put(t->db, NULL, &k, &v, replace ? 0 : DB_NOOVERWRITE);
+
+	t->without_nul = !nul;
+	if (rc == DB_KEYEXIST)
+		return ph_err_set(err, -EEXIST, "the key is there already");
+	return rc == 0 ? 0 : db_error(err, rc, "write", t->path);
+}
+
+int lbdb_del(void *table, const char *key, struct ph_err *err)
+{
+	struct table *t = table;
+	int rc = DB_NOTFOUND, one;
+	DBT k;
+
+	for (int nul = 1; nul >= 0; nul--) {
+		if (!(nul ? t->with_nul : t->without_nul))
+			continue;
+		k = dbt(key, nul);
+		one = t->db->del(t->db, NULL, &k, 0);
+		if (one != DB_NOTFOUND)
+			rc = one;
+	}
+	if (rc == DB_NOTFOUND)
+		return -ENOENT;
+	return rc == 0 ? 0 : db_error(err, rc, "delete from", t->path);
+}
+
+int lbdb_next(void *table, bool first, struct ph_arena *arena, const char **ret_key, const char **ret_value, struct ph_err *err)
+{
+	struct table *t = table;
+	DBT k, v;
+	int rc = 0;
+
+	if (t->db == NULL)
+		return ph_err_set(err, -EAGAIN, "%s is being written", t->path);
+	if (t->cursor == NULL)
+		rc = t->db->cursor(t->db, NULL, &t->cursor, 0);
+	if (rc != 0) {
+		t->cursor = NULL;
+		return db_error(err, rc, "read", t->path);
+	}
+	memset(&k, 0, sizeof k);
+	memset(&v, 0, sizeof v);
+	rc = t->cursor->get(t->cursor, &k, &v, first ? DB_FIRST : DB_NEXT);
+	if (rc == DB_NOTFOUND)
+		return 0;
+	if (rc != 0)
+		return db_error(err, rc, "read", t->path);
+	*ret_key = text_of(arena, &k);
+	*ret_value = text_of(arena, &v);
+	return 1;
+}
+
+const char *lbdb_path(const struct ph_table_spec *spec, struct ph_arena *arena)
+{
+	return ph_arena_printf(arena, "%s.db", spec->name);
+}
+
+int lbdb_commit(void *table, struct ph_err *err)
+{
+	struct table *t = table;
+	int rc = t->db->sync(t->db, 0);
+
+	if (rc != 0)
+		return db_error(err, rc, "write", t->path);
+	db_close(t);
+	return lnewfile_commit(&t->out, err);
+}

@@ -1,0 +1,17 @@
+/* strtab.h: a hash table from strings to strings in memory, in order of insertion; for texthash, inline and internal. */
+#ifndef LOOKUP_COMMON_STRTAB_H
+#define LOOKUP_COMMON_STRTAB_H
+
+#include <posthouse/base.h>
+
+struct lstrtab;
+
+struct lstrtab *lstrtab_new(void);
+void lstrtab_free(struct lstrtab **t);          /* NULL-safe */
+const char *lstrtab_get(const struct lstrtab *t, const char *key);     /* NULL: not there */
+/* Copies both.  false: the key was there already and replace is false. */
+bool lstrtab_put(struct lstrtab *t, const char *key, const char *value, bool replace);
+bool lstrtab_del(struct lstrtab *t, const char *key);
+/* The entry behind *pos (start with 0); false at the end. */
+bool lstrtab_next(const struct lstrtab *t, size_t *pos, const char **ret_key, const char **ret_value);
+#endif

@@ -1,0 +1,101 @@
+/* inline.c: lookup "inline:{ key = value, { key = text with, commas } }".
+ *
+ * Owns its entries in memory.  Does not yield.  Source: DATABASE_README. */
+#include "common/strtab.h"
+#include "common/text.h"
+#include <posthouse/lookup.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct table {
+	struct lstrtab *tab;
+	size_t pos;             /* of next */
+};
+
+static int bad(const struct ph_table_spec *spec, const char *what, struct ph_err *err)
+{
+	return ph_err_set(err, -EINVAL, "%s: \"inline:%.200s\"; need \"inline:{name=value...}\"", what, spec->name);
+}
+
+static int parse(const struct ph_table_spec *spec, char *copy, struct lstrtab *tab, struct ph_err *err)
+{
+	char *cursor = ph_str_unbrace(copy), *word, *eq, *key, *value;
+	size_t n = 0;
+
+	if (cursor == copy)
+		return bad(spec, "bad syntax", err);
+	while ((word = ph_str_token(&cursor, PH_SEP_LIST)) != NULL) {
+		word = ph_str_unbrace(word);
+		eq = strchr(word, '=');
+		if (eq == NULL)
+			return bad(spec, "missing '=' after attribute name", err);
+		*eq = '\0';
+		key = ltext_trim(word);
+		value = ltext_trim(eq + 1);
+		if (*key == '\0')
+			return bad(spec, "missing attribute name", err);
+		if (*value == '\0')
+			return ph_err_set(err, -EINVAL, "table inline:%.200s: key %.100s: empty string result is not allowed",
+					  spec->name, key);
+		lstrtab_put(tab, ph_str_lower(key), value, true);
+		n++;
+	}
+	return n > 0 ? 0 : bad(spec, "bad syntax", err);
+}
+
+static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_err *err)
+{
+	struct table *t;
+	char *copy;
+	int r;
+
+	if (spec->mode != PH_TABLE_READ)
+		return ph_err_set(err, -EROFS, "inline:%.200s map requires O_RDONLY access mode", spec->name);
+	t = ph_alloc(sizeof *t);
+	t->tab = lstrtab_new();
+	copy = ph_strdup(spec->name);
+	r = parse(spec, copy, t->tab, err);
+	free(copy);
+	if (r < 0) {
+		lstrtab_free(&t->tab);
+		free(t);
+		return r;
+	}
+	*ret = t;
+	return 0;
+}
+
+static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
+{
+	struct table *t = table;
+
+	*ret_value = lstrtab_get(t->tab, key);
+	return *ret_value ? PH_LOOKUP_FOUND : PH_LOOKUP_NOTFOUND;
+}
+
+static int table_next(void *table, bool first, struct ph_arena *arena, const char **ret_key, const char **ret_value,
+		      struct ph_err *err)
+{
+	struct table *t = table;
+
+	if (first)
+		t->pos = 0;
+	return lstrtab_next(t->tab, &t->pos, ret_key, ret_value);
+}
+
+static void table_close(void *table)
+{
+	struct table *t = table;
+
+	lstrtab_free(&t->tab);
+	free(t);
+}
+
+static const struct ph_lookup_ops ops = {
+	.size = sizeof ops, .flags = PH_LOOKUP_CASEFOLD | PH_LOOKUP_INLINE,
+	.open = table_open, .get = table_get, .close = table_close, .next = table_next,
+};
+
+PH_MODULE(PH_KIND_LOOKUP, "inline", "1.0", "a table written into main.cf", .ops.lookup = &ops);
