@@ -2,6 +2,7 @@
  *
  * Owns the list of loaded modules of this process; a module once loaded stays.  A file is opened only after its ELF note has
  * passed.  Nothing here yields; called on the worker's own thread. */
+#include <config.h>
 #include "module/loader.h"
 #include "module/descriptor.h"
 #include "module/loader_private.h"
@@ -15,6 +16,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#ifdef HAVE_BDB
+#define DEFAULT_TYPE "hash"
+#else
+#define DEFAULT_TYPE "texthash"
+#endif
 
 struct loaded {
 	struct loaded *next;
@@ -33,6 +40,23 @@ void ph_modules_init(const char *path)
 {
 	free(search_path);
 	search_path = ph_strdup(path && *path ? path : PH_MODULE_DIR);
+}
+
+struct settings {
+	const char *path, *default_type;
+};
+
+static const struct ph_param params[] = {
+	PH_P_STR1(struct settings, path, "module_directory", PH_MODULE_DIR,
+		  "where modules are looked for: folders, separated by colons"),
+	PH_P_STR1(struct settings, default_type, "default_database_type", DEFAULT_TYPE,
+		  "the table type that postmap and postalias take when none is given"),
+};
+PH_SETTINGS_TABLE("module", params)
+
+void ph_modules_configure(const struct ph_conf *conf)
+{
+	ph_modules_init(ph_conf_get(conf, "module_directory"));
 }
 
 /* PH_MODULE_PATH, then the configured path.  Caller frees. */

@@ -8,6 +8,8 @@
 /* Before the first load; path: colon-separated absolute or relative folders; NULL: the compiled-in one.  The environment
  * variable PH_MODULE_PATH goes before it (not in set-id programs). */
 void ph_modules_init(const char *search_path);
+/* The same with conf's module_directory. */
+void ph_modules_configure(const struct ph_conf *conf);
 /* The module, or NULL with err: not found (-ENOENT), or refused (-EPROTO: which field, ours and theirs; or what its init
  * said).  Names may hold letters, digits, '_' and '-' only (-EINVAL). */
 const struct ph_module *ph_module_load(enum ph_module_kind kind, const char *name, struct ph_err *err);

@@ -119,20 +119,38 @@ static void table_load(struct ph_table *t)
 	set_broken(t, err.code == -EINVAL ? PH_LOOKUP_PERMERR : PH_LOOKUP_TEMPFAIL, err.text);
 }
 
+/* Forgotten postmap?  (A source that is just being edited is left alone.) */
+static void warn_older(const struct ph_table *t)
+{
+	struct stat source;
+
+	if (strcmp(t->path, t->name) != 0 && stat(t->name, &source) == 0 &&
+	    source.st_mtim.tv_sec > t->seen.st_mtim.tv_sec && source.st_mtim.tv_sec < ph_wall_us() / 1000000 - 100)
+		ph_log(PH_LOG_WARNING, "database %s is older than source file %s", t->path, t->name);
+}
+
 static void watch_start(struct ph_table *t)
 {
 	struct ph_table_spec spec = { t->type, t->name, t->mode, t->conf, NULL, t->flags, t->perm };
 	struct ph_arena *a;
+	const char *path;
 
 	if (!(t->ops->flags & PH_LOOKUP_FILE) || t->name[0] == '{' || t->mode != PH_TABLE_READ)
 		return;
 	a = ph_arena_new();
-	t->path = ph_strdup(t->ops->path ? t->ops->path(&spec, a) : t->name);
+	path = t->ops->path ? t->ops->path(&spec, a) : t->name;
+	if (path)
+		t->path = ph_strdup(path);
 	ph_arena_free(&a);
+	if (t->path == NULL)
+		return;
 	t->next_look_ms = ph_now_ms() + WATCH_MS;
-	if (stat(t->path, &t->seen) < 0)
+	if (stat(t->path, &t->seen) < 0) {
 		memset(&t->seen, 0, sizeof t->seen);
-	else if (!rested(&t->seen))
+		return;
+	}
+	warn_older(t);
+	if (!rested(&t->seen))
 		t->seen.st_mtim.tv_sec = 0;     /* it may still be written to within this tick of its clock: look again */
 }
 

@@ -60,7 +60,8 @@ struct ph_lookup_ops {
 	int (*del)(void *table, const char *key, struct ph_err *err);        /* 0, -ENOENT */
 	/* Next entry in table order; first: start over.  1, 0 at the end, negative. */
 	int (*next)(void *table, bool first, struct ph_arena *arena, const char **ret_key, const char **ret_value, struct ph_err *err);
-	/* FILE only: path of the file that get reads ("/x" -> "/x.db"), in arena.  NULL: the name itself. */
+	/* FILE only: path of the file that get reads ("/x" -> "/x.db"), in arena; it may answer NULL: none.
+	 * Without this function: the name itself. */
 	const char *(*path)(const struct ph_table_spec *spec, struct ph_arena *arena);
 	/* End of an update (mode CREATE, UPDATE): make it durable and visible.  0 or negative.  Without it close drops what
 	 * CREATE has built; what UPDATE has put may be there or not. */

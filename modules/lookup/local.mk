@@ -96,3 +96,11 @@ lookup_cdb_la_LDFLAGS = $(MODULE_LDFLAGS)
 lookup_cdb_la_LIBADD = $(MODULE_LIBS) $(CDB_LIBS)
 lookup_cdb_la_CFLAGS = $(AM_CFLAGS) $(CDB_CFLAGS)
 endif
+
+if HAVE_HIREDIS
+pkglib_LTLIBRARIES += lookup_redis.la
+lookup_redis_la_SOURCES = modules/lookup/redis.c modules/lookup/redis_reply.c modules/lookup/redis_reply.h modules/lookup/common/cfg.c modules/lookup/common/cfg.h modules/lookup/common/text.c modules/lookup/common/text.h
+lookup_redis_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_redis_la_LIBADD = $(MODULE_LIBS) $(HIREDIS_LIBS)
+lookup_redis_la_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)
+endif

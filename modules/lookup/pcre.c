@@ -46,7 +46,7 @@ static int parse_options(const char *options, uint32_t *flags, struct ph_err *er
 	return 0;
 }
 
-static int re_compile(const char *text, const char *options, bool is_if, void **ret, int *ret_groups, struct ph_err *err)
+static int rule_compile(const char *text, const char *options, bool is_if, void **ret, int *ret_groups, struct ph_err *err)
 {
 	uint32_t flags = PCRE2_CASELESS | PCRE2_DOTALL, groups = 0;
 	PCRE2_UCHAR why[256];
@@ -73,7 +73,7 @@ static int re_compile(const char *text, const char *options, bool is_if, void **
 	return 0;
 }
 
-static int re_match(void *pattern, const char *key, void *match, struct ph_err *err)
+static int rule_match(void *pattern, const char *key, void *match, struct ph_err *err)
 {
 	struct pattern *p = pattern;
 	struct match *m = match;
@@ -89,7 +89,7 @@ static int re_match(void *pattern, const char *key, void *match, struct ph_err *
 	return ph_err_set(err, -ELOOP, "error %d: %s", rc, (const char *)why);
 }
 
-static void re_group(void *match, int group, const char **ret_p, size_t *ret_n)
+static void rule_group(void *match, int group, const char **ret_p, size_t *ret_n)
 {
 	struct match *m = match;
 	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(m->data);
@@ -101,7 +101,7 @@ static void re_group(void *match, int group, const char **ret_p, size_t *ret_n)
 	*ret_n = at[2 * group + 1] - at[2 * group];
 }
 
-static void re_free(void *pattern)
+static void rule_free(void *pattern)
 {
 	struct pattern *p = pattern;
 
@@ -110,7 +110,7 @@ static void re_free(void *pattern)
 	free(p);
 }
 
-static const struct lrules_lang lang = { "pcre map", re_compile, re_match, re_free, re_group };
+static const struct lrules_lang lang = { "pcre map", rule_compile, rule_match, rule_free, rule_group };
 
 static int pcre_init(struct ph_err *err)
 {

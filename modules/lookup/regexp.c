@@ -20,7 +20,7 @@ struct match {
 	regmatch_t at[MAX_GROUPS];
 };
 
-static int re_compile(const char *text, const char *options, bool is_if, void **ret, int *ret_groups, struct ph_err *err)
+static int rule_compile(const char *text, const char *options, bool is_if, void **ret, int *ret_groups, struct ph_err *err)
 {
 	int flags = REG_EXTENDED | REG_ICASE, r;
 	struct pattern *p;
@@ -54,7 +54,7 @@ static int re_compile(const char *text, const char *options, bool is_if, void **
 	return 0;
 }
 
-static int re_match(void *pattern, const char *key, void *match, struct ph_err *err)
+static int rule_match(void *pattern, const char *key, void *match, struct ph_err *err)
 {
 	struct pattern *p = pattern;
 	struct match *m = match;
@@ -69,7 +69,7 @@ static int re_match(void *pattern, const char *key, void *match, struct ph_err *
 	return ph_err_set(err, -ENOMEM, "%s", why);
 }
 
-static void re_group(void *match, int group, const char **ret_p, size_t *ret_n)
+static void rule_group(void *match, int group, const char **ret_p, size_t *ret_n)
 {
 	struct match *m = match;
 	regmatch_t *g = &m->at[group];
@@ -81,7 +81,7 @@ static void re_group(void *match, int group, const char **ret_p, size_t *ret_n)
 	*ret_n = (size_t)(g->rm_eo - g->rm_so);
 }
 
-static void re_free(void *pattern)
+static void rule_free(void *pattern)
 {
 	struct pattern *p = pattern;
 
@@ -89,7 +89,7 @@ static void re_free(void *pattern)
 	free(p);
 }
 
-static const struct lrules_lang lang = { "regexp map", re_compile, re_match, re_free, re_group };
+static const struct lrules_lang lang = { "regexp map", rule_compile, rule_match, rule_free, rule_group };
 
 static int regexp_open(const struct ph_table_spec *spec, void **ret, struct ph_err *err)
 {

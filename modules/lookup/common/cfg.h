@@ -1,0 +1,27 @@
+/* cfg.h: settings of a table that talks to a server: "name = value" lines in the file that the table is named after
+ * ("redis:/etc/x.cf"), or main.cf parameters "<name>_<setting>" ("redis:x").  And the %-expansion that such tables share. */
+#ifndef LOOKUP_COMMON_CFG_H
+#define LOOKUP_COMMON_CFG_H
+
+#include <posthouse/lookup.h>
+
+struct lcfg;
+
+/* 0 and *ret, or negative with err.  Does not yield. */
+int lcfg_open(const struct ph_table_spec *spec, struct lcfg **ret, struct ph_err *err);
+/* The value of a setting, or def.  Lives as long as c. */
+const char *lcfg_str(struct lcfg *c, const char *name, const char *def);
+/* A number within min..max; a time in ms ("2s", bare numbers are seconds).  Negative with err when it is neither. */
+int lcfg_int(struct lcfg *c, const char *name, int def, int min, int max, int *ret, struct ph_err *err);
+int lcfg_ms(struct lcfg *c, const char *name, int64_t def_ms, int64_t *ret, struct ph_err *err);
+/* Log the lines of the file that nobody has asked for. */
+void lcfg_warn_unused(struct lcfg *c);
+void lcfg_free(struct lcfg **c);        /* NULL-safe */
+
+/* Expand format: %s the text, %u its local part, %d its domain, %1..%9 labels of the domain from the right, %%; %S %U %D the same
+ * of the look-up key (key; in a query it is the text itself).  false: a part is not there (no domain ...): no look-up, no
+ * result; true and appended to out.  -ENOBUFS of out counts as false. */
+bool lcfg_expand(const char *format, const char *text, const char *key, struct ph_buf *out);
+/* Is every % of format followed by one of those letters?  0 or -EINVAL with err. */
+int lcfg_check_format(const char *name, const char *format, struct ph_err *err);
+#endif
