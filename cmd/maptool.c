@@ -124,7 +124,7 @@ static void print_entry(struct ph_maptool *t, const char *key, const char *value
 		return;
 	}
 	if (with_key)
-		printf("%s\t", key);
+		printf("%s%s\t", key, t->aliases ? ":" : "");
 	fwrite(value, 1, n, stdout);
 	if (!t->from_files || n == 0 || value[n - 1] != '\n')
 		putchar('\n');

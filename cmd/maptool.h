@@ -20,7 +20,7 @@ struct ph_maptool {
 	bool list;                      /* -s */
 	bool from_files;                /* -F: values are names of files, kept as base64 */
 	bool json;                      /* -j */
-	bool aliases;                   /* postalias: ":" source, keys without folding of quotes */
+	bool aliases;                   /* postalias: lists "key:" */
 	int utf8;                       /* 1 -U, 0 -u, -1: as smtputf8_enable says */
 	unsigned nul;                   /* PH_TABLE_NO_NUL, PH_TABLE_WITH_NUL */
 	int verbose;

@@ -3,6 +3,7 @@
 #include "maptool.h"
 #include "../modules/lookup/common/text.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,42 +37,30 @@ static char *find_colon(char *p)
 	return NULL;
 }
 
-/* A copy without (comments) and, for a name, without its quotes and backslashes. */
+/* A copy with runs of blanks as one blank (outside of quotes), and for a name without its quotes and backslashes.  Comments stay
+ * where they are, as Postfix leaves them. */
 static char *clean(struct ph_arena *a, const char *s, bool is_name)
 {
 	char *out = ph_arena_alloc(a, strlen(s) + 1), *w = out;
 	bool quoted = false;
-	int depth = 0;
 
 	for (; *s; s++) {
 		if (*s == '\\' && s[1]) {
-			if (depth == 0 && !is_name)
+			if (!is_name)
 				*w++ = *s;
-			s++;
-			if (depth == 0)
-				*w++ = *s;
-			continue;
-		}
-		if (*s == '"' && depth == 0) {
+			*w++ = *++s;
+		} else if (*s == '"') {
 			quoted = !quoted;
-			if (is_name)
-				continue;
-		} else if (!quoted && *s == '(') {
-			depth++;
-			continue;
-		} else if (!quoted && *s == ')' && depth > 0) {
-			depth--;
-			continue;
-		}
-		if (depth == 0)
+			if (!is_name)
+				*w++ = *s;
+		} else if (!quoted && isspace((unsigned char)*s)) {
+			if (w > out && w[-1] != ' ')
+				*w++ = ' ';
+		} else {
 			*w++ = *s;
+		}
 	}
 	return ltext_trim(out);
-}
-
-static bool is_ours(const char *name)
-{
-	return strcmp(name, "@") == 0;
 }
 
 static void put_line(struct ph_maptool *t, struct ph_mapout *out, char *line, const char *source, int lineno, struct ph_arena *a)
@@ -95,7 +84,7 @@ static void put_line(struct ph_maptool *t, struct ph_mapout *out, char *line, co
 		return;
 	}
 	/* Sendmail's mark of a complete table: @:@ */
-	if (!is_ours(key) && strchr(key, '@'))
+	if (strcmp(key, "@") != 0 && strchr(key, '@'))
 		ph_log(PH_LOG_WARNING, "%s, line %d: name must be local", source, lineno);
 	else
 		ph_mapout_put(t, out, t->fold ? ph_table_fold(out->table, key, a) : key, value);
@@ -145,7 +134,7 @@ static void create(struct ph_maptool *t, const char *type, const char *name)
 
 int ph_main_postalias(int argc, char **argv)
 {
-	struct ph_maptool t = { .prog = "postalias", .fold = true, .keep_perm = true, .as_owner = true, .utf8 = -1 };
+	struct ph_maptool t = { .prog = "postalias", .aliases = true, .fold = true, .keep_perm = true, .as_owner = true, .utf8 = -1 };
 	const char *dir = NULL;
 	int c;
 
