@@ -286,8 +286,8 @@ static int connect_to(struct server *s, struct ph_arena *arena, int64_t deadline
 {
 	struct ph_endpoint *list = NULL, one;
 	const char *why = NULL;
+	int r = -EHOSTUNREACH;
 	size_t n = 1;
-	int r;
 
 	if (s->path) {
 		r = ph_endpoint_unix(&one, s->path);
@@ -318,7 +318,7 @@ static void server_failed(struct server *s, const struct ph_err *err)
 	if (s->backoff_ms > BACKOFF_MAX_MS)
 		s->backoff_ms = BACKOFF_MAX_MS;
 	s->down_until_ms = ph_now_ms() + s->backoff_ms;
-	snprintf(s->why, sizeof s->why, "%s", err->text);
+	snprintf(s->why, sizeof s->why, "%.255s", err->text);
 }
 
 /* A greeted connection to the first server that works. */
