@@ -31,7 +31,8 @@ struct ph_service {
 
 /* Load DIR/main.cf and DIR/master.cf.  0 and *ret, or negative with err: "file, line n: what; what to do".  Warnings (unused
  * -o, duplicate ...) go to the log.  flags: */
-enum { PH_CONFIG_NO_MASTER = 1 /* main.cf only (postmap, sendmail) */, PH_CONFIG_QUIET = 2 };
+enum { PH_CONFIG_NO_MASTER = 1 /* main.cf only (postmap, sendmail) */, PH_CONFIG_QUIET = 2,
+       PH_CONFIG_NO_VERIFY = 4 /* values that cannot be expanded are accepted (postconf) */ };
 int ph_config_load(const char *dir, unsigned flags, struct ph_config **ret, struct ph_err *err);
 /* A generation from text in memory (tests, fuzzing). */
 int ph_config_parse(const char *main_text, const char *master_text, struct ph_config **ret, struct ph_err *err);
@@ -60,6 +61,10 @@ const struct ph_param *ph_param_find(const char *name);
 /* A parameter with a per-service name and a fall-back: the value of "<service>_<suffix>", else of fallback, as text.  Never NULL for
  * declared fallbacks.  Example: ("smtp", "destination_concurrency_limit", "default_destination_concurrency_limit"). */
 const char *ph_conf_service_param(const struct ph_conf *conf, const char *service, const char *suffix, const char *fallback);
+/* A module's table, when the module is loaded; names that are declared already keep their declaration. */
+void ph_param_declare_module(const struct ph_param *params, size_t n);
+/* "inet", "unix" ... */
+const char *ph_service_type_name(enum ph_service_type type);
 /* Parse values as main.cf would. */
 int ph_parse_bool(const char *s, bool *ret);
 int ph_parse_time(const char *s, char default_unit, int64_t *ret_ms);

@@ -1,1 +1,18 @@
 # sources of core/config
+libcore_la_SOURCES += \
+	core/config/conf.c core/config/config.h core/config/dict.c core/config/expand.c core/config/functional.c \
+	core/config/general.c core/config/general.h core/config/known.c core/config/known.def core/config/known.h \
+	core/config/lines.c core/config/load.c core/config/maincf.c core/config/mastercf.c core/config/params.c \
+	core/config/private.h core/config/settings.c
+
+check_PROGRAMS += t/unit/config_expand t/unit/config_files t/unit/config_settings
+t_unit_config_expand_SOURCES = t/unit/config_expand.c
+t_unit_config_expand_LDADD = libcore.la
+t_unit_config_expand_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+t_unit_config_files_SOURCES = t/unit/config_files.c
+t_unit_config_files_LDADD = libcore.la
+t_unit_config_files_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+t_unit_config_settings_SOURCES = t/unit/config_settings.c
+t_unit_config_settings_LDADD = libcore.la
+t_unit_config_settings_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/config_expand t/unit/config_files t/unit/config_settings
