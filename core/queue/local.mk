@@ -1,4 +1,8 @@
 # sources of core/queue
+# the store
+libcore_la_SOURCES += core/queue/store.h core/queue/journal.h core/queue/proto.h core/queue/qmgr.h \
+	core/queue/record.h core/queue/record.c core/message/envelope.c
+
 libcore_la_SOURCES += core/queue/maildrop.c core/queue/maildrop.h
 # the queue manager
 libcore_la_SOURCES += core/queue/sched.h core/queue/sched_private.h core/queue/sched.c core/queue/transport.c core/queue/peer.c core/queue/job.c \
