@@ -3,3 +3,14 @@ libcore_la_SOURCES += \
 	core/module/elfnote.c core/module/elfnote.h core/module/descriptor.c core/module/descriptor.h \
 	core/module/loader.c core/module/loader.h core/module/loader_private.h core/module/scan.c \
 	core/module/table.c core/module/table.h core/module/maps.c core/module/maps_address.c
+
+check_PROGRAMS += t/unit/test_loader t/unit/test_maps
+t_unit_test_loader_SOURCES = t/unit/test_loader.c
+t_unit_test_loader_LDADD = libcore.la
+t_unit_test_loader_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
+t_unit_test_loader_DEPENDENCIES = libcore.la
+t_unit_test_maps_SOURCES = t/unit/test_maps.c t/unit/mapfile.h
+t_unit_test_maps_LDADD = libcore.la
+t_unit_test_maps_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
+t_unit_test_maps_DEPENDENCIES = libcore.la
+TESTS += t/unit/test_loader t/unit/test_maps
