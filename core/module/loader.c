@@ -97,6 +97,28 @@ static struct loaded *of(const struct ph_module *m)
 	return NULL;
 }
 
+/* Make the module's parameters known, but for those that somebody has declared already (hash and btree share theirs). */
+static void announce(struct loaded *l)
+{
+	const struct ph_module *m = l->module;
+	struct ph_param *fresh;
+	size_t n = 0;
+
+	if (m->n_params == 0)
+		return;
+	fresh = ph_alloc(m->n_params * sizeof *fresh);
+	for (size_t i = 0; i < m->n_params; i++)
+		if (ph_param_find(m->params[i].name) == NULL)
+			fresh[n++] = m->params[i];
+	l->params.owner = m->name;
+	l->params.params = fresh;
+	l->params.n = n;
+	if (n > 0)
+		ph_param_table_add(&l->params);
+	else
+		free(fresh);
+}
+
 static struct loaded *remember(const struct ph_module *m, const char *path)
 {
 	struct loaded *l = ph_alloc(sizeof *l), **end;
@@ -106,12 +128,7 @@ static struct loaded *remember(const struct ph_module *m, const char *path)
 	for (end = &all; *end; end = &(*end)->next)
 		;
 	*end = l;
-	if (m->n_params > 0) {
-		l->params.owner = m->name;
-		l->params.params = m->params;
-		l->params.n = m->n_params;
-		ph_param_table_add(&l->params);
-	}
+	announce(l);
 	return l;
 }
 
