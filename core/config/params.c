@@ -25,10 +25,12 @@ static void index_table(const struct ph_param_table *t)
 			continue;
 		}
 		old = ph_dict_get(&declared, p->name);
-		if (old && old != p)
-			ph_log(PH_LOG_PANIC, "%s: parameter %s is declared twice", t->owner, p->name);
-		ph_assert(old == NULL || old == p);
-		ph_dict_set(&declared, arena, p->name, (void *)(uintptr_t)p);
+		/* Two parts of the core may read the same parameter; they must mean the same by it. */
+		if (old && old->type != p->type)
+			ph_log(PH_LOG_PANIC, "%s: parameter %s is declared with another type elsewhere", t->owner, p->name);
+		ph_assert(old == NULL || old->type == p->type);
+		if (old == NULL)
+			ph_dict_set(&declared, arena, p->name, (void *)(uintptr_t)p);
 	}
 }
 
