@@ -41,16 +41,22 @@ struct table {
 	DB *db;
 	DBC *cursor;
 	struct lnewfile out;    /* CREATE, UPDATE */
+	char said[160];         /* by the library about the last error */
 };
 
-static int db_error(struct ph_err *err, int rc, const char *what, const char *path)
+/* A damaged file is a temporary failure, so EINVAL (which stands for a wrong configuration) is not passed on. */
+static int db_error(struct ph_err *err, int rc, const char *what, const struct table *t)
 {
-	return ph_err_set(err, rc > 0 ? -rc : -EIO, "%s %s: %s", what, path, db_strerror(rc));
+	return ph_err_set(err, rc > 0 && rc != EINVAL ? -rc : -EIO, "%s %s: %s%s%s", what, t->path, db_strerror(rc),
+			  t->said[0] ? ": " : "", t->said);
 }
 
-static void no_output(const DB_ENV *env, const char *prefix, const char *text)
+/* The library's own words, for the error that follows. */
+static void keep_text(const DB_ENV *env, const char *prefix, const char *text)
 {
-	ph_log(PH_LOG_WARNING, "Berkeley DB: %s", text);
+	struct table *t = env->app_private;
+
+	snprintf(t->said, sizeof t->said, "%s", text);
 }
 
 static void db_close(struct table *t)
@@ -80,9 +86,11 @@ static int db_open(struct table *t, const char *file, uint32_t flags, struct ph_
 	rc = db_env_create(&t->env, 0);
 	if (rc != 0) {
 		t->env = NULL;
-		return db_error(err, rc, "open database", t->path);
+		return db_error(err, rc, "open database", t);
 	}
-	t->env->set_errcall(t->env, no_output);
+	t->env->set_errcall(t->env, keep_text);
+	t->env->app_private = t;
+	t->said[0] = '\0';
 	t->env->set_cachesize(t->env, 0, t->cache_bytes, 1);
 	rc = t->env->open(t->env, "/dev/null", DB_INIT_MPOOL | DB_PRIVATE | DB_CREATE, 0);
 	if (rc == 0)
@@ -90,7 +98,7 @@ static int db_open(struct table *t, const char *file, uint32_t flags, struct ph_
 	if (rc == 0)
 		rc = t->db->open(t->db, NULL, full, NULL, t->btree ? DB_BTREE : DB_HASH, flags, 0644);
 	if (rc != 0) {
-		int r = db_error(err, rc, "open database", t->path);
+		int r = db_error(err, rc, "open database", t);
 
 		db_close(t);
 		return r;
@@ -250,7 +258,7 @@ static enum ph_lookup get_locked(struct table *t, const char *key, struct ph_are
 		if (rc == 0)
 			ph_err_set(err, -EIO, "read %s: a value of %u bytes", t->path, v.size);
 		else
-			db_error(err, rc, "read", t->path);
+			db_error(err, rc, "read", t);
 		return PH_LOOKUP_TEMPFAIL;
 	}
 	*ret_value = text_of(arena, &v);
@@ -293,7 +301,7 @@ int lbdb_put(void *table, const char *key, const char *value, bool replace, stru
 	t->without_nul = !nul;
 	if (rc == DB_KEYEXIST)
 		return ph_err_set(err, -EEXIST, "the key is there already");
-	return rc == 0 ? 0 : db_error(err, rc, "write", t->path);
+	return rc == 0 ? 0 : db_error(err, rc, "write", t);
 }
 
 int lbdb_del(void *table, const char *key, struct ph_err *err)
@@ -312,7 +320,7 @@ int lbdb_del(void *table, const char *key, struct ph_err *err)
 	}
 	if (rc == DB_NOTFOUND)
 		return -ENOENT;
-	return rc == 0 ? 0 : db_error(err, rc, "delete from", t->path);
+	return rc == 0 ? 0 : db_error(err, rc, "delete from", t);
 }
 
 int lbdb_next(void *table, bool first, struct ph_arena *arena, const char **ret_key, const char **ret_value, struct ph_err *err)
@@ -327,7 +335,7 @@ int lbdb_next(void *table, bool first, struct ph_arena *arena, const char **ret_
 		rc = t->db->cursor(t->db, NULL, &t->cursor, 0);
 	if (rc != 0) {
 		t->cursor = NULL;
-		return db_error(err, rc, "read", t->path);
+		return db_error(err, rc, "read", t);
 	}
 	memset(&k, 0, sizeof k);
 	memset(&v, 0, sizeof v);
@@ -335,7 +343,7 @@ int lbdb_next(void *table, bool first, struct ph_arena *arena, const char **ret_
 	if (rc == DB_NOTFOUND)
 		return 0;
 	if (rc != 0)
-		return db_error(err, rc, "read", t->path);
+		return db_error(err, rc, "read", t);
 	*ret_key = text_of(arena, &k);
 	*ret_value = text_of(arena, &v);
 	return 1;
@@ -352,7 +360,7 @@ int lbdb_commit(void *table, struct ph_err *err)
 	int rc = t->db->sync(t->db, 0);
 
 	if (rc != 0)
-		return db_error(err, rc, "write", t->path);
+		return db_error(err, rc, "write", t);
 	db_close(t);
 	return lnewfile_commit(&t->out, err);
 }
