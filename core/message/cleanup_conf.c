@@ -176,3 +176,11 @@ struct ph_cleanup *ph_cleanup_of(const struct ph_conf *conf)
 	ph_conf_attach_set(conf, "cleanup", c, cleanup_free);
 	return c;
 }
+
+const struct ph_conf *ph_intake_conf_of(const struct ph_conf *conf)
+{
+	const char *name = ph_conf_get(conf, "cleanup_service_name");
+	const struct ph_service *svc = ph_config_service(ph_conf_config(conf), name && *name ? name : "cleanup", PH_SVC_UNIX);
+
+	return svc ? svc->conf : conf;
+}

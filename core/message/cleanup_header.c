@@ -197,7 +197,7 @@ static int add_from(struct ph_intake *in)
 	if (in->lost)
 		return in->lost;
 	if (!*addr)
-		addr = ph_arena_printf(in->arena, "MAILER-DAEMON@%s", in->c->s.myhostname);
+		addr = "MAILER-DAEMON";
 	addr = ph_address_quote(in->arena, addr);
 	if (!full || !*full)
 		r = add(in, "%sFrom: %s", prefix, addr);

@@ -117,6 +117,11 @@ int ph_intake_rcpt(struct ph_intake *in, const char *address, const char *orcpt,
 	return 0;
 }
 
+void ph_intake_full_name(struct ph_intake *in, const char *full_name)
+{
+	in->full_name = ph_arena_strdup(in->arena, full_name);
+}
+
 size_t ph_intake_rcpt_count(const struct ph_intake *in)
 {
 	return in->n_rcpts;

@@ -11,6 +11,9 @@
 struct ph_intake;
 struct ph_filter_chain;         /* message/filter_host.h */
 
+/* The view of the cleanup service that conf's cleanup_service_name names; conf itself when master.cf has no such line. */
+const struct ph_conf *ph_intake_conf_of(const struct ph_conf *conf);
+
 struct ph_intake_params {
 	const struct ph_conf *conf;             /* of the cleanup service to be used */
 	struct ph_session *session;             /* NULL: not from SMTP */
@@ -30,6 +33,8 @@ int ph_intake_begin(const struct ph_intake_params *p, struct ph_intake **ret, st
 const char *ph_intake_queue_id(const struct ph_intake *in);
 void ph_intake_attr(struct ph_intake *in, const char *name, const char *value);
 void ph_intake_sender(struct ph_intake *in, const char *sender, const char *envid, const char *ret, const char *encoding, uint32_t env_flags);
+/* Full name of a local submitter, for a From: header that has to be made. */
+void ph_intake_full_name(struct ph_intake *in, const char *full_name);
 /* notify: PH_NOTIFY_*; orcpt decoded or NULL.  0, or -ENOBUFS. */
 int ph_intake_rcpt(struct ph_intake *in, const char *address, const char *orcpt, unsigned notify);
 size_t ph_intake_rcpt_count(const struct ph_intake *in);

@@ -1,0 +1,18 @@
+/* bounce_template.h: the texts of notifications: built in, or from bounce_template_file (bounce(5)). */
+#ifndef CORE_MESSAGE_BOUNCE_TEMPLATE_H
+#define CORE_MESSAGE_BOUNCE_TEMPLATE_H
+
+#include "config/config.h"
+#include "message/bounce.h"
+
+struct ph_bounce_template {
+	const char *charset, *from, *subject, *postmaster_subject, *body;
+};
+
+/* The template of kind for conf.  From the file if it holds a good one, else the built-in one (with a warning once per configuration). */
+const struct ph_bounce_template *ph_bounce_template(const struct ph_conf *conf, enum ph_bounce_kind kind);
+/* body with $name and ${name} replaced; the times of delay_warning_time_hours and the like included.  In arena. */
+const char *ph_bounce_template_text(const struct ph_conf *conf, struct ph_arena *arena, const struct ph_bounce_template *t);
+/* Pure: one "name=<<EOF" template out of text.  false: damaged.  Strings in arena. */
+bool ph_bounce_template_parse(const char *text, const char *name, struct ph_arena *arena, struct ph_bounce_template *ret);
+#endif
