@@ -91,7 +91,7 @@ static const struct ph_param params[] = {
 	PH_P_INT(S, debug_peer_level, "debug_peer_level", "2", 1, 0, "how much more"),
 };
 #undef S
-PH_SETTINGS_TABLE("core", params)
+PH_SETTINGS_TABLE(PH_GENERAL_OWNER, params)
 
 static int facility(const char *name)
 {

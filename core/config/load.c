@@ -40,7 +40,7 @@ static int read_fd(int fd, const char *path, struct ph_buf *text, struct ph_err 
 	ph_buf_clear(text);
 	for (;;) {
 		if (ph_buf_reserve(text, 65536) < 0)
-			return ph_err_set(err, -EFBIG, "%s: larger than %d bytes", path, PH_MAX_CONFIG_BYTES);
+			return ph_err_set(err, -EFBIG, "%s: larger than %zu bytes", path, text->max);
 		n = read(fd, text->data + text->len, 65536);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -78,7 +78,7 @@ out:
 	return rc;
 }
 
-static int read_file(const char *path, struct ph_buf *text, struct ph_err *err)
+int ph_config_read_file(const char *path, struct ph_buf *text, struct ph_err *err)
 {
 	bool changed = true;
 	int i, rc;
@@ -164,13 +164,13 @@ int ph_config_load(const char *dir, unsigned flags, struct ph_config **ret, stru
 	ph_params_init();
 	c = config_new(dir, flags);
 	ph_buf_init(&text, PH_MAX_CONFIG_BYTES);
-	if ((rc = read_file(c->main_file, &text, err)) < 0 ||
+	if ((rc = ph_config_read_file(c->main_file, &text, err)) < 0 ||
 	    (rc = ph_maincf_parse(c, c->main_file, ph_buf_str(&text), text.len, err)) < 0)
 		goto out;
 	if (!(flags & PH_CONFIG_NO_VERIFY) && (rc = verify_level(c, err)) < 0)
 		goto out;
 	if (!(flags & PH_CONFIG_NO_MASTER)) {
-		if ((rc = read_file(c->master_file, &text, err)) < 0 ||
+		if ((rc = ph_config_read_file(c->master_file, &text, err)) < 0 ||
 		    (rc = ph_mastercf_parse(c, c->master_file, ph_buf_str(&text), text.len, err)) < 0)
 			goto out;
 	}

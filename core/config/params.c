@@ -1,7 +1,8 @@
 /* params.c: who declares which parameter, and what an unset parameter means.
  *
  * Owns the list of declaration tables: those of the core announce themselves before main(), those of modules when they are
- * loaded.  Two tables of the core that declare one name are a programming error.  No yield. */
+ * loaded.  Components may share a parameter when they declare it alike; general.c's declaration comes first, and a unit test
+ * fails when two differ.  No yield. */
 #include <string.h>
 
 #include "config/private.h"
@@ -12,38 +13,43 @@ static struct ph_dict declared;         /* name -> const struct ph_param *, plai
 static const struct ph_param *per_service[64];  /* "%s_suffix" */
 static size_t n_per_service;
 
-static void index_table(const struct ph_param_table *t)
+static void index_params(const struct ph_param *params, size_t n)
 {
-	const struct ph_param *p, *old;
-	size_t i;
+	size_t i, k;
 
-	for (i = 0; i < t->n; i++) {
-		p = &t->params[i];
-		if (strncmp(p->name, "%s_", 3) == 0) {
-			ph_assert(n_per_service < PH_ARRAY_LEN(per_service));
-			per_service[n_per_service++] = p;
+	for (i = 0; i < n; i++) {
+		if (strncmp(params[i].name, "%s_", 3) != 0) {
+			if (ph_dict_get(&declared, params[i].name) == NULL)
+				ph_dict_set(&declared, arena, params[i].name, (void *)(uintptr_t)&params[i]);
 			continue;
 		}
-		old = ph_dict_get(&declared, p->name);
-		/* Two parts of the core may read the same parameter; they must mean the same by it. */
-		if (old && old->type != p->type)
-			ph_log(PH_LOG_PANIC, "%s: parameter %s is declared with another type elsewhere", t->owner, p->name);
-		ph_assert(old == NULL || old->type == p->type);
-		if (old == NULL)
-			ph_dict_set(&declared, arena, p->name, (void *)(uintptr_t)p);
+		for (k = 0; k < n_per_service && strcmp(per_service[k]->name, params[i].name) != 0; k++)
+			;
+		if (k < n_per_service)
+			continue;
+		ph_assert(n_per_service < PH_ARRAY_LEN(per_service));
+		per_service[n_per_service++] = &params[i];
+	}
+}
+
+static void index_tables(bool general)
+{
+	const struct ph_param_table *t;
+
+	for (t = tables; t; t = t->next) {
+		if ((strcmp(t->owner, PH_GENERAL_OWNER) == 0) == general)
+			index_params(t->params, t->n);
 	}
 }
 
 /* Before the first configuration is loaded: constructors only collect, since their order is not known. */
 void ph_params_init(void)
 {
-	const struct ph_param_table *t;
-
 	if (arena)
 		return;
 	arena = ph_arena_new();
-	for (t = tables; t; t = t->next)
-		index_table(t);
+	index_tables(true);
+	index_tables(false);
 }
 
 void ph_param_table_add(struct ph_param_table *t)
@@ -51,19 +57,38 @@ void ph_param_table_add(struct ph_param_table *t)
 	t->next = tables;
 	tables = t;
 	if (arena)
-		index_table(t);
+		index_params(t->params, t->n);
 }
 
-/* Modules may share a parameter (hash and btree do); the first one's declaration stands for both. */
+/* Every time that a component of a configuration fills its settings; after the first time nothing is new. */
 void ph_param_declare_module(const struct ph_param *params, size_t n)
 {
-	size_t i;
+	ph_params_init();
+	index_params(params, n);
+}
+
+static bool alike(const struct ph_param *a, const struct ph_param *b)
+{
+	return a->type == b->type && strcmp(a->def, b->def) == 0;
+}
+
+size_t ph_param_conflicts(void (*report)(void *arg, const char *owner, const struct ph_param *p, const struct ph_param *first), void *arg)
+{
+	const struct ph_param_table *t;
+	const struct ph_param *first;
+	size_t i, n = 0;
 
 	ph_params_init();
-	for (i = 0; i < n; i++) {
-		if (strncmp(params[i].name, "%s_", 3) != 0 && ph_dict_get(&declared, params[i].name) == NULL)
-			ph_dict_set(&declared, arena, params[i].name, (void *)(uintptr_t)&params[i]);
+	for (t = tables; t; t = t->next) {
+		for (i = 0; i < t->n; i++) {
+			first = ph_dict_get(&declared, t->params[i].name);
+			if (first == NULL || alike(first, &t->params[i]))
+				continue;
+			n++;
+			report(arg, t->owner, &t->params[i], first);
+		}
 	}
+	return n;
 }
 
 const struct ph_param_table *ph_param_tables(void)

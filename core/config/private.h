@@ -85,6 +85,11 @@ bool ph_default_is_computed(const char *name);
 /* Index the tables that announced themselves; idempotent. */
 void ph_params_init(void);
 const struct ph_param_table *ph_param_tables(void);
+#define PH_GENERAL_OWNER "core"
+/* Declarations of a name that differ in type or default from the one that counts. */
+size_t ph_param_conflicts(void (*report)(void *arg, const char *owner, const struct ph_param *p, const struct ph_param *first), void *arg);
+/* The whole file, at most ret's bound; again when it changes while it is read. */
+int ph_config_read_file(const char *path, struct ph_buf *ret, struct ph_err *err);
 /* As ph_param_find, without templates. */
 const struct ph_param *ph_param_exact(const char *name);
 /* The text of the default, unexpanded; NULL: there is none.  computed values come out final. */
