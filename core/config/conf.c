@@ -229,13 +229,9 @@ const char *ph_conf_service_param(const struct ph_conf *conf, const char *servic
 
 void *ph_conf_attach_get(const struct ph_conf *conf, const char *key)
 {
-	const struct ph_attached *at;
+	const struct ph_attached *at = ph_dict_get(&conf->attached_by_key, key);
 
-	for (at = conf->attached; at; at = at->next) {
-		if (strcmp(at->key, key) == 0)
-			return at->obj;
-	}
-	return NULL;
+	return at ? at->obj : NULL;
 }
 
 void ph_conf_attach_set(const struct ph_conf *conf, const char *key, void *obj, void (*fn)(void *))
@@ -248,4 +244,5 @@ void ph_conf_attach_set(const struct ph_conf *conf, const char *key, void *obj, 
 	at->fn = fn;
 	at->next = view->attached;
 	view->attached = at;
+	ph_dict_set(&view->attached_by_key, view->config->arena, at->key, at);
 }

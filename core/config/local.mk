@@ -5,7 +5,7 @@ libcore_la_SOURCES += \
 	core/config/lines.c core/config/load.c core/config/maincf.c core/config/mastercf.c core/config/match.c core/config/params.c \
 	core/config/private.h core/config/settings.c
 
-check_PROGRAMS += t/unit/config_expand t/unit/config_files t/unit/config_settings
+check_PROGRAMS += t/unit/config_expand t/unit/config_files t/unit/config_settings t/unit/config_match
 t_unit_config_expand_SOURCES = t/unit/config_expand.c
 t_unit_config_expand_LDADD = libcore.la
 t_unit_config_expand_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
@@ -15,4 +15,7 @@ t_unit_config_files_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 t_unit_config_settings_SOURCES = t/unit/config_settings.c
 t_unit_config_settings_LDADD = libcore.la
 t_unit_config_settings_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
-TESTS += t/unit/config_expand t/unit/config_files t/unit/config_settings
+t_unit_config_match_SOURCES = t/unit/config_match.c
+t_unit_config_match_LDADD = libcore.la
+t_unit_config_match_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/config_match t/unit/config_expand t/unit/config_files t/unit/config_settings

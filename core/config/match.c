@@ -55,13 +55,13 @@ static struct pattern *add(struct ph_match *m, enum kind kind, bool yes, const c
 	return p;
 }
 
-static void add_bad(struct ph_match *m, const char *text, const char *fmt, const char *detail)
+static void add_bad(struct ph_match *m, const char *text, const char *why)
 {
 	struct ph_arena *a = m->conf->config->arena;
 	struct pattern *p = add(m, BAD, false, text);
 
-	p->why = ph_arena_printf(a, fmt, detail);
-	ph_log(PH_LOG_WARNING, "%s: %s: %s", ph_setting_where(m->conf, m->title, a), m->title, p->why);
+	p->why = ph_arena_strdup(a, why);
+	ph_log(PH_LOG_WARNING, "%s: %s: %s: \"%.100s\"", ph_setting_where(m->conf, m->title, a), m->title, p->why, text);
 }
 
 static void parse(struct ph_match *m, char *text, bool yes, int depth);
@@ -76,7 +76,7 @@ static void parse_file(struct ph_match *m, const char *path, bool yes, int depth
 	int rc, at;
 
 	if (depth >= MAX_FILE_DEPTH) {
-		add_bad(m, path, "files are nested too deep: \"%s\"", path);
+		add_bad(m, path, "files are nested too deep");
 		return;
 	}
 	ph_buf_init(&content, PH_MAX_CONFIG_BYTES);
@@ -85,7 +85,7 @@ static void parse_file(struct ph_match *m, const char *path, bool yes, int depth
 	while (rc >= 0 && (rc = ph_lines_next(&lines, &line, &at, &err)) > 0)
 		parse(m, ph_arena_strdup(a, line), yes, depth + 1);
 	if (rc < 0)
-		add_bad(m, path, "%s", err.text);
+		add_bad(m, path, err.text);
 	ph_lines_done(&lines);
 	ph_buf_done(&content);
 }
@@ -105,8 +105,8 @@ static void parse_network(struct ph_match *m, const char *text, bool yes)
 
 	if (ph_cidr_parse(text, &net, &err) == 0) {
 		add(m, NETWORK, yes, text)->net = net;
-	} else if (*text == '[' || strchr(text, '/')) {
-		add_bad(m, text, "%s", err.text);
+	} else if (strpbrk(text, "[/:")) {
+		add_bad(m, text, err.text);
 	} else {
 		add(m, TEXT, yes, text);        /* "10": an odd name, but a name */
 	}
@@ -119,13 +119,13 @@ static void parse_pattern(struct ph_match *m, char *text, bool yes, int depth)
 	for (; *text == '!'; text++)
 		yes = !yes;
 	if (*text == '\0')
-		add_bad(m, text, "no pattern after '!'%s", "");
+		add_bad(m, text, "there is no pattern behind '!'");
 	else if (*text == '/')
 		parse_file(m, text, yes, depth);
 	else if ((m->flags & PH_MATCH_ADDR) && looks_like_network(text))
 		parse_network(m, text, yes);
-	else if (strchr(text, ':') && (m->flags & PH_MATCH_ADDR) && strcspn(text, "/") < 46 && ph_ip_parse(text, &ip) == 0)
-		add_bad(m, text, "bad network pattern \"%s\": an IPv6 address must be in brackets", text);
+	else if ((m->flags & PH_MATCH_ADDR) && ph_ip_parse(text, &ip) == 0)
+		parse_network(m, text, yes);
 	else if (strchr(text, ':') && *text != '[')
 		add(m, TABLE, yes, text)->maps = ph_maps_open(m->conf, m->title, text);
 	else
@@ -138,7 +138,7 @@ static void parse(struct ph_match *m, char *text, bool yes, int depth)
 
 	while ((word = ph_str_token(&text, PH_SEP_LIST))) {
 		if (m->n >= MAX_PATTERNS) {
-			add_bad(m, word, "%s", "too many patterns");
+			add_bad(m, word, "too many patterns");
 			return;
 		}
 		parse_pattern(m, word, yes, depth);

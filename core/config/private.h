@@ -114,7 +114,8 @@ struct ph_conf {
 	const char *service, *process;
 	struct ph_settings overrides;
 	struct ph_dict values;          /* expanded texts so far */
-	struct ph_attached *attached;
+	struct ph_attached *attached;   /* newest first */
+	struct ph_dict attached_by_key;
 	const struct ph_general_settings *general;
 	bool naming;                    /* myhostname's default is being worked out */
 	struct ph_conf *next;           /* all views of the generation, newest first */
