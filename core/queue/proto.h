@@ -22,7 +22,7 @@ enum ph_frame {
 	PH_F_AGENTS,            /* master -> qmgr: u32 n, n * u32 pid: agents that live; start deliveries when each has said HELLO or is gone */
 	PH_F_AGENT_GONE,        /* master -> qmgr: u32 pid, u8 slot */
 	PH_F_OPEN_SEGMENTS,     /* intake -> qmgr, when they have changed: u32 n, n * { ref: committed up to ref.offset }; all others are closed */
-	PH_F_AGENT_STOPPING,    /* agent -> qmgr: finishes what it has, wants no more */
+	PH_F_AGENT_LEAVE,       /* agent -> qmgr: finishes what it has, wants no more */
 	PH_F_REFUSED,           /* agent -> qmgr: u64 delivery: not begun, give it to another */
 	PH_F_CTL = 64,          /* str JSON */
 	PH_F_CTL_LINE,          /* str JSON; of listings: str text as it is to be printed, many lines at once */
@@ -53,6 +53,8 @@ struct ph_qmgr_link;
 int ph_qmgr_link_start(const char *queue_dir, struct ph_store *store);  /* one per process */
 /* A durable message is there.  Never blocks, never fails for the caller: if the queue manager is away it finds the message when it comes back.  */
 void ph_qmgr_announce(const struct ph_msg_ref *ref, const struct ph_envelope *env);
+/* In the queue manager's own process (bounces, requeued mail) announcements go straight to fn. */
+void ph_qmgr_announce_hook(void (*fn)(const struct ph_msg_ref *ref, const struct ph_envelope *env));
 int64_t ph_qmgr_throttle_ms(void);
 
 /* ---- the commands' side (control_client.c): one request to <queue_dir>/public/qmgr.  Also for ETRN and "sendmail -q". ----

@@ -1,0 +1,203 @@
+/* qmgr_private.h: what the files of the queue manager share.  One thread; the state is one struct ph_qmgr. */
+#ifndef CORE_QUEUE_QMGR_PRIVATE_H
+#define CORE_QUEUE_QMGR_PRIVATE_H
+
+#include <posthouse/co.h>
+#include "base/ipc.h"
+#include "base/loop.h"
+#include "message/bounce.h"
+#include "queue/index.h"
+#include "queue/journal.h"
+#include "queue/proto.h"
+#include "queue/qmgr.h"
+#include "queue/sched.h"
+#include "route/route.h"
+
+struct ph_qmgr_settings {
+	int64_t minimal_backoff_ms, maximal_backoff_ms, queue_run_ms, lifetime_ms, bounce_lifetime_ms;
+	int64_t delay_warning_ms, transport_retry_ms, in_flow_delay_ms, clog_warn_ms;
+	int active_limit, recipient_limit, recipient_minimum;
+	bool confirm_delay_cleared, soft_bounce, helpful_warnings, long_ids, disable_verp_bounces, feedback_debug;
+	int delay_digits;
+	const char *defer_transports, *notify_classes, *double_bounce_sender;
+	const char *bounce_notice, *two_bounce_notice, *delay_notice;
+	const char *bounce_service, *defer_service, *trace_service, *rewrite_service, *cleanup_service, *pickup_service;
+	const char *error_service, *retry_service, *filter_nexthop, *myhostname;
+	const char *fast_flush_domains, *mail_owner;
+};
+
+/* ---- a process that delivers ---- */
+struct ph_agent {
+	struct ph_list node;
+	struct ph_ipc *ipc;
+	uint32_t pid;
+	uint8_t slot;
+	bool root, ready, stopping, rotating;
+	char journal[64];
+	uint32_t busy;                  /* deliveries */
+	struct ph_list deliveries;
+	uint64_t delivered;
+};
+
+struct ph_active;
+struct ph_qdelivery {                   /* a delivery under way */
+	struct ph_list agent_node;
+	uint64_t id;
+	struct ph_agent *agent;
+	struct ph_active *active;       /* NULL: not known (yet): adopted before its message was found */
+	struct ph_sched_batch *batch;
+	int64_t started_ms;
+	char *queue_id;                 /* adopted and waiting for its message: whose; else NULL */
+	uint32_t n_rcpts, *rcpts;       /* adopted */
+};
+
+/* ---- a message that is being delivered ---- */
+enum ph_active_phase { PH_PHASE_RESOLVE, PH_PHASE_DELIVER, PH_PHASE_END };
+struct ph_active {
+	struct ph_list node;            /* in qmgr.active */
+	struct ph_list work;            /* in a list of the phase's workers */
+	struct ph_sched_msg sm;
+	struct ph_entry *e;             /* NULL: deleted meanwhile */
+	struct ph_segment *segment;     /* kept alive while this is */
+	struct ph_arena *arena;
+	struct ph_envelope *env;
+	struct ph_msg_ref ref;
+	int64_t active_us;
+	enum ph_active_phase phase;
+	uint32_t cursor;                /* next recipient to resolve */
+	uint32_t deliveries;            /* under way */
+	uint32_t counted;               /* recipients that count against the limit */
+	bool resolving;                 /* a worker has it */
+	bool hold, expire_now;
+	bool again;                     /* an agent died over it: at once, once */
+	bool verp;
+	uint32_t redirected;            /* recipient that stands for all others (REDIRECT) + 1 */
+	const char **addresses;         /* as the transport shall see them; NULL entries: as in env */
+};
+
+struct ph_intake_conn {
+	struct ph_list node;
+	struct ph_ipc *ipc;
+	uint32_t pid;
+	size_t n_open;
+	struct ph_segment **open;
+};
+
+struct ph_recovery;
+
+struct ph_qmgr {
+	const struct ph_qmgr_config *cfg;
+	const struct ph_conf *conf, *route_conf;
+	struct ph_qmgr_settings set;
+	int dirfd;
+	struct ph_index *ix;
+	struct ph_sched *sched;
+	struct ph_journal *journal;
+	struct ph_route *route;
+
+	struct ph_list agents, intakes, active;
+	struct ph_htab deliveries;      /* by id */
+	uint64_t next_delivery;
+	uint32_t *expected;             /* pids of agents that must say hello */
+	size_t n_expected;
+	bool agents_known;              /* the master has told which agents live */
+	bool recovered;                 /* the index is complete */
+	bool stopping;
+	struct ph_recovery *recovery;
+
+	size_t n_active, n_active_rcpts;
+	struct ph_active *pool;         /* to be used again, linked by work.next */
+	size_t n_pool;
+	struct ph_list to_resolve, to_end;
+	unsigned resolvers, resolvers_idle, enders, enders_idle;
+	struct ph_waitq resolve_wait, end_wait;
+	bool turn_from_deferred;        /* whose turn it is when the active set has room */
+	bool pump_pending;
+	struct ph_timer *pump_timer, *scan_timer, *tick_timer;
+	int64_t scan_cutoff;            /* deferred mail due up to then is taken */
+	int64_t wall_minus_mono_ms, no_expire_until;
+	int64_t next_clog_warning;
+	uint64_t arrived, finished, arrived_last, finished_last;
+	uint32_t throttle_sent;
+
+	uint64_t journal_bytes;         /* since the last checkpoint, about */
+	struct ph_store *store;         /* for bounces, compaction */
+	bool checkpointing, compacting;
+	struct ph_timer *checkpoint_timer;
+	struct { uint64_t sent, deferred, bounced, expired, deliveries, notifications, compacted, discarded; } stats;
+	struct ph_arena *scratch;       /* of one frame */
+};
+
+extern struct ph_qmgr *ph_qmgr;         /* this process's */
+
+/* qmgr_settings.c */
+int ph_qmgr_settings_load(struct ph_qmgr *q, struct ph_err *err);
+void ph_qmgr_transport_params(void *arg, const char *transport, struct ph_sched_params *ret);
+/* The view of a service line that may be there ("bounce", "rewrite"), else the queue manager's own. */
+const struct ph_conf *ph_qmgr_service_conf(struct ph_qmgr *q, const char *service);
+const struct ph_service *ph_qmgr_transport_service(struct ph_qmgr *q, const char *transport);
+
+/* qmgr_active.c */
+void ph_qmgr_add(struct ph_qmgr *q, const struct ph_msg_ref *ref, struct ph_slice envelope, const struct ph_envelope *env);
+void ph_qmgr_pump(struct ph_qmgr *q);                   /* soon: start what can be started */
+void ph_active_check(struct ph_qmgr *q, struct ph_active *a);   /* has its attempt ended? */
+void ph_active_free(struct ph_qmgr *q, struct ph_active *a);
+void ph_active_withdraw(struct ph_qmgr *q, struct ph_active *a);
+struct ph_active *ph_active_start(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env);
+/* qmgr_resolve.c */
+void ph_resolve_kick(struct ph_qmgr *q);
+/* A result that the queue manager itself gives: log line (as prog), index, journal. */
+void ph_qmgr_result(struct ph_qmgr *q, struct ph_active *a, uint32_t rcpt, enum ph_delivery_status status, const char *prog,
+		    const char *dsn, const char *text);
+/* A result from wherever into the index. */
+void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env, uint32_t rcpt,
+		   enum ph_delivery_status status, const struct ph_reason *reason, bool dsn_passed);
+
+/* qmgr_agent.c */
+void ph_qmgr_agent_serve(struct ph_qmgr *q, struct ph_ipc *ipc, struct ph_slice hello);
+bool ph_qmgr_dispatch(struct ph_qmgr *q, struct ph_sched_batch *b);     /* false: nobody is there to do it */
+void ph_qmgr_agent_gone(struct ph_qmgr *q, uint32_t pid);               /* the master says so */
+void ph_qmgr_adopt(struct ph_qmgr *q, struct ph_entry *e);              /* take over deliveries of e that are under way */
+bool ph_qmgr_agents_ready(const struct ph_qmgr *q);
+/* qmgr_intake.c */
+void ph_qmgr_intake_serve(struct ph_qmgr *q, struct ph_ipc *ipc, struct ph_slice hello);
+void ph_qmgr_throttle(struct ph_qmgr *q);
+void ph_segment_check(struct ph_qmgr *q, struct ph_segment *seg);       /* can it be discarded? */
+void ph_qmgr_gap_scan(struct ph_qmgr *q, struct ph_segment *seg, uint64_t limit);
+
+/* retry.c */
+int64_t ph_retry_age_ms(const struct ph_qmgr *q, const struct ph_entry *e);
+void ph_retry_defer(struct ph_qmgr *q, struct ph_entry *e);
+void ph_retry_scan(struct ph_qmgr *q);
+void ph_retry_flush_all(struct ph_qmgr *q);
+void ph_retry_now(struct ph_qmgr *q, struct ph_entry *e);
+bool ph_retry_expired(const struct ph_qmgr *q, const struct ph_entry *e);
+void ph_retry_activate(struct ph_qmgr *q);              /* fill the active set */
+void ph_retry_tick(struct ph_qmgr *q);
+void ph_qmgr_hold(struct ph_qmgr *q, struct ph_entry *e);
+void ph_qmgr_release(struct ph_qmgr *q, struct ph_entry *e);
+void ph_qmgr_expire(struct ph_qmgr *q, struct ph_entry *e, bool release);
+/* Take it out of the queue: journal, log line "QID: removed" when text is set. */
+void ph_qmgr_remove(struct ph_qmgr *q, struct ph_entry *e, bool log);
+int ph_qmgr_note(struct ph_qmgr *q, enum ph_journal_type type, const struct ph_entry *e, uint64_t number, int64_t time_ms, bool batched);
+
+/* notify.c */
+bool ph_notify_wanted(struct ph_qmgr *q, struct ph_active *a);
+int ph_notify_send(struct ph_qmgr *q, struct ph_active *a);             /* Yields */
+/* recover.c */
+int ph_recover_start(struct ph_qmgr *q, struct ph_err *err);
+void ph_recover_note(struct ph_qmgr *q, const struct ph_journal_rec *rec);      /* from an agent's journal */
+void ph_recover_open(struct ph_qmgr *q, const struct ph_msg_ref *committed);
+int ph_recover_journal(struct ph_qmgr *q, const char *file, struct ph_err *err);
+/* checkpoint.c, compact.c */
+void ph_checkpoint_maybe(struct ph_qmgr *q);
+void ph_checkpoint_rotated(struct ph_qmgr *q);
+void ph_compact_maybe(struct ph_qmgr *q);
+/* control.c */
+void ph_qmgr_control_serve(struct ph_qmgr *q, struct ph_ipc *ipc);
+/* requeue */
+int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err);      /* Yields */
+
+/* qmgr_log.c */
+void ph_log_delays(char *buf, size_t bytes, int digits, int64_t arrival_us, int64_t active_us, int64_t now_us);
+#endif
