@@ -1,1 +1,2 @@
-# sources of core/master
+libcore_la_SOURCES += core/master/master.h core/master/internal.h core/master/master.c core/master/bound.c \
+	core/master/child.c core/master/generation.c core/master/pidfile.c core/master/check.c core/master/params.c

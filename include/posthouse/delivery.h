@@ -82,8 +82,23 @@ PH_API void ph_delivery_conn_use(struct ph_delivery *d, int n);
 /* The destination is down: no further deliveries are tried to it for now (qmgr's dead-destination handling). */
 PH_API void ph_delivery_dest_down(struct ph_delivery *d, const char *dsn, const char *fmt, ...) PH_PRINTF(3, 4);
 /* New mail from a delivery (forwarding): accepted and durable when 0 is returned; *ret_queue_id in the arena.  Yields. */
-PH_API int ph_delivery_forward(struct ph_delivery *d, const char *sender, const char *const *rcpts, size_t n,
+/* original: the address that all of rcpts stand for ("orig_to"); NULL: each is its own. */
+PH_API int ph_delivery_forward(struct ph_delivery *d, const char *sender, const char *const *rcpts, size_t n, const char *original,
 			       const char *prepend_headers, const char **ret_queue_id, struct ph_err *err);
+
+/* ---- expansions (aliases, .forward): one recipient becomes several destinations ---- */
+/* The result of one destination of recipient i: a log line with to=address (and orig_to=); what bounced is kept for the notification. */
+PH_API void ph_delivery_part(struct ph_delivery *d, size_t i, const char *address, enum ph_delivery_status status, const char *dsn,
+			     const char *relay, const char *fmt, ...) PH_PRINTF(7, 8);
+/* All parts are there: recipient i is deferred if one of them was, else bounced if one was, else sent.  No further log line. */
+PH_API void ph_delivery_parts_end(struct ph_delivery *d, size_t i);
+/* Complete an address as trivial-rewrite(8) does and resolve it.  FOUND: *ret_address (in the arena); *ret_same: it belongs to
+ * this very service.  TEMPFAIL: err.  Yields. */
+PH_API enum ph_lookup ph_delivery_resolve(struct ph_delivery *d, const char *address, const char **ret_address, bool *ret_same,
+					  struct ph_err *err);
+/* Hand recipient i over to another transport ("lmtp:unix:private/x"): the message goes there for address instead.  On record when 0 is
+ * returned.  Yields. */
+PH_API int ph_delivery_pass(struct ph_delivery *d, size_t i, const char *address, const char *transport_nexthop, struct ph_err *err);
 
 #ifdef __cplusplus
 }

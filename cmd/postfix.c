@@ -1,0 +1,292 @@
+/* postfix.c: postfix(1): start, stop, reload and the like.  Messages go to the log and to stderr, as postfix-script's do. */
+#include "cmd/cmd.h"
+#include "base/log.h"
+#include "config/general.h"
+#include "master/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define START_WAIT_MS 60000
+#define STOP_WAIT_MS 30000
+
+struct postfix {
+	const char *dir;
+	struct ph_config *config;
+	const struct ph_general_settings *g;
+	const char *self;               /* this program's path */
+};
+
+static int load(struct postfix *p)
+{
+	struct ph_err err;
+	struct ph_log_config log = { .prog = "postfix-script", .also_stderr = true };
+
+	if (ph_config_load(p->dir, PH_CONFIG_QUIET, &p->config, &err) < 0) {
+		fprintf(stderr, "postfix: fatal: %s\n", err.text);
+		return -1;
+	}
+	p->g = ph_conf_general(ph_config_main(p->config));
+	log.syslog_name = p->g->syslog_name;
+	log.maillog_file = *p->g->maillog_file ? p->g->maillog_file : NULL;
+	ph_log_open(&log);
+	ph_log_set_immediate(true);
+	return 0;
+}
+
+static pid_t running(struct postfix *p)
+{
+	struct ph_err err;
+	pid_t pid = ph_master_pid(p->g->queue_directory, &err);
+
+	if (pid < 0)
+		ph_log(PH_LOG_FATAL, "%s", err.text);
+	return pid;
+}
+
+static void report(void *arg, int severity, const char *text)
+{
+	ph_log((enum ph_log_level)severity, "%s", text);
+}
+
+static int do_check(struct postfix *p)
+{
+	return ph_master_check(p->dir, report, NULL) < 0 ? 1 : 0;
+}
+
+/* ---- start ---- */
+
+static void exec_master(struct postfix *p, int ready_fd, bool foreground)
+{
+	char fd[16];
+	const char *argv[9];
+	int n = 0;
+
+	snprintf(fd, sizeof fd, "%d", ready_fd);
+	argv[n++] = "posthouse";
+	argv[n++] = "master";
+	argv[n++] = "-c";
+	argv[n++] = p->dir;
+	if (foreground) {
+		argv[n++] = "-d";
+	} else {
+		argv[n++] = "-r";
+		argv[n++] = fd;
+	}
+	argv[n] = NULL;
+	execv("/proc/self/exe", (char **)argv);
+	ph_log(PH_LOG_FATAL, "cannot run the master: %m");
+	_exit(1);
+}
+
+static void become_daemon(int ready_fd)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	setsid();
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(null, 2);
+		if (null > 2)
+			close(null);
+	}
+	if (chdir("/") < 0)
+		_exit(1);
+	fcntl(ready_fd, F_SETFD, 0);
+}
+
+/* The master closes its end of the pipe when it serves; what it wrote before is why it does not. */
+static int wait_ready(int fd)
+{
+	char text[1024];
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	size_t n = 0;
+
+	for (;;) {
+		int rc = poll(&p, 1, START_WAIT_MS);
+		ssize_t got;
+
+		if (rc < 0 && errno == EINTR)
+			continue;
+		if (rc == 0) {
+			ph_log(PH_LOG_FATAL, "the mail system is not ready after %d s; look into the log", START_WAIT_MS / 1000);
+			return 1;
+		}
+		got = read(fd, text + n, sizeof text - 1 - n);
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+	}
+	text[n] = '\0';
+	if (n > 0)
+		fprintf(stderr, "postfix: fatal: %s\n", text);  /* the master has logged it */
+	return n > 0;
+}
+
+static int do_start(struct postfix *p)
+{
+	int fds[2];
+	pid_t pid = running(p);
+
+	if (pid < 0)
+		return 1;
+	if (pid > 0) {
+		ph_log(PH_LOG_FATAL, "the Postfix mail system is already running");
+		return 1;
+	}
+	if (do_check(p) != 0 || pipe2(fds, O_CLOEXEC) < 0)
+		return 1;
+	ph_log(PH_LOG_INFO, "starting the Postfix mail system");
+	ph_log_flush();
+	pid = fork();
+	if (pid < 0) {
+		ph_log(PH_LOG_FATAL, "fork: %m");
+		return 1;
+	}
+	if (pid == 0) {
+		close(fds[0]);
+		become_daemon(fds[1]);
+		exec_master(p, fds[1], false);
+	}
+	close(fds[1]);
+	return wait_ready(fds[0]);
+}
+
+static int do_start_fg(struct postfix *p)
+{
+	pid_t pid = running(p);
+
+	if (pid != 0) {
+		if (pid > 0)
+			ph_log(PH_LOG_FATAL, "the Postfix mail system is already running");
+		return 1;
+	}
+	if (do_check(p) != 0)
+		return 1;
+	ph_log(PH_LOG_INFO, "starting the Postfix mail system");
+	ph_log_flush();
+	exec_master(p, -1, true);
+	return 1;
+}
+
+/* ---- stop ---- */
+
+static int wait_gone(struct postfix *p, pid_t pid)
+{
+	struct timespec pause = { 0, 20 * 1000 * 1000 };
+
+	for (int ms = 0; ms < STOP_WAIT_MS; ms += 20) {
+		if (running(p) != pid)
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+	ph_log(PH_LOG_FATAL, "the mail system (PID %d) did not end within %d s", (int)pid, STOP_WAIT_MS / 1000);
+	return 1;
+}
+
+static int signal_running(struct postfix *p, int sig, const char *what, pid_t *ret)
+{
+	pid_t pid = running(p);
+
+	if (pid <= 0) {
+		if (pid == 0)
+			ph_log(PH_LOG_FATAL, "the Postfix mail system is not running");
+		return 1;
+	}
+	ph_log(PH_LOG_INFO, "%s the Postfix mail system", what);
+	if (kill(pid, sig) < 0) {
+		ph_log(PH_LOG_FATAL, "signal to process %d: %m", (int)pid);
+		return 1;
+	}
+	*ret = pid;
+	return 0;
+}
+
+static int do_stop(struct postfix *p)
+{
+	pid_t pid;
+
+	return signal_running(p, SIGTERM, "stopping", &pid) ? 1 : wait_gone(p, pid);
+}
+
+static int do_abort(struct postfix *p)
+{
+	pid_t pid;
+
+	return signal_running(p, SIGQUIT, "aborting", &pid) ? 1 : wait_gone(p, pid);
+}
+
+static int do_reload(struct postfix *p)
+{
+	pid_t pid;
+
+	/* A bad configuration is refused here already, where the administrator looks; the running one goes on. */
+	if (running(p) > 0 && do_check(p) != 0)
+		return 1;
+	return signal_running(p, SIGHUP, "refreshing", &pid);
+}
+
+static int do_logrotate(struct postfix *p)
+{
+	pid_t pid = running(p);
+
+	if (pid <= 0 || kill(pid, SIGUSR1) < 0) {
+		ph_log(PH_LOG_FATAL, "the Postfix mail system is not running");
+		return 1;
+	}
+	return 0;
+}
+
+static int do_status(struct postfix *p)
+{
+	pid_t pid = running(p);
+
+	if (pid > 0)
+		ph_log(PH_LOG_INFO, "the Postfix mail system is running: PID: %d", (int)pid);
+	else if (pid == 0)
+		ph_log(PH_LOG_INFO, "the Postfix mail system is not running");
+	return pid > 0 ? 0 : 1;
+}
+
+static int do_flush(struct postfix *p)
+{
+	char *argv[] = { "postqueue", "-c", (char *)p->dir, "-f", NULL };
+
+	optind = 1;
+	return ph_main_postqueue(4, argv);
+}
+
+static const struct { const char *name; int (*run)(struct postfix *p); } verbs[] = {
+	{ "start", do_start }, { "start-fg", do_start_fg }, { "stop", do_stop }, { "abort", do_abort }, { "reload", do_reload },
+	{ "flush", do_flush }, { "status", do_status }, { "check", do_check }, { "logrotate", do_logrotate },
+};
+
+int ph_main_postfix(int argc, char **argv)
+{
+	struct postfix p = { 0 };
+	const char *dir = NULL;
+	int c;
+
+	while ((c = getopt(argc, argv, "+c:Dv")) > 0) {
+		if (c == '?') {
+			optind = argc;
+			break;
+		}
+		if (c == 'c')
+			dir = optarg;
+	}
+	p.dir = ph_cmd_config_dir(dir);
+	for (size_t i = 0; optind == argc - 1 && i < PH_ARRAY_LEN(verbs); i++)
+		if (strcmp(verbs[i].name, argv[optind]) == 0)
+			return load(&p) < 0 ? 1 : verbs[i].run(&p);
+	fprintf(stderr, "usage: postfix [-c config_dir] [-Dv] start|start-fg|stop|abort|reload|flush|status|check|logrotate\n");
+	return 1;
+}

@@ -1,0 +1,273 @@
+/* run.c: a child process as a user, fed and drained by coroutines.  See posthouse/run.h. */
+#include <posthouse/run.h>
+#include <posthouse/co.h>
+#include "base/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct ph_run {
+	pid_t pid;                      /* and process group; 0: reaped */
+	int pidfd, in, out;             /* our ends; -1: closed */
+	int64_t deadline_ms;
+	struct ph_buf output;
+	bool timed_out;
+	struct ph_waitq done;           /* the reader has seen the end */
+	struct ph_co *reader;           /* NULL: has ended */
+};
+
+/* ---- the child ---- */
+
+static void child_fail(const char *what)
+{
+	/* errno first: everything below may change it */
+	int e = errno;
+
+	dprintf(2, "%s: %s\n", what, strerror(e));
+	_exit(75);
+}
+
+static void child_descriptors(int in, int out)
+{
+	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+		_exit(75);
+	if (syscall(SYS_close_range, 3U, ~0U, 0U) < 0)
+		for (int fd = 3; fd < 65536; fd++)
+			close(fd);
+}
+
+static void child_identity(const struct ph_run_spec *s)
+{
+	if (geteuid() == 0) {
+		if ((s->user ? initgroups(s->user, s->gid) : setgroups(1, &s->gid)) < 0)
+			child_fail("set groups");
+		if (s->chroot_dir && (chroot(s->chroot_dir) < 0 || chdir("/") < 0))
+			child_fail(s->chroot_dir);
+		if (setresgid(s->gid, s->gid, s->gid) < 0 || setresuid(s->uid, s->uid, s->uid) < 0)
+			child_fail("give up root");
+		if (setuid(0) == 0)
+			_exit(75);      /* root could be had back: never go on */
+	}
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (chdir(s->dir ? s->dir : "/") < 0 && s->dir)
+		child_fail(s->dir);
+}
+
+static void child_main(const struct ph_run_spec *s, int in, int out)
+{
+	static char *const none[] = { NULL };
+	struct rlimit no_core = { 0, 0 };
+	sigset_t empty;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&empty);
+	sigprocmask(SIG_SETMASK, &empty, NULL);
+	setsid();
+	umask(077);
+	setrlimit(RLIMIT_CORE, &no_core);
+	child_descriptors(in, out);
+	child_identity(s);
+	if (!s->argv)
+		_exit(s->fn(s->arg) & 0xff);
+	execvpe(s->argv[0], s->argv, s->env ? s->env : none);
+	child_fail(s->argv[0]);
+}
+
+/* ---- the parent ---- */
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void run_drain(void *arg)
+{
+	struct ph_run *r = arg;
+	char buf[4000];
+
+	for (;;) {
+		ssize_t n = read(r->out, buf, sizeof buf);
+
+		if (n > 0) {
+			size_t room = r->output.max - r->output.len;
+
+			ph_buf_append(&r->output, buf, (size_t)n < room ? (size_t)n : room);
+		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+			break;
+		} else if (ph_fd_wait(r->out, EV_READ, r->deadline_ms) < 0) {
+			break;
+		}
+	}
+	r->reader = NULL;
+	ph_waitq_wake_all(&r->done);
+}
+
+static int check_identity(const struct ph_run_spec *s, struct ph_err *err)
+{
+	if (s->uid == 0 || s->gid == 0)
+		return ph_err_set(err, -EPERM, "refusing to run as root");
+	if (geteuid() != 0 && s->uid != geteuid())
+		return ph_err_set(err, -EPERM, "cannot become user %d: the mail system does not run as root", (int)s->uid);
+	return 0;
+}
+
+static pid_t fork_child(const struct ph_run_spec *s, const int in[2], const int out[2])
+{
+	sigset_t all, old;
+	pid_t pid;
+
+	/* No signal handler of ours may run in the child before it has its own. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	pid = fork();
+	if (pid == 0)
+		child_main(s, in[0], out[1]);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return pid;
+}
+
+int ph_run_start(const struct ph_run_spec *s, struct ph_run **ret, struct ph_err *err)
+{
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, rc = check_identity(s, err);
+	struct ph_run *r;
+	pid_t pid;
+
+	if (rc < 0)
+		return rc;
+	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0) {
+		rc = ph_err_errno(err, -errno, "pipe");
+		goto out;
+	}
+	pid = fork_child(s, in, out);
+	if (pid < 0) {
+		rc = ph_err_errno(err, -errno, "fork");
+		goto out;
+	}
+	r = ph_alloc(sizeof *r);
+	r->pid = pid;
+	r->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	r->in = in[1];
+	r->out = out[0];
+	in[1] = out[0] = -1;
+	fcntl(r->in, F_SETFL, O_NONBLOCK);
+	fcntl(r->out, F_SETFL, O_NONBLOCK);
+	r->deadline_ms = s->limit_ms > 0 ? ph_deadline(s->limit_ms) : PH_NEVER;
+	ph_buf_init(&r->output, s->output_max);
+	r->reader = ph_co_spawn("command output", run_drain, r);
+	*ret = r;
+out:
+	close_fd(&in[0]);
+	close_fd(&in[1]);
+	close_fd(&out[0]);
+	close_fd(&out[1]);
+	return rc;
+}
+
+static void run_kill(struct ph_run *r)
+{
+	if (r->pid > 0) {
+		kill(-r->pid, SIGKILL);
+		kill(r->pid, SIGKILL);
+	}
+}
+
+int ph_run_write(struct ph_run *r, const void *p, size_t n)
+{
+	const char *s = p;
+
+	while (n > 0) {
+		ssize_t done;
+		int rc;
+
+		if (r->in < 0)
+			return -EPIPE;
+		done = write(r->in, s, n);
+		if (done > 0) {
+			s += done;
+			n -= (size_t)done;
+			continue;
+		}
+		if (errno == EINTR)
+			continue;
+		rc = errno == EAGAIN ? ph_fd_wait(r->in, EV_WRITE, r->deadline_ms) : -errno;
+		if (rc == -ETIMEDOUT) {
+			r->timed_out = true;
+			run_kill(r);
+		}
+		if (rc < 0) {
+			close_fd(&r->in);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* Wait for the child's end; what it started may live on, but is not waited for. */
+static int wait_end(struct ph_run *r, int64_t deadline_ms, int *status)
+{
+	while (r->pid > 0) {
+		pid_t got = waitpid(r->pid, status, WNOHANG);
+		int rc;
+
+		if (got == r->pid || (got < 0 && errno != EINTR)) {
+			r->pid = 0;
+			break;
+		}
+		rc = r->pidfd >= 0 ? ph_fd_wait(r->pidfd, EV_READ, deadline_ms) : ph_co_sleep(5);
+		if (rc == -ETIMEDOUT)
+			return rc;
+		if (rc < 0)
+			run_kill(r);    /* cancelled: it must not outlive us */
+	}
+	return 0;
+}
+
+int ph_run_end(struct ph_run *r, int *ret_status, const char **ret_output)
+{
+	close_fd(&r->in);
+	*ret_status = 0;
+	if (wait_end(r, r->deadline_ms, ret_status) == -ETIMEDOUT) {
+		r->timed_out = true;
+		run_kill(r);
+		wait_end(r, PH_NEVER, ret_status);
+	}
+	/* A background process may hold the pipe open: what it says a second later is not ours. */
+	if (r->reader)
+		ph_waitq_wait(&r->done, ph_deadline(1000));
+	*ret_output = ph_buf_str(&r->output);
+	return r->timed_out ? -ETIMEDOUT : 0;
+}
+
+void ph_run_free(struct ph_run **rp)
+{
+	struct ph_run *r = *rp;
+	int status;
+
+	*rp = NULL;
+	if (!r)
+		return;
+	run_kill(r);
+	wait_end(r, PH_NEVER, &status);
+	close_fd(&r->in);
+	if (r->reader)
+		ph_co_cancel(r->reader);
+	while (r->reader)
+		ph_waitq_wait(&r->done, ph_deadline(1000));
+	close_fd(&r->out);
+	close_fd(&r->pidfd);
+	ph_buf_done(&r->output);
+	free(r);
+}

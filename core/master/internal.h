@@ -1,0 +1,102 @@
+/* internal.h: what the files of the master share. */
+#ifndef CORE_MASTER_INTERNAL_H
+#define CORE_MASTER_INTERNAL_H
+
+#include "master/master.h"
+#include "base/list.h"
+#include <posthouse/io.h>
+
+enum ph_role { PH_ROLE_SMTPD, PH_ROLE_PICKUP, PH_ROLE_QMGR, PH_ROLE_AGENT, PH_ROLE_ROOT_AGENT };
+
+/* A bound address; one SO_REUSEPORT socket for each smtpd worker, kept open here so that what waits in a dead worker's
+ * backlog is served by its successor. */
+struct ph_bound {
+	char *key;                      /* "127.0.0.1:2525" or a unix path */
+	int *fds;
+	unsigned n;
+	unsigned generation;            /* last configuration that named it */
+	struct ph_bound *next;
+};
+
+struct ph_bound_set { struct ph_bound *first; };
+/* Bind (or find) the n sockets of address.  NULL with err: "port in use" and what to do. */
+struct ph_bound *ph_bound_inet(struct ph_bound_set *set, const struct ph_endpoint *e, unsigned n, unsigned generation, struct ph_err *err);
+struct ph_bound *ph_bound_unix(struct ph_bound_set *set, const char *path, mode_t mode, uid_t uid, gid_t gid, unsigned generation, struct ph_err *err);
+/* Close what generation no longer names. */
+void ph_bound_prune(struct ph_bound_set *set, unsigned generation);
+/* The addresses of an inet service: "[host:]port" with inet_interfaces and inet_protocols.  Count, or negative with err. */
+int ph_service_addresses(const struct ph_service *svc, struct ph_arena *arena, struct ph_endpoint **ret, struct ph_err *err);
+
+/* A configuration in force and the sockets that its services listen on. */
+struct ph_generation {
+	unsigned number;
+	struct ph_config *config;
+	unsigned n_smtpd, n_agents;     /* worker processes */
+	bool has_root_agent, has_pickup;
+	struct { const struct ph_service *service; struct ph_bound *bound; } *listeners;
+	size_t n_listeners;
+	int refs;                       /* children that run on it, plus one while it is current */
+};
+
+struct ph_child {
+	struct ph_list link;
+	pid_t pid;
+	enum ph_role role;
+	unsigned index;                 /* which of its role: smtpd 0..n-1 */
+	unsigned slot;
+	struct ph_generation *gen;
+	int64_t started_ms;
+	bool stopping;
+};
+
+/* A worker that has to be started (again) at a time. */
+struct ph_start {
+	struct ph_list link;
+	enum ph_role role;
+	unsigned index;
+	int64_t at_ms;
+	unsigned quick_deaths;
+};
+
+/* Shared with the guard over a master's death: slots are not handed out again at once. */
+struct ph_guard_memory { unsigned next_slot; };
+
+struct ph_master {
+	const struct ph_master_options *opt;
+	struct ph_generation *current;
+	struct ph_bound_set bound;
+	int qmgr_private, qmgr_public, pickup_trigger;
+	int qmgr_control;               /* our end; -1 while it is down */
+	struct ph_list children, starts;
+	bool slot_used[256];
+	struct ph_guard_memory *guard;
+	uid_t owner_uid; gid_t owner_gid, drop_gid;
+	bool is_root;
+	int signal_fd, pid_fd;
+	int stop_signal;                /* why we end; 0: we do not */
+	int64_t stop_deadline_ms;
+	void *client_counters;          /* shared memory of the smtpd workers' per-client limits */
+};
+
+const char *ph_role_name(enum ph_role role);
+/* At most one process at a time may have this role: a new one starts when the old one is gone. */
+bool ph_role_single(enum ph_role role);
+/* Fork one worker.  0 or negative (logged). */
+int ph_child_start(struct ph_master *m, enum ph_role role, unsigned index);
+/* Reap what has died; schedules restarts. */
+void ph_children_reap(struct ph_master *m);
+void ph_children_signal(struct ph_master *m, const struct ph_generation *not_of, int sig);
+/* Start what is due; milliseconds until the next is due, or -1. */
+int ph_starts_run(struct ph_master *m);
+void ph_start_at(struct ph_master *m, enum ph_role role, unsigned index, int64_t at_ms, unsigned quick_deaths);
+/* Tell the queue manager which agents live. */
+void ph_qmgr_tell_agents(struct ph_master *m);
+void ph_qmgr_tell_gone(struct ph_master *m, const struct ph_child *c);
+
+int ph_generation_new(struct ph_master *m, struct ph_config *config, unsigned number, struct ph_generation **ret, struct ph_err *err);
+void ph_generation_unref(struct ph_generation **g);
+int ph_reload(struct ph_master *m);
+
+int ph_pidfile_lock(const char *queue_dir, struct ph_err *err);     /* descriptor, or negative */
+int ph_pidfile_write(int fd);
+#endif

@@ -1,0 +1,44 @@
+/* posthouse/run.h: do something as a user: run a command, or a function, in a child process with nothing inherited.
+ *
+ * For delivery modules of services that run as root (local, pipe, virtual, spawn). */
+#ifndef POSTHOUSE_RUN_H
+#define POSTHOUSE_RUN_H
+
+#include <posthouse/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ph_run;
+
+struct ph_run_spec {
+	uid_t uid;                      /* never 0: refused with -EPERM */
+	gid_t gid;
+	const char *user;               /* for the supplementary groups; NULL: none but gid */
+	const char *chroot_dir;         /* or NULL */
+	const char *dir;                /* working directory; NULL: "/" */
+	char *const *argv;              /* program (absolute path, or found along $PATH of env) and its arguments; NULL: call fn */
+	char *const *env;               /* complete environment, NULL-terminated; NULL: empty */
+	/* In the child, as the user: reads descriptor 0, may write to 1.  Plain blocking POSIX calls only: nothing of this interface that
+	 * yields or logs.  Its result (0..255) is the exit status. */
+	int (*fn)(void *arg);
+	void *arg;
+	int64_t limit_ms;               /* time for all of it; then the process group is killed; 0: none */
+	size_t output_max;              /* bytes of descriptors 1 and 2 that are kept (the rest is read and dropped) */
+};
+
+/* Start it.  0 and *ret, or negative with err: -EPERM (root, or not our own uid and we are not root), -EAGAIN (no process), ...  Does not yield. */
+PH_API int ph_run_start(const struct ph_run_spec *spec, struct ph_run **ret, struct ph_err *err);
+/* Bytes for its descriptor 0.  0; -EPIPE: it does not read any more (not an error for most); -ETIMEDOUT (it was killed).  Yields. */
+PH_API int ph_run_write(struct ph_run *r, const void *p, size_t n);
+/* Close descriptor 0, wait for its end.  *ret_status as from waitpid(2).  Output in ret_output (NUL-terminated, owned by r until
+ * ph_run_free).  0, -ETIMEDOUT (killed by the limit).  Yields. */
+PH_API int ph_run_end(struct ph_run *r, int *ret_status, const char **ret_output);
+/* NULL-safe; kills what still runs; sets *r to NULL.  Yields until it is gone. */
+PH_API void ph_run_free(struct ph_run **r);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

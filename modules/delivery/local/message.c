@@ -1,0 +1,142 @@
+/* message.c: the message as the local agent writes it: headers on top, mbox quoting, and the Delivered-To loop check. */
+#include "local.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#define CHUNK 16384
+#define HEADERS_MAX (1024 * 1024)       /* the loop check looks no further */
+
+char *local_top(struct local_state *st, bool from_line, bool delivered_to)
+{
+	const struct ph_rcpt *r = ph_delivery_rcpt(st->d, st->rcpt);
+	time_t now = (time_t)(ph_wall_us() / 1000000);
+	char when[40] = "";
+	struct tm tm;
+
+	if (localtime_r(&now, &tm))
+		strftime(when, sizeof when, "%a %b %e %H:%M:%S %Y", &tm);
+	return ph_arena_printf(st->arena, "%s%s%s%s%sReturn-Path: <%s>\nX-Original-To: %s\n%s%s%s",
+		from_line ? "From " : "", from_line ? (*st->sender ? st->sender : "MAILER-DAEMON") : "", from_line ? "  " : "", from_line ? when : "",
+		from_line ? "\n" : "", st->sender, r->original,
+		delivered_to ? "Delivered-To: " : "", delivered_to ? r->address : "", delivered_to ? "\n" : "");
+}
+
+/* Write p, putting ">" before lines that begin with "From ".  *bol: does p begin a line?  A piece may end inside "From ": it is cut at line
+ * ends by the caller, so only what begins a line in p matters. */
+static int write_quoted(struct ph_run *run, const char *p, size_t n, bool *bol)
+{
+	const char *end = p + n;
+	int rc = 0;
+
+	while (rc == 0 && p < end) {
+		const char *from = p, *q = p;
+
+		if (*bol && end - p >= 5 && memcmp(p, "From ", 5) == 0)
+			rc = ph_run_write(run, ">", 1);
+		*bol = false;
+		/* up to the next line that needs a mark */
+		while (q < end) {
+			const char *nl = memchr(q, '\n', (size_t)(end - q));
+
+			if (!nl) {
+				q = end;
+				break;
+			}
+			q = nl + 1;
+			*bol = true;
+			if (end - q >= 5 && memcmp(q, "From ", 5) == 0)
+				break;
+			if (q < end)
+				*bol = false;
+		}
+		if (rc == 0)
+			rc = ph_run_write(run, from, (size_t)(q - from));
+		p = q;
+	}
+	return rc;
+}
+
+int local_feed(struct local_state *st, struct ph_run *run, const char *top, bool mbox, struct ph_err *err)
+{
+	char *buf = ph_alloc(CHUNK);
+	int64_t at = 0;
+	bool bol = true, ended = true;
+	int rc = ph_run_write(run, top, strlen(top));
+
+	while (rc == 0) {
+		ssize_t n = ph_delivery_read(st->d, at, buf, CHUNK, err);
+
+		if (n <= 0) {
+			rc = (int)n;
+			break;
+		}
+		/* Keep an incomplete last line for the next round, so that "From " is never split. */
+		if (mbox && n == CHUNK) {
+			const char *nl = memrchr(buf, '\n', (size_t)n);
+
+			if (nl)
+				n = nl + 1 - buf;
+		}
+		rc = mbox ? write_quoted(run, buf, (size_t)n, &bol) : ph_run_write(run, buf, (size_t)n);
+		ended = buf[n - 1] == '\n';
+		at += n;
+	}
+	if (rc == 0 && mbox)
+		rc = ph_run_write(run, ended ? "\n" : "\n\n", ended ? 1 : 2);
+	free(buf);
+	return rc == -EPIPE ? 0 : rc;   /* who does not read on is judged by its exit status */
+}
+
+/* ---- Delivered-To ---- */
+
+static bool header_matches(const char *line, size_t n, const char *address)
+{
+	static const char name[] = "Delivered-To:";
+	const char *v = line + sizeof name - 1, *end = line + n;
+
+	if (n < sizeof name - 1 || strncasecmp(line, name, sizeof name - 1) != 0)
+		return false;
+	while (v < end && (*v == ' ' || *v == '\t'))
+		v++;
+	while (end > v && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r'))
+		end--;
+	return (size_t)(end - v) == strlen(address) && strncasecmp(v, address, (size_t)(end - v)) == 0;
+}
+
+int local_delivered_before(struct local_state *st, const char *address)
+{
+	char *buf = ph_alloc(CHUNK);
+	int64_t at = 0;
+	ssize_t n;
+	int found = 0;
+	bool more = true;
+
+	while (more && !found && at < HEADERS_MAX && (n = ph_delivery_read(st->d, at, buf, CHUNK, NULL)) > 0) {
+		char *p = buf, *end = buf + n;
+
+		while (p < end) {
+			char *nl = memchr(p, '\n', (size_t)(end - p));
+
+			if (!nl)
+				break;
+			if (nl == p) {
+				more = false;
+				break;
+			}
+			if (header_matches(p, (size_t)(nl - p), address)) {
+				found = 1;
+				break;
+			}
+			p = nl + 1;
+		}
+		if (p == buf && n < CHUNK)
+			more = false;   /* no line end: the message ends here */
+		at += p == buf ? n : p - buf;
+	}
+	free(buf);
+	return found;
+}
