@@ -73,7 +73,7 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 {
 	const struct ph_general_settings *g = ph_conf_general(ph_config_main(m->current->config));
 	struct ph_log_config log = {
-		.syslog_name = g->syslog_name, .prog = roles[role].prog, .facility = 0,
+		.syslog_name = g->syslog_name, .prog = roles[role].prog, .facility = g->syslog_facility_code,
 		.maillog_file = *g->maillog_file ? g->maillog_file : NULL, .also_stderr = false,
 	};
 	sigset_t none;
@@ -199,13 +199,10 @@ static void report_death(const struct ph_child *c, int status)
 /* How long to wait before the next start: nothing for the first few deaths, then doubling up to service_throttle_time. */
 static int64_t restart_pause(const struct ph_master *m, unsigned quick_deaths)
 {
-	const char *text = ph_conf_get(ph_config_main(m->current->config), "service_throttle_time");
-	int64_t limit = 60000, pause = 250;
+	int64_t limit = ph_conf_general(ph_config_main(m->current->config))->service_throttle_time_ms, pause = 250;
 
 	if (quick_deaths <= QUICK_FREE)
 		return 0;
-	if (text)
-		ph_parse_time(text, 's', &limit);
 	for (unsigned i = QUICK_FREE + 1; i < quick_deaths && pause < limit; i++)
 		pause *= 2;
 	return pause < limit ? pause : limit;

@@ -3,7 +3,6 @@
 
 struct master_settings {
 	int smtpd_worker_processes, delivery_worker_processes;
-	int64_t service_throttle_time;
 	int64_t stop_grace_time;
 };
 
@@ -12,8 +11,6 @@ static const struct ph_param master_params[] = {
 		"Processes that serve SMTP clients; 0: one for each processor core."),
 	PH_P_INT(struct master_settings, delivery_worker_processes, "delivery_worker_processes", "0", 0, 64,
 		"Processes that deliver mail as mail_owner; 0: one for each processor core."),
-	PH_P_TIME(struct master_settings, service_throttle_time, "service_throttle_time", "60s", 's', 1000, 0,
-		"The longest pause before a worker that dies at once each time is started again."),
 	PH_P_TIME(struct master_settings, stop_grace_time, "stop_grace_time", "5s", 's', 0, 0,
 		"How long sessions and deliveries may go on after \"postfix stop\"."),
 };

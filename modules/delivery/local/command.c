@@ -35,7 +35,7 @@ static void env_add_safe(struct local_state *st, struct env *e, const char *name
 
 static void env_exported(struct local_state *st, struct env *e)
 {
-	char *list = ph_arena_strdup(st->arena, st->svc->set->export_environment), *tok;
+	char *list = ph_arena_strdup(st->arena, ph_conf_get(st->svc->conf, "export_environment")), *tok;
 
 	while ((tok = ph_str_token(&list, PH_SEP_LIST))) {
 		if (strchr(tok, '='))
@@ -156,7 +156,7 @@ void local_command(struct local_state *st, const char *command, const struct loc
 	const char *output, *delivered = ph_arena_strdup(st->arena, set->prepend_delivered_header);
 	struct ph_run_spec spec = {
 		.uid = u ? u->uid : st->svc->default_uid, .gid = u ? u->gid : st->svc->default_gid, .user = u ? u->name : st->svc->default_user,
-		.dir = "/", .argv = argv, .env = env.v, .limit_ms = set->command_time_limit, .output_max = OUTPUT_MAX,
+		.dir = "/", .argv = argv, .env = env.v, .limit_ms = st->svc->command_limit_ms, .output_max = OUTPUT_MAX,
 	};
 	struct ph_run *run;
 	struct ph_err err;

@@ -13,8 +13,6 @@ static const struct ph_param params[] = {
 	PH_P_STR(S, allow_mail_to_files, "allow_mail_to_files", "alias, forward", "Where \"/file\" destinations are allowed: alias, forward, include."),
 	PH_P_STR(S, command_expansion_filter, "command_expansion_filter",
 		"1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "Characters that stay in $name values in mailbox_command; others become \"_\"."),
-	PH_P_STR1(S, default_privs, "default_privs", "nobody", "The user as whom commands and files of aliases are delivered to when the table does not say better."),
-	PH_P_STR(S, export_environment, "export_environment", "TZ MAIL_CONFIG LANG", "Environment variables that commands get: NAME or NAME=VALUE."),
 	PH_P_RAW(S, fallback_transport, "fallback_transport", "", "Transport for recipients that are neither alias nor account."),
 	PH_P_STR(S, fallback_transport_maps, "fallback_transport_maps", "", "The same by recipient."),
 	PH_P_RAW(S, forward_path, "forward_path", "$home/.forward${recipient_delimiter}${extension}, $home/.forward", "Where a user's .forward file is looked for."),
@@ -35,24 +33,36 @@ static const struct ph_param params[] = {
 	PH_P_BOOL(S, require_home_directory, "require_home_directory", "no", "Defer mail for accounts whose home directory is not there."),
 	PH_P_BOOL(S, strict_mailbox_ownership, "strict_mailbox_ownership", "yes", "Defer mail when a mailbox belongs to somebody else."),
 	PH_P_LONG(S, mailbox_size_limit, "mailbox_size_limit", "51200000", 0, 0, "Largest mailbox in bytes; 0: no limit."),
-	PH_P_TIME(S, command_time_limit, "command_time_limit", "1000s", 's', 1000, 0, "How long a delivery command may take."),
 	PH_P_INT(S, duplicate_filter_limit, "duplicate_filter_limit", "1000", 0, 0, "How many destinations of one recipient are remembered to drop doubles; 0: all."),
 };
 #undef S
+
+/* Read here, declared by the core. */
+struct shared_settings { int64_t command_time_limit; };
+static const struct ph_param shared_params[] = {
+	PH_P_TIME(struct shared_settings, command_time_limit, "command_time_limit", "1000s", 's', 1000, 0, ""),
+};
 
 static int local_start(const struct ph_conf *conf, const void *settings, void **ret, struct ph_err *err)
 {
 	const struct local_settings *set = settings;
 	struct local_service *svc = ph_alloc(sizeof *svc);
 	const char *alias_maps = ph_conf_get(conf, "alias_maps");
-	struct passwd *pw = getpwnam(set->default_privs);
+	const char *privs = ph_conf_get(conf, "default_privs");
+	struct shared_settings shared;
+	struct passwd *pw = getpwnam(privs);
 
+	if (ph_conf_settings(conf, shared_params, PH_ARRAY_LEN(shared_params), &shared, err) < 0) {
+		free(svc);
+		return -EINVAL;
+	}
 	if (!pw || pw->pw_uid == 0) {
 		free(svc);
-		return ph_err_set(err, -EINVAL, "default_privs = %s: %s", set->default_privs, pw ? "must not be root" : "no such user");
+		return ph_err_set(err, -EINVAL, "default_privs = %s: %s", privs, pw ? "must not be root" : "no such user");
 	}
 	svc->conf = conf;
 	svc->set = set;
+	svc->command_limit_ms = shared.command_time_limit;
 	svc->default_uid = pw->pw_uid;
 	svc->default_gid = pw->pw_gid;
 	svc->default_user = ph_strdup(pw->pw_name);

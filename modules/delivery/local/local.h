@@ -11,12 +11,12 @@
 #define LOCAL_DEPTH_MAX 100             /* nested aliases, as in Postfix */
 
 struct local_settings {
-	const char *alias_maps, *allow_mail_to_commands, *allow_mail_to_files, *command_expansion_filter, *default_privs, *export_environment,
+	const char *alias_maps, *allow_mail_to_commands, *allow_mail_to_files, *command_expansion_filter,
 		*fallback_transport, *fallback_transport_maps, *forward_path, *forward_expansion_filter, *home_mailbox, *local_command_shell,
 		*luser_relay, *mail_spool_directory, *mailbox_command, *mailbox_command_maps, *mailbox_delivery_lock, *mailbox_transport,
 		*mailbox_transport_maps, *prepend_delivered_header;
 	bool expand_owner_alias, reset_owner_alias, require_home_directory, strict_mailbox_ownership;
-	int64_t mailbox_size_limit, command_time_limit;
+	int64_t mailbox_size_limit;
 	int duplicate_filter_limit;
 };
 
@@ -27,6 +27,7 @@ struct local_service {
 	uid_t default_uid;              /* default_privs */
 	gid_t default_gid;
 	const char *default_user;
+	int64_t command_limit_ms;       /* command_time_limit */
 };
 
 /* An account, copied. */
