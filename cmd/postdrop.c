@@ -2,8 +2,10 @@
  * nothing: not the environment, not the configuration directory (unless the main.cf of the default one allows it), not its input. */
 #include "cmd/cmd.h"
 #include "base/log.h"
+#include "config/config.h"
 #include "config/general.h"
 #include "queue/maildrop.h"
+#include <posthouse/lookup.h>
 
 #include <errno.h>
 #include <pwd.h>
