@@ -1,4 +1,5 @@
 /* posthouse.c: "posthouse VERB": what Postfix has no command for. */
+#include "config.h"
 #include "cmd/cmd.h"
 #include "base/log.h"
 #include "master/master.h"

@@ -1,1 +1,2 @@
 # sources of core/agent
+libcore_la_SOURCES += core/agent/run.c

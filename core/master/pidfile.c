@@ -55,8 +55,8 @@ int ph_pidfile_lock(const char *queue_dir, struct ph_err *err)
 
 int ph_pidfile_write(int fd)
 {
-	char text[32];
-	int n = snprintf(text, sizeof text, "%*d\n", (int)sizeof(long) * 4, (int)getpid());
+	char text[64];
+	int n = snprintf(text, sizeof text, "%20d\n", (int)getpid());
 
 	return ftruncate(fd, 0) < 0 || pwrite(fd, text, n, 0) != n ? -errno : 0;
 }

@@ -1,1 +1,2 @@
 # sources of modules/delivery
+include modules/delivery/local/local.mk
