@@ -14,7 +14,7 @@ BIN_LINKS = mailq newaliases
 #	cd $(DESTDIR)$(sbindir) && rm -f $(SBIN_LINKS)
 #	cd $(DESTDIR)$(bindir) && rm -f $(BIN_LINKS)
 #
-libposthouse_la_SOURCES += cmd/posthouse.c cmd/postfix.c cmd/sendmail.c cmd/postdrop.c cmd/submit.c cmd/submit.h
+libposthouse_la_SOURCES += cmd/posthouse.c cmd/postfix.c cmd/manual.c cmd/sendmail.c cmd/postdrop.c cmd/submit.c cmd/submit.h
 # Tables and modules.
 libposthouse_la_SOURCES += cmd/maptool.c cmd/maptool.h cmd/postmap.c cmd/postalias.c cmd/modules.c modules/lookup/common/text.c \
 	modules/lookup/common/text.h

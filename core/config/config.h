@@ -53,6 +53,7 @@ void ph_conf_attach_set(const struct ph_conf *conf, const char *key, void *obj, 
 /* Each table of the core announces itself once, before ph_config_load: PH_SETTINGS_TABLE at file scope. */
 struct ph_param_table { const char *owner; const struct ph_param *params; size_t n; struct ph_param_table *next; };
 void ph_param_table_add(struct ph_param_table *t);
+const struct ph_param_table *ph_param_tables(void);     /* the first; modules' tables are there once loaded or scanned */
 #define PH_SETTINGS_TABLE(owner_, table_) \
 	__attribute__((constructor)) static void ph_register_##table_(void) \
 	{ static struct ph_param_table t = { owner_, table_, PH_ARRAY_LEN(table_), NULL }; ph_param_table_add(&t); }

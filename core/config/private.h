@@ -84,7 +84,7 @@ bool ph_param_is_raw(const char *name);
 bool ph_default_is_computed(const char *name);
 /* Index the tables that announced themselves; idempotent. */
 void ph_params_init(void);
-const struct ph_param_table *ph_param_tables(void);
+
 #define PH_GENERAL_OWNER "core"
 /* Declarations of a name that differ in type or default from the one that counts. */
 size_t ph_param_conflicts(void (*report)(void *arg, const char *owner, const struct ph_param *p, const struct ph_param *first), void *arg);
