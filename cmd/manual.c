@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "module/loader.h"
+#include <posthouse/restriction.h>
 
 #include <errno.h>
 #include <stdio.h>
