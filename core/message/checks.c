@@ -156,12 +156,13 @@ static int run_header(struct ph_intake *in, struct check *c, void **obj, const c
 	struct ph_mail *m;
 	struct ph_verdict v;
 
-	if (!c->configured || (c->ops && !c->ops->header))
+	if (!c->configured || (c->ops && !c->ops->header) || in->mail->checks_off)
 		return 0;
 	m = ready(in, c, obj);
 	if (!m)
 		return in->lost;
 	v = c->ops->header(*obj, m, kind_of(in, line, n), line, n);
+	m->checks_off |= v.cls == PH_PERMIT;
 	if (v.cls == PH_REJECT || v.cls == PH_DEFER || v.cls == PH_DISCONNECT)
 		refuse(in, &v);
 	return in->lost;
@@ -217,11 +218,12 @@ int ph_checks_body(struct ph_intake *in, const char *line, size_t n, bool cont)
 	struct ph_verdict v;
 	int r = 0;
 
-	if (!ready(in, c, &m->body_obj))
+	if (!m->checks_off && !ready(in, c, &m->body_obj))
 		return in->lost;
 	begin_line(m);
-	v = c->ops->body ? c->ops->body(m->body_obj, m, line, n) : ph_verdict_dunno();
+	v = c->ops && c->ops->body && !m->checks_off ? c->ops->body(m->body_obj, m, line, n) : PH_NO_OPINION;
 	m->in_line = false;
+	m->checks_off |= v.cls == PH_PERMIT;
 	if (v.cls == PH_REJECT || v.cls == PH_DEFER || v.cls == PH_DISCONNECT)
 		refuse(in, &v);
 	if (in->lost)

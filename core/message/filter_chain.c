@@ -170,7 +170,7 @@ static struct ph_verdict failed(const struct ph_filter_chain *c, struct link *k,
 	ph_log(PH_LOG_WARNING, "filter %s: %s", k->use->name, err->text);
 	k->off = true;
 	if (action && (ph_str_ieq(action, "accept") || ph_str_ieq(action, "quarantine")))
-		return ph_verdict_dunno();
+		return PH_NO_OPINION;
 	if (action && ph_str_ieq(action, "reject"))
 		return (struct ph_verdict){ .cls = PH_REJECT, .code = 550, .dsn = "5.5.0", .text = "Service unavailable", .complete = true };
 	k->off = false;                         /* the next command asks again */
@@ -183,13 +183,13 @@ static struct ph_verdict open_link(struct ph_filter_chain *c, struct link *k)
 	struct ph_err err = { 0 };
 
 	if (k->off || k->opened)
-		return ph_verdict_dunno();
+		return PH_NO_OPINION;
 	if (!k->use->ops)
 		return failed(c, k, &k->use->why);
 	if (k->use->ops->open && k->use->ops->open(k->use->use, c->session, &k->obj, &err) < 0)
 		return failed(c, k, &err);
 	k->opened = true;
-	return ph_verdict_dunno();
+	return PH_NO_OPINION;
 }
 
 enum stage { ST_CONNECT, ST_HELO, ST_MAIL, ST_RCPT, ST_DATA, ST_UNKNOWN };
@@ -200,8 +200,8 @@ static struct ph_verdict call(const struct ph_filter_chain *c, struct link *k, e
 	struct ph_verdict (*const fn[])(void *, struct ph_session *) = { o->connect, o->helo, o->mail, o->rcpt, o->data };
 
 	if (st == ST_UNKNOWN)
-		return o->unknown ? o->unknown(k->obj, c->session, command) : ph_verdict_dunno();
-	return fn[st] ? fn[st](k->obj, c->session) : ph_verdict_dunno();
+		return o->unknown ? o->unknown(k->obj, c->session, command) : PH_NO_OPINION;
+	return fn[st] ? fn[st](k->obj, c->session) : PH_NO_OPINION;
 }
 
 static struct ph_verdict run(struct ph_filter_chain *c, enum stage st, const char *command)
@@ -222,7 +222,7 @@ static struct ph_verdict run(struct ph_filter_chain *c, enum stage st, const cha
 		else if (v.cls != PH_DUNNO)
 			return v;
 	}
-	return ph_verdict_dunno();
+	return PH_NO_OPINION;
 }
 
 struct ph_verdict ph_filter_chain_connect(struct ph_filter_chain *c) { return run(c, ST_CONNECT, NULL); }

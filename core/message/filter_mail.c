@@ -236,10 +236,10 @@ struct ph_verdict ph_filter_fail(struct ph_mail *m, const struct ph_err *err)
 	if (!action || !*action || ph_str_ieq(action, "tempfail"))
 		return v;
 	if (ph_str_ieq(action, "accept"))
-		return ph_verdict_dunno();
+		return PH_NO_OPINION;
 	if (ph_str_ieq(action, "quarantine")) {
 		ph_edit_hold(m, "filter failed");
-		return ph_verdict_dunno();
+		return PH_NO_OPINION;
 	}
 	if (ph_str_ieq(action, "reject"))
 		return (struct ph_verdict){ .cls = PH_REJECT, .code = 550, .dsn = "5.5.0", .text = "Service unavailable", .complete = true };

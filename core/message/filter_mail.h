@@ -6,6 +6,7 @@
 #include "message/filter_host.h"
 
 #define PH_EDITS_MAX 2000
+#define PH_NO_OPINION ((struct ph_verdict){ .cls = PH_DUNNO })
 
 enum ph_edit_type {
 	PH_EDIT_ADD_HEADER, PH_EDIT_INSERT_HEADER, PH_EDIT_CHANGE_HEADER, PH_EDIT_LINE /* at offset: text replaces len bytes */,
@@ -35,7 +36,7 @@ struct ph_mail {
 	const char *line_prepend;
 	/* checks: one object per message */
 	void *header_obj, *body_obj;
-	bool opened;
+	bool checks_off;                /* a check said PERMIT: no more checks for this message */
 };
 
 /* rewrite.c: carry out edits that change content. */
