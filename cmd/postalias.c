@@ -83,8 +83,7 @@ static void put_line(struct ph_maptool *t, struct ph_mapout *out, char *line, co
 		ph_log(PH_LOG_WARNING, "%s, line %d: need name:value pair", source, lineno);
 		return;
 	}
-	/* Sendmail's mark of a complete table: @:@ */
-	if (strcmp(key, "@") != 0 && strchr(key, '@'))
+	if (strchr(key, '@'))
 		ph_log(PH_LOG_WARNING, "%s, line %d: name must be local", source, lineno);
 	else
 		ph_mapout_put(t, out, t->fold ? ph_table_fold(out->table, key, a) : key, value);

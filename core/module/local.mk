@@ -4,7 +4,7 @@ libcore_la_SOURCES += \
 	core/module/loader.c core/module/loader.h core/module/loader_private.h core/module/scan.c \
 	core/module/table.c core/module/table.h core/module/maps.c core/module/maps_address.c
 
-check_PROGRAMS += t/unit/test_loader t/unit/test_maps
+check_PROGRAMS += t/unit/test_loader t/unit/test_maps t/unit/test_redis
 t_unit_test_loader_SOURCES = t/unit/test_loader.c
 t_unit_test_loader_LDADD = libcore.la
 t_unit_test_loader_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
@@ -13,4 +13,8 @@ t_unit_test_maps_SOURCES = t/unit/test_maps.c t/unit/mapfile.h
 t_unit_test_maps_LDADD = libcore.la
 t_unit_test_maps_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
 t_unit_test_maps_DEPENDENCIES = libcore.la
-TESTS += t/unit/test_loader t/unit/test_maps
+TESTS += t/unit/test_loader t/unit/test_maps t/unit/test_redis
+t_unit_test_redis_SOURCES = t/unit/test_redis.c t/unit/mapfile.h
+t_unit_test_redis_LDADD = libcore.la
+t_unit_test_redis_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
+t_unit_test_redis_DEPENDENCIES = libcore.la

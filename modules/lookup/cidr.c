@@ -145,10 +145,10 @@ static int parse_match(struct table *t, char *p, int line, struct ph_err *err)
 	if (*value)
 		*value++ = '\0';
 	value = ltext_trim(value);
-	if (*value == '\0')
-		return ph_err_set(err, -EINVAL, "no lookup result: skipping this rule");
 	if (parse_block(p, &net, err) < 0)
 		return -EINVAL;
+	if (*value == '\0')
+		return ph_err_set(err, -EINVAL, "no lookup result: skipping this rule");
 	x = add(t, line);
 	x->net = net;
 	x->negate = negate;

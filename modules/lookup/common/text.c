@@ -173,8 +173,11 @@ static bool gather(struct ltext *t, int *ret_first, bool *ret_bad)
 				return true;
 			if (!any) {
 				*ret_first = t->lineno;
-				if (indented && !t->is_inline)
-					ph_log(PH_LOG_WARNING, "%s: logical line must not start with whitespace: \"%.30s\"", t->name, p);
+				if (indented && !t->is_inline) {
+					ph_log(PH_LOG_WARNING, "%s: logical line must not start with whitespace: \"%.*s\"", t->name,
+					       (int)(len < 30 ? len : 30), p);
+					*ret_bad = true;
+				}
 			}
 			any = true;
 			if (memchr(p, '\0', len)) {
@@ -222,23 +225,18 @@ int ltext_split(char *line, char **ret_key, char **ret_value)
 	char *p = ltext_trim(line);
 
 	*ret_key = p;
-	if (*p == '"') {
-		for (; *p; p++) {
-			if (*p == '\\') {
-				if (*++p == '\0')
-					break;
-			} else if (*p == '"') {
-				in_quotes = !in_quotes;
-			} else if (!in_quotes && isspace((unsigned char)*p)) {
+	for (; *p; p++) {
+		if (*p == '\\') {
+			if (*++p == '\0')
 				break;
-			}
+		} else if (*p == '"') {
+			in_quotes = !in_quotes;
+		} else if (!in_quotes && isspace((unsigned char)*p)) {
+			break;
 		}
-		if (in_quotes)
-			return -EINVAL;
-	} else {
-		while (*p && !isspace((unsigned char)*p))
-			p++;
 	}
+	if (in_quotes)
+		return -EINVAL;
 	if (*p)
 		*p++ = '\0';
 	*ret_value = ltext_trim(p);

@@ -22,8 +22,8 @@ char *ltext_next(struct ltext *t, int *ret_lineno);
 void ltext_free(struct ltext **t);              /* NULL-safe */
 const char *ltext_name(const struct ltext *t);
 
-/* Split "key whitespace value" in place: the key ends at the first blank outside of double quotes (if it starts with one); blanks
- * around both are cut.  0, or -EINVAL for unbalanced quotes, -ENODATA when key or value is missing. */
+/* Split "key whitespace value" in place: the key ends at the first blank outside of double quotes; blanks around both are
+ * cut.  0, or -EINVAL for unbalanced quotes, -ENODATA when key or value is missing. */
 int ltext_split(char *line, char **ret_key, char **ret_value);
 /* Cut blanks at both ends, in place. */
 char *ltext_trim(char *s);
