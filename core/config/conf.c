@@ -60,11 +60,11 @@ const struct ph_setting *ph_conf_setting(const struct ph_conf *conf, const char 
 	const struct ph_conf *view;
 
 	for (view = conf; view; view = view->base) {
-		set = ph_dict_get(&view->overrides.by_name, name);
+		set = ph_htab_get(&view->overrides.by_name, name);
 		if (set)
 			return set;
 	}
-	return ph_dict_get(&conf->config->main.by_name, name);
+	return ph_htab_get(&conf->config->main.by_name, name);
 }
 
 const char *ph_conf_raw(const struct ph_conf *conf, const char *name, bool *ret_final)
@@ -125,12 +125,12 @@ static void remember(const struct ph_conf *conf, const char *name, const char *v
 {
 	struct ph_conf *view = (struct ph_conf *)(uintptr_t)conf;
 
-	ph_dict_set(&view->values, view->config->arena, ph_arena_strdup(view->config->arena, name), (void *)(uintptr_t)value);
+	ph_htab_put(&view->values, ph_arena_strdup(view->config->arena, name), (void *)(uintptr_t)value);
 }
 
 int ph_conf_value(const struct ph_conf *conf, const char *name, const char **ret, struct ph_err *err)
 {
-	const char *value = ph_dict_get(&conf->values, name), *raw;
+	const char *value = ph_htab_get(&conf->values, name), *raw;
 	struct ph_err why;
 	bool final = false;
 	int rc;
@@ -229,7 +229,7 @@ const char *ph_conf_service_param(const struct ph_conf *conf, const char *servic
 
 void *ph_conf_attach_get(const struct ph_conf *conf, const char *key)
 {
-	const struct ph_attached *at = ph_dict_get(&conf->attached_by_key, key);
+	const struct ph_attached *at = ph_htab_get(&conf->attached_by_key, key);
 
 	return at ? at->obj : NULL;
 }
@@ -244,5 +244,5 @@ void ph_conf_attach_set(const struct ph_conf *conf, const char *key, void *obj, 
 	at->fn = fn;
 	at->next = view->attached;
 	view->attached = at;
-	ph_dict_set(&view->attached_by_key, view->config->arena, at->key, at);
+	ph_htab_put(&view->attached_by_key, at->key, at);
 }

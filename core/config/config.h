@@ -46,6 +46,12 @@ const struct ph_service *ph_config_service(const struct ph_config *c, const char
 /* A further view: base plus overrides (a session-specific or cleanup-service view).  Lives as long as base. */
 const struct ph_conf *ph_conf_derive(const struct ph_conf *base, const char *const *names, const char *const *values, size_t n);
 const struct ph_config *ph_conf_config(const struct ph_conf *conf);
+/* What is wrong, or set without effect.  report is called for each finding: severity PH_CHECK_*; file NULL when text names the place
+ * itself; line 0: the whole file.  Returns the number of PH_CHECK_ERRORs: more than 0 stops a start.  Loads the descriptors of all modules on
+ * module_directory. */
+enum { PH_CHECK_WARNING, PH_CHECK_ERROR };
+typedef void ph_config_report_fn(void *arg, int severity, const char *file, int line, const char *text);
+int ph_config_check(const struct ph_config *c, ph_config_report_fn *report, void *arg);
 /* An object that lives and dies with the view (maps, match lists, resolver contexts): kept under key; freed by fn at the end. */
 void *ph_conf_attach_get(const struct ph_conf *conf, const char *key);
 void ph_conf_attach_set(const struct ph_conf *conf, const char *key, void *obj, void (*fn)(void *));

@@ -8,7 +8,6 @@
 
 #include "config/private.h"
 #include "config/known.h"
-#include <config.h>             /* the build's */
 
 #define S struct ph_general_settings
 static const struct ph_param params[] = {

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <config.h>         /* the build's, not our neighbour */
 #include "config/private.h"
 #include "config/known.h"
 

@@ -2,6 +2,8 @@
 #ifndef CORE_CONFIG_KNOWN_H
 #define CORE_CONFIG_KNOWN_H
 
+#include <config.h>             /* the build's: HAVE_*, PACKAGE_VERSION */
+
 /* The type of tables that postmap makes when none is named: Postfix's where it can be had. */
 #if defined(HAVE_BDB)
 #define PH_DEF_DATABASE_TYPE "hash"

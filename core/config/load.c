@@ -223,6 +223,12 @@ void ph_config_free(struct ph_config **c)
 				at->fn(at->obj);
 		}
 	}
+	for (view = (*c)->views; view; view = view->next) {
+		ph_htab_done(&view->overrides.by_name);
+		ph_htab_done(&view->values);
+		ph_htab_done(&view->attached_by_key);
+	}
+	ph_htab_done(&(*c)->main.by_name);
 	a = (*c)->arena;
 	*c = NULL;
 	ph_arena_free(&a);

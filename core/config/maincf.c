@@ -17,7 +17,7 @@ void ph_settings_init(struct ph_settings *s)
 /* A later definition takes the place of the earlier one in the list. */
 const struct ph_setting *ph_settings_set(struct ph_settings *s, struct ph_arena *a, struct ph_setting *set)
 {
-	struct ph_setting *here = ph_dict_get(&s->by_name, set->name), *old;
+	struct ph_setting *here = ph_htab_get(&s->by_name, set->name), *old;
 
 	if (here) {
 		old = ph_arena_alloc(a, sizeof(*old));
@@ -26,7 +26,7 @@ const struct ph_setting *ph_settings_set(struct ph_settings *s, struct ph_arena 
 		here->next = old->next;
 		return old;
 	}
-	ph_dict_set(&s->by_name, a, set->name, set);
+	ph_htab_put(&s->by_name, set->name, set);
 	set->next = NULL;
 	*s->last = set;
 	s->last = &set->next;

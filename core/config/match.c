@@ -179,6 +179,17 @@ struct ph_match *ph_match_open(const struct ph_conf *conf, const char *title, co
 	return m;
 }
 
+const char *ph_match_problem(const struct ph_match *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->n; i++) {
+		if (m->patterns[i].kind == BAD)
+			return m->patterns[i].why;
+	}
+	return NULL;
+}
+
 /* ---- matching ---- */
 
 static bool text_fits(const struct ph_match *m, const char *pattern, const char *name, const char *address)

@@ -8,8 +8,8 @@
 #include "config/private.h"
 
 static struct ph_param_table *tables;
-static struct ph_arena *arena;
-static struct ph_dict declared;         /* name -> const struct ph_param *, plain names */
+static bool indexed;
+static struct ph_htab declared;         /* name -> const struct ph_param *, plain names */
 static const struct ph_param *per_service[64];  /* "%s_suffix" */
 static size_t n_per_service;
 
@@ -19,8 +19,8 @@ static void index_params(const struct ph_param *params, size_t n)
 
 	for (i = 0; i < n; i++) {
 		if (strncmp(params[i].name, "%s_", 3) != 0) {
-			if (ph_dict_get(&declared, params[i].name) == NULL)
-				ph_dict_set(&declared, arena, params[i].name, (void *)(uintptr_t)&params[i]);
+			if (ph_htab_get(&declared, params[i].name) == NULL)
+				ph_htab_put(&declared, params[i].name, (void *)(uintptr_t)&params[i]);
 			continue;
 		}
 		for (k = 0; k < n_per_service && strcmp(per_service[k]->name, params[i].name) != 0; k++)
@@ -45,9 +45,9 @@ static void index_tables(bool general)
 /* Before the first configuration is loaded: constructors only collect, since their order is not known. */
 void ph_params_init(void)
 {
-	if (arena)
+	if (indexed)
 		return;
-	arena = ph_arena_new();
+	indexed = true;
 	index_tables(true);
 	index_tables(false);
 }
@@ -56,7 +56,7 @@ void ph_param_table_add(struct ph_param_table *t)
 {
 	t->next = tables;
 	tables = t;
-	if (arena)
+	if (indexed)
 		index_params(t->params, t->n);
 }
 
@@ -81,7 +81,7 @@ size_t ph_param_conflicts(void (*report)(void *arg, const char *owner, const str
 	ph_params_init();
 	for (t = tables; t; t = t->next) {
 		for (i = 0; i < t->n; i++) {
-			first = ph_dict_get(&declared, t->params[i].name);
+			first = ph_htab_get(&declared, t->params[i].name);
 			if (first == NULL || alike(first, &t->params[i]))
 				continue;
 			n++;
@@ -99,7 +99,7 @@ const struct ph_param_table *ph_param_tables(void)
 const struct ph_param *ph_param_exact(const char *name)
 {
 	ph_params_init();
-	return ph_dict_get(&declared, name);
+	return ph_htab_get(&declared, name);
 }
 
 const struct ph_param *ph_param_find(const char *name)

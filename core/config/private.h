@@ -2,6 +2,7 @@
 #ifndef CORE_CONFIG_PRIVATE_H
 #define CORE_CONFIG_PRIVATE_H
 
+#include "base/htab.h"
 #include "config/config.h"
 #include "config/general.h"
 
@@ -12,15 +13,6 @@ enum {
 	PH_MAX_STEPS = 100000,          /* look-ups for one value */
 	PH_MAX_SERVICES = 4096,         /* lines of master.cf */
 };
-
-/* ---- dict.c: names to pointers, in an arena; names are not copied ---- */
-struct ph_dict_node;
-struct ph_dict {
-	struct ph_dict_node **buckets;
-	size_t n_buckets, n;
-};
-void *ph_dict_get(const struct ph_dict *d, const char *name);
-void ph_dict_set(struct ph_dict *d, struct ph_arena *a, const char *name, void *value);
 
 /* ---- lines.c: logical lines of main.cf and master.cf ---- */
 struct ph_lines {
@@ -45,7 +37,7 @@ struct ph_setting {
 	struct ph_setting *next;        /* in the order of the file */
 };
 struct ph_settings {                    /* those of one file or one service */
-	struct ph_dict by_name;
+	struct ph_htab by_name;
 	struct ph_setting *first, **last;
 	size_t n;
 };
@@ -71,6 +63,21 @@ struct ph_expand {
 int ph_expand(struct ph_expand *x, const char *text, struct ph_buf *out, struct ph_err *err);
 /* Compatibility levels: "3", "3.6", "3.6.1" as one number, -EINVAL when malformed. */
 int ph_parse_level(const char *s, int64_t *ret);
+
+/* ---- refs.c: which names the values refer to ---- */
+struct ph_refs {
+	struct ph_arena *arena;
+	struct ph_htab names, prefixes;
+};
+void ph_refs_main(struct ph_refs *r, const struct ph_config *c, struct ph_arena *a);
+bool ph_refs_has(const struct ph_refs *r, const char *name);
+void ph_refs_done(struct ph_refs *r);
+
+struct ph_match;
+/* Why a pattern of the list is wrong (the first such); NULL: all are good. */
+const char *ph_match_problem(const struct ph_match *m);
+/* Is the value that name has in conf one that p allows? */
+int ph_param_check(const struct ph_conf *conf, const struct ph_param *p, const char *name, struct ph_err *err);
 
 /* ---- params.c, known.c ---- */
 enum { PH_KNOWN_RAW = 1 /* not expanded */, PH_KNOWN_OLD = 2 /* obsolete: nothing unless it is set */, PH_KNOWN_COMPUTED = 4 };
@@ -113,9 +120,9 @@ struct ph_conf {
 	const struct ph_conf *base;     /* NULL: main.cf itself */
 	const char *service, *process;
 	struct ph_settings overrides;
-	struct ph_dict values;          /* expanded texts so far */
+	struct ph_htab values;          /* expanded texts so far */
 	struct ph_attached *attached;   /* newest first */
-	struct ph_dict attached_by_key;
+	struct ph_htab attached_by_key;
 	const struct ph_general_settings *general;
 	bool naming;                    /* myhostname's default is being worked out */
 	struct ph_conf *next;           /* all views of the generation, newest first */

@@ -192,3 +192,13 @@ int ph_conf_settings(const struct ph_conf *conf, const struct ph_param *table, s
 	}
 	return 0;
 }
+
+int ph_param_check(const struct ph_conf *conf, const struct ph_param *p, const char *name, struct ph_err *err)
+{
+	union { const char *str; bool flag; int num; int64_t big; } scratch;
+	struct field f = { .conf = conf, .p = p, .name = name, .err = err };
+	int rc;
+
+	rc = value_of(&f, err);
+	return rc < 0 ? rc : fill(&f, &scratch);
+}

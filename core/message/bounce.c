@@ -26,7 +26,7 @@ struct bounce_settings { const char *myhostname, *mail_name, *double_bounce, *fr
 #define S struct bounce_settings
 static const struct ph_param bounce_params[] = {
 	PH_P_STR(S, myhostname, "myhostname", "", "the internet hostname of this mail system"),
-	PH_P_STR(S, mail_name, "mail_name", "Postfix", "the mail system name in Received: headers, the greeting and bounces"),
+	PH_P_STR(S, mail_name, "mail_name", "Posthouse", "the mail system name in Received: headers, the greeting and bounces"),
 	PH_P_STR1(S, double_bounce, "double_bounce_sender", "double-bounce", "sender of notifications that must never bounce"),
 	PH_P_STR(S, from_format, "header_from_format", "standard", "form of a generated From: header: standard or obsolete"),
 	PH_P_STR(S, filter_classes, "internal_mail_filter_classes", "", "internal mail that passes header and body checks and milters"),

@@ -9,7 +9,7 @@
 #define S struct ph_cleanup_settings
 static const struct ph_param cleanup_params[] = {
 	PH_P_STR(S, myhostname, "myhostname", "", "the internet hostname of this mail system"),
-	PH_P_STR(S, mail_name, "mail_name", "Postfix", "the mail system name in Received: headers, the greeting and bounces"),
+	PH_P_STR(S, mail_name, "mail_name", "Posthouse", "the mail system name in Received: headers, the greeting and bounces"),
 	PH_P_STR(S, delimiter, "recipient_delimiter", "", "characters between a user name and its extension"),
 	PH_P_STR(S, undisclosed, "undisclosed_recipients_header", "", "header for messages without To, Cc and Resent- fields"),
 	PH_P_STR(S, drop_headers, "message_drop_headers", "bcc, content-length, resent-bcc, return-path", "headers that are removed after the header checks"),

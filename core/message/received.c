@@ -14,7 +14,7 @@ struct received_settings { const char *myhostname, *mail_name; bool tls, sasl, h
 #define S struct received_settings
 static const struct ph_param received_params[] = {
 	PH_P_STR(S, myhostname, "myhostname", "", "the internet hostname of this mail system"),
-	PH_P_STR(S, mail_name, "mail_name", "Postfix", "the mail system name in Received: headers, the greeting and bounces"),
+	PH_P_STR(S, mail_name, "mail_name", "Posthouse", "the mail system name in Received: headers, the greeting and bounces"),
 	PH_P_BOOL(S, tls, "smtpd_tls_received_header", "no", "put TLS protocol and cipher into Received: headers"),
 	PH_P_BOOL(S, sasl, "smtpd_sasl_authenticated_header", "no", "put the SASL login name into Received: headers"),
 	PH_P_BOOL(S, hide, "smtpd_hide_client_session", "no", "leave all of the client's session out of Received: headers"),
