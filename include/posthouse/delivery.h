@@ -34,7 +34,8 @@ struct ph_delivery_ops {
 	/* Deliver.  Every recipient must have a result on return; those without are deferred as "delivery agent failed".  Yields as it likes. */
 	void (*deliver)(void *service, struct ph_delivery *d);
 	/* Services that run as root (unpriv column 'n'): the user as whom to deliver to the (single) recipient; deliver() then runs in a
-	 * process of that user.  0, or negative after giving the recipient its result.  NULL: deliver as the mail owner.  Yields. */
+	 * process of that user, with the notes that identity() leaves and no tables.  0, or negative after giving the recipient its result.
+	 * NULL: deliver as the mail owner.  Yields. */
 	int (*identity)(void *service, struct ph_delivery *d, uid_t *ret_uid, gid_t *ret_gid);
 	/* One recipient a request (local, virtual).  Default of <service>_destination_recipient_limit. */
 	bool single_recipient;
@@ -51,11 +52,19 @@ PH_API const char *ph_delivery_envid(const struct ph_delivery *d);              
 PH_API const char *ph_delivery_ret(const struct ph_delivery *d);                /* "FULL", "HDRS" or NULL */
 PH_API const char *ph_delivery_encoding(const struct ph_delivery *d);           /* "7bit", "8bit" or "" */
 PH_API bool ph_delivery_smtputf8(const struct ph_delivery *d);
+PH_API bool ph_delivery_8bit(const struct ph_delivery *d);                      /* the content has 8-bit bytes, or was declared so */
+PH_API int64_t ph_delivery_arrival_us(const struct ph_delivery *d);             /* wall clock: when the message was taken in */
+/* Address verification, or sendmail -bv: find out whether it would be delivered, give that as result, and deliver nothing. */
+PH_API bool ph_delivery_probe(const struct ph_delivery *d);
 /* Attributes of the original client: "client_name", "client_address", "client_port", "protocol_name", "helo_name", "sasl_username",
  * "sasl_method", "sasl_sender", "rewrite_context", "log_ident" ...; NULL: not known. */
 PH_API const char *ph_delivery_attr(const struct ph_delivery *d, const char *name);
 PH_API size_t ph_delivery_rcpt_count(const struct ph_delivery *d);
 PH_API const struct ph_rcpt *ph_delivery_rcpt(const struct ph_delivery *d, size_t i);
+
+/* Texts that identity() leaves for deliver(), which may run in another process.  Copied.  NULL: not there. */
+PH_API void ph_delivery_note_set(struct ph_delivery *d, const char *name, const char *value);
+PH_API const char *ph_delivery_note(const struct ph_delivery *d, const char *name);
 
 /* ---- the message: headers and body, LF line ends ---- */
 PH_API int64_t ph_delivery_bytes(const struct ph_delivery *d);
@@ -99,6 +108,12 @@ PH_API enum ph_lookup ph_delivery_resolve(struct ph_delivery *d, const char *add
 /* Hand recipient i over to another transport ("lmtp:unix:private/x"): the message goes there for address instead.  On record when 0 is
  * returned.  Yields. */
 PH_API int ph_delivery_pass(struct ph_delivery *d, size_t i, const char *address, const char *transport_nexthop, struct ph_err *err);
+
+/* ---- the site ---- */
+/* Is this one of our own addresses (inet_interfaces, proxy_interfaces)? */
+PH_API bool ph_conf_own_address(const struct ph_conf *conf, const struct ph_endpoint *e);
+/* "user name"@domain -> "\"user name\"@domain": the form for SMTP and for headers.  In arena. */
+PH_API const char *ph_address_external(struct ph_arena *arena, const char *internal);
 
 #ifdef __cplusplus
 }

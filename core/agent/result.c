@@ -1,0 +1,290 @@
+/* result.c: what a module says about a recipient: to the journal, to the log, to the queue manager, in this order.
+ *
+ * No state of its own.  Does not yield, unless a delivery status filter is a network table. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "agent/agent_private.h"
+#include "base/pack.h"
+#include "base/time.h"
+#include "route/route.h"
+
+/* ---- delays ------------------------------------------------------------------------------- */
+
+void ph_delay_format(int64_t us, int max_digits, char *buf, size_t bytes)
+{
+	int64_t unit = 1000000, whole, rest;
+	int digits = 0, n;
+
+	if (us < 0)
+		us = 0;
+	/* Two digits that count: none behind the point from 10 s on, one from 1 s on, ... */
+	while (digits < max_digits && us < 10 * unit && unit > 1) {
+		unit /= 10;
+		digits++;
+	}
+	us = (us + unit / 2) / unit;
+	for (; digits > 0 && us % 10 == 0; digits--)
+		us /= 10;
+	for (rest = 1, n = 0; n < digits; n++)
+		rest *= 10;
+	whole = us / rest;
+	if (digits)
+		snprintf(buf, bytes, "%lld.%0*lld", (long long)whole, digits, (long long)(us % rest));
+	else
+		snprintf(buf, bytes, "%lld", (long long)whole);
+}
+
+static void log_delays(const struct ph_delivery *d, char out[128])
+{
+	const struct ph_delivery_request *req = d->req;
+	int64_t now = ph_wall_us(), from = d->started_us, part[5];
+	char text[5][24];
+	int i;
+
+	part[0] = now - req->arrival_us;
+	part[1] = req->active_us - req->arrival_us;
+	part[2] = from - req->active_us;
+	part[3] = d->connected_us ? d->connected_us - from : 0;
+	part[4] = now - (d->connected_us ? d->connected_us : from);
+	for (i = 0; i < 5; i++)
+		ph_delay_format(part[i], d->service->set.delay_digits, text[i], sizeof(text[i]));
+	snprintf(out, 128, "delay=%s, delays=%s/%s/%s/%s", text[0], text[1], text[2], text[3], text[4]);
+}
+
+/* ---- changing the result ------------------------------------------------------------------ */
+
+static bool dsn_valid(const char *dsn)
+{
+	int dots = 0;
+
+	if ((dsn[0] != '2' && dsn[0] != '4' && dsn[0] != '5') || dsn[1] != '.' || strlen(dsn) > 11)
+		return false;
+	for (dsn++; *dsn; dsn++) {
+		if (*dsn == '.') {
+			if (dsn[1] < '0' || dsn[1] > '9')
+				return false;
+			dots++;
+		} else if (*dsn < '0' || *dsn > '9') {
+			return false;
+		}
+	}
+	return dots == 2;
+}
+
+static char dsn_class(enum ph_delivery_status status)
+{
+	return status == PH_SENT ? '2' : status == PH_DEFERRED ? '4' : '5';
+}
+
+/* "X.Y.Z text" through the service's status filter. */
+static void filter(struct ph_delivery *d, struct ph_result *r)
+{
+	struct ph_err err;
+	const char *value, *key;
+	char *copy, *text;
+	enum ph_lookup found;
+
+	if (d->service->filter == NULL)
+		return;
+	key = ph_arena_printf(d->arena, "%s %s", r->dsn, r->text);
+	found = ph_maps_find(d->service->filter, key, false, d->arena, &value, &err);
+	if (found == PH_LOOKUP_NOTFOUND)
+		return;
+	if (found != PH_LOOKUP_FOUND) {
+		ph_log(PH_LOG_WARNING, "%s: delivery status filter: %s", d->req->ref.queue_id, err.text);
+		return;
+	}
+	copy = ph_arena_strdup(d->arena, value);
+	text = copy + strcspn(copy, " \t");
+	if (*text)
+		*text++ = '\0';
+	text += strspn(text, " \t");
+	if (!dsn_valid(copy) || (copy[0] == '2') != (r->status == PH_SENT)) {
+		ph_log(PH_LOG_WARNING, "%s: delivery status filter: bad result \"%s\" for \"%s\"", d->req->ref.queue_id, value, key);
+		return;
+	}
+	r->dsn = copy;
+	if (*text)
+		r->text = text;
+	if (r->status != PH_SENT)
+		r->status = copy[0] == '4' ? PH_DEFERRED : PH_BOUNCED;
+}
+
+/* ---- the record, the line, the frame ------------------------------------------------------ */
+
+static void journal(struct ph_delivery *d, size_t i, const struct ph_result *r)
+{
+	struct ph_journal_rec rec = { .type = r->status == PH_DEFERRED ? PH_J_DEFERRED : PH_J_RESULT };
+	struct ph_err err;
+
+	if (d->probe)
+		return;
+	memcpy(rec.queue_id, d->req->ref.queue_id, sizeof(rec.queue_id));
+	rec.rcpt = d->req->rcpts[i].index;
+	rec.status = (uint8_t)r->status;
+	rec.time_ms = ph_wall_us() / 1000;
+	rec.dsn = (struct ph_slice){ r->dsn, strlen(r->dsn) };
+	rec.text = (struct ph_slice){ r->text, strlen(r->text) };
+	rec.relay = (struct ph_slice){ r->relay, strlen(r->relay) };
+	if (d->mta)
+		rec.mta = (struct ph_slice){ d->mta, strlen(d->mta) };
+	if (d->diag)
+		rec.diag = (struct ph_slice){ d->diag, strlen(d->diag) };
+	if (ph_journal_append(ph_agent_self.journal, &rec, &err) < 0)
+		ph_log(PH_LOG_ERROR, "%s: the result for %s cannot be recorded: %s", rec.queue_id, d->rcpts[i].address, err.text);
+}
+
+static void log_line(struct ph_delivery *d, size_t i, const struct ph_result *r, const char *word)
+{
+	const struct ph_rcpt *rcpt = &d->rcpts[i];
+	char delays[128], use[32] = "";
+	const char *orig = "";
+
+	if (strcasecmp(rcpt->address, rcpt->original) != 0)
+		orig = ph_arena_printf(d->arena, " orig_to=<%s>,", ph_address_quote(d->arena, rcpt->original));
+	if (d->conn_use > 1)
+		snprintf(use, sizeof(use), " conn_use=%d,", d->conn_use);
+	log_delays(d, delays);
+	ph_log(PH_LOG_INFO, "%s: to=<%s>,%s relay=%s,%s %s, dsn=%s, status=%s (%s)", d->req->ref.queue_id,
+	       ph_address_quote(d->arena, rcpt->address), orig, r->relay, use, delays, r->dsn, word, r->text);
+}
+
+static void frame(struct ph_delivery *d, size_t i, const struct ph_result *r)
+{
+	struct ph_buf b = PH_BUF_INIT(64 * 1024);
+
+	ph_pack_u64(&b, d->req->id);
+	ph_pack_u32(&b, d->req->rcpts[i].index);
+	ph_pack_u8(&b, (uint8_t)r->status);
+	ph_pack_str(&b, r->dsn);
+	ph_pack_str(&b, r->text);
+	ph_pack_str(&b, r->relay);
+	ph_pack_str(&b, d->mta);
+	ph_pack_str(&b, d->diag);
+	ph_pack_u8(&b, d->dsn_passed);
+	ph_agent_send(ph_agent_self.is_child ? (uint16_t)PH_CF_RESULT : (uint16_t)PH_F_RESULT, &b);
+	ph_buf_done(&b);
+}
+
+static const char *status_word(const struct ph_delivery *d, enum ph_delivery_status status, bool softened)
+{
+	if (d->probe)
+		return status == PH_SENT ? "deliverable" : "undeliverable";
+	if (softened)
+		return "SOFTBOUNCE";
+	return status == PH_SENT ? "sent" : status == PH_DEFERRED ? "deferred" : "bounced";
+}
+
+void ph_delivery_record(struct ph_delivery *d, size_t i, const struct ph_result *given)
+{
+	struct ph_result r = *given;
+	bool softened = false;
+	char *dsn;
+
+	if (!dsn_valid(r.dsn))
+		r.dsn = r.status == PH_SENT ? "2.0.0" : r.status == PH_DEFERRED ? "4.0.0" : "5.0.0";
+	if (r.dsn[0] != dsn_class(r.status)) {
+		dsn = ph_arena_strdup(d->arena, r.dsn);
+		dsn[0] = dsn_class(r.status);
+		r.dsn = dsn;
+	}
+	filter(d, &r);
+	if (r.status == PH_BOUNCED && d->service->set.soft_bounce && !d->probe) {
+		softened = true;
+		r.status = PH_DEFERRED;
+		dsn = ph_arena_strdup(d->arena, r.dsn);
+		dsn[0] = '4';
+		r.dsn = dsn;
+	}
+	d->rcpts[i].done = true;
+	journal(d, i, &r);
+	log_line(d, i, &r, status_word(d, r.status, softened));
+	frame(d, i, &r);
+}
+
+/* ---- what modules call -------------------------------------------------------------------- */
+
+/* The text, bounded, without bytes that could break a line of a log or of a notification. */
+static const char *text_make(struct ph_delivery *d, const char *fmt, va_list ap)
+{
+	char small[512], *text = small;
+	va_list again;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(small, sizeof(small), fmt, ap);
+	if (n >= (int)sizeof(small)) {
+		n = n < PH_RESULT_TEXT_MAX ? n : PH_RESULT_TEXT_MAX;
+		text = ph_arena_alloc(d->arena, (size_t)n + 1);
+		vsnprintf(text, (size_t)n + 1, fmt, again);
+	}
+	va_end(again);
+	return ph_str_printable(d->arena, text, n < 0 ? 0 : strlen(text), true);
+}
+
+void ph_delivery_result(struct ph_delivery *d, size_t i, enum ph_delivery_status status, const char *dsn, const char *relay, const char *fmt, ...)
+{
+	struct ph_result r = { status, dsn ? dsn : "", relay ? relay : "none", NULL };
+	va_list ap;
+
+	ph_assert(d->magic == PH_DELIVERY_MAGIC && i < d->req->n_rcpts);
+	if (d->rcpts[i].done)
+		return;                 /* the first result stands */
+	va_start(ap, fmt);
+	r.text = text_make(d, fmt, ap);
+	va_end(ap);
+	ph_delivery_record(d, i, &r);
+}
+
+void ph_delivery_result_all(struct ph_delivery *d, enum ph_delivery_status status, const char *dsn, const char *relay, const char *fmt, ...)
+{
+	struct ph_result r = { status, dsn ? dsn : "", relay ? relay : "none", NULL };
+	va_list ap;
+	size_t i;
+
+	ph_assert(d->magic == PH_DELIVERY_MAGIC);
+	va_start(ap, fmt);
+	r.text = text_make(d, fmt, ap);
+	va_end(ap);
+	for (i = 0; i < d->req->n_rcpts; i++) {
+		if (!d->rcpts[i].done)
+			ph_delivery_record(d, i, &r);
+	}
+}
+
+void ph_delivery_remote(struct ph_delivery *d, const char *mta_name, const char *diagnostic)
+{
+	size_t n = diagnostic ? strnlen(diagnostic, PH_RESULT_TEXT_MAX) : 0;
+
+	d->mta = mta_name ? ph_str_printable(d->arena, mta_name, strlen(mta_name), true) : NULL;
+	d->diag = diagnostic ? ph_str_printable(d->arena, diagnostic, n, true) : NULL;
+}
+
+void ph_delivery_dsn_passed(struct ph_delivery *d, bool passed)
+{
+	d->dsn_passed = passed;
+}
+
+void ph_delivery_connected(struct ph_delivery *d)
+{
+	d->connected_us = ph_wall_us();
+}
+
+void ph_delivery_conn_use(struct ph_delivery *d, int n)
+{
+	d->conn_use = n;
+}
+
+void ph_delivery_dest_down(struct ph_delivery *d, const char *dsn, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	d->down_text = text_make(d, fmt, ap);
+	va_end(ap);
+	d->down_dsn = ph_arena_strdup(d->arena, dsn);
+	d->dest_down = true;
+}
