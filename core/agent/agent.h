@@ -12,8 +12,6 @@ struct ph_agent_config {
 	const char *queue_dir;
 	unsigned slot;
 	bool root;              /* serves the services with unpriv 'n' */
-	uid_t owner_uid;        /* mail_owner: who runs modules that do not say as whom (root agent only) */
-	gid_t owner_gid;
 };
 /* Runs the loop until told to stop (SIGTERM: finish deliveries under way, then end).  Called in the worker process after fork. */
 int ph_agent_run(const struct ph_agent_config *cfg);

@@ -3,6 +3,7 @@
 #define CORE_AGENT_PRIVATE_H
 
 #include "agent/agent.h"
+#include "base/co_private.h"
 #include "base/htab.h"
 #include "base/ipc.h"
 #include "base/list.h"
@@ -69,6 +70,8 @@ struct ph_agent {
 	struct ph_htab services;        /* name -> struct ph_agent_service */
 	bool stopping;
 	bool is_child;
+	uid_t owner_uid;                /* mail_owner: who runs modules that do not say as whom */
+	gid_t owner_gid;
 	struct ph_waitq idle;           /* woken when a delivery ends */
 };
 extern struct ph_agent ph_agent_self;
@@ -109,9 +112,10 @@ void ph_agent_child_deliver(struct ph_delivery *d, uid_t uid, gid_t gid);
 /* The journal has changed: children write to the new one from now on.  Yields until they do. */
 void ph_agent_children_rotate(void);
 void ph_agent_children_stop(void);
+void ph_agent_children_forget(void);
 
 /* ---- child_main.c ---- */
-void ph_agent_child_main(int sock, uid_t uid, gid_t gid) __attribute__((noreturn));
+void ph_agent_child_main(int sock, uid_t uid, gid_t gid, bool no_new_privs) __attribute__((noreturn));
 
 enum ph_child_frame {
 	PH_CF_DELIVER = 1,      /* bytes request, u32 n notes, n * { str name, str value }, u8 probe, i64 started, u32 n done, n * u32; with the message's descriptor */

@@ -31,13 +31,18 @@ void ph_delay_format(int64_t us, int max_digits, char *buf, size_t bytes)
 	for (rest = 1, n = 0; n < digits; n++)
 		rest *= 10;
 	whole = us / rest;
-	if (digits)
-		snprintf(buf, bytes, "%lld.%0*lld", (long long)whole, digits, (long long)(us % rest));
-	else
-		snprintf(buf, bytes, "%lld", (long long)whole);
+	n = snprintf(buf, bytes, "%lld", (long long)whole);
+	if (digits && (size_t)(n + 8) < bytes) {
+		buf[n++] = '.';
+		for (us %= rest; digits-- > 0; us %= rest) {
+			rest /= 10;
+			buf[n++] = (char)('0' + us / rest);
+		}
+		buf[n] = '\0';
+	}
 }
 
-static void log_delays(const struct ph_delivery *d, char out[128])
+static void log_delays(const struct ph_delivery *d, char out[160])
 {
 	const struct ph_delivery_request *req = d->req;
 	int64_t now = ph_wall_us(), from = d->started_us, part[5];
@@ -51,7 +56,7 @@ static void log_delays(const struct ph_delivery *d, char out[128])
 	part[4] = now - (d->connected_us ? d->connected_us : from);
 	for (i = 0; i < 5; i++)
 		ph_delay_format(part[i], d->service->set.delay_digits, text[i], sizeof(text[i]));
-	snprintf(out, 128, "delay=%s, delays=%s/%s/%s/%s", text[0], text[1], text[2], text[3], text[4]);
+	snprintf(out, 160, "delay=%s, delays=%s/%s/%s/%s", text[0], text[1], text[2], text[3], text[4]);
 }
 
 /* ---- changing the result ------------------------------------------------------------------ */
@@ -140,7 +145,7 @@ static void journal(struct ph_delivery *d, size_t i, const struct ph_result *r)
 static void log_line(struct ph_delivery *d, size_t i, const struct ph_result *r, const char *word)
 {
 	const struct ph_rcpt *rcpt = &d->rcpts[i];
-	char delays[128], use[32] = "";
+	char delays[160], use[32] = "";
 	const char *orig = "";
 
 	if (strcasecmp(rcpt->address, rcpt->original) != 0)

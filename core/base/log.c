@@ -115,6 +115,11 @@ int ph_log_reopen(void)
 	return r;
 }
 
+int ph_log_fd(void)
+{
+	return lg.sink.fd;
+}
+
 void ph_log_set_fd(int fd)
 {
 	pthread_mutex_lock(&lg.lock);

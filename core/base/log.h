@@ -20,6 +20,8 @@ int ph_log_open(const struct ph_log_config *config);
 int ph_log_reopen(void);
 /* Take this descriptor (opened O_APPEND by somebody with the right to) as the log file. */
 void ph_log_set_fd(int fd);
+/* The descriptor that lines go to; -1: none. */
+int ph_log_fd(void);
 /* Write out what the current loop turn has collected.  The loop calls it; also before exec and _exit. */
 void ph_log_flush(void);
 /* Write each line at once (no loop runs: command-line tools).  The loop switches it off while it runs. */

@@ -36,6 +36,8 @@ struct ph_journal_rec {
 struct ph_journal;
 /* Create a new journal file.  queue_dirfd is kept by the caller.  0 or negative with err. */
 int ph_journal_open(int queue_dirfd, unsigned slot, struct ph_journal **ret, struct ph_err *err);
+/* The same file by a descriptor (taken over) that another process handed on, for a process that may open nothing. */
+int ph_journal_adopt(int fd, const char *file, struct ph_journal **ret, struct ph_err *err);
 void ph_journal_close(struct ph_journal **j);
 const char *ph_journal_file(const struct ph_journal *j);
 int ph_journal_fd(const struct ph_journal *j);

@@ -77,6 +77,8 @@ struct ph_stored {                      /* a message opened for reading; lives i
 int ph_stored_open(int queue_dirfd, const struct ph_msg_ref *ref, struct ph_arena *arena, struct ph_stored **ret, struct ph_err *err);
 /* The same without the envelope: no read at all for a message whose content lies in one piece. */
 int ph_stored_open_content(int queue_dirfd, const struct ph_msg_ref *ref, struct ph_arena *arena, struct ph_stored **ret, struct ph_err *err);
+/* The same through a descriptor of ref->file (the caller's, to be kept open as long as *ret is used); for a process that may open nothing. */
+int ph_stored_open_fd(int fd, const struct ph_msg_ref *ref, struct ph_arena *arena, struct ph_stored **ret, struct ph_err *err);
 /* Content bytes; 0 at end; -EBADMSG, -errno.  Blocking; any thread; no checksum. */
 ssize_t ph_stored_read(struct ph_stored *m, int64_t offset, void *buf, size_t n);
 /* The whole content with its checksum verified, when it lies in one piece: one read, no other pass over it.  buf: content_bytes bytes.

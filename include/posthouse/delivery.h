@@ -39,6 +39,8 @@ struct ph_delivery_ops {
 	int (*identity)(void *service, struct ph_delivery *d, uid_t *ret_uid, gid_t *ret_gid);
 	/* One recipient a request (local, virtual).  Default of <service>_destination_recipient_limit. */
 	bool single_recipient;
+	/* deliver() runs commands of the user's, which may be set-uid programs: its process may gain privileges by executing. */
+	bool runs_commands;
 };
 
 /* ---- the request ---- */
