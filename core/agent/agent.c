@@ -4,7 +4,6 @@
  * one for each delivery (delivery.c), one for each child (child.c). */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,17 +45,6 @@ static void on_child(int signo, void *unused)
 	/* Children are reaped where their connection ends; the signal only has to interrupt the wait. */
 }
 
-static void find_owner(struct ph_agent *a)
-{
-	const char *name = ph_conf_get(ph_config_main(a->cfg->config), "mail_owner");
-	struct passwd *pw = a->cfg->root && name ? getpwnam(name) : NULL;
-
-	if (pw) {
-		a->owner_uid = pw->pw_uid;
-		a->owner_gid = pw->pw_gid;
-	}
-}
-
 static int agent_open(struct ph_agent *a, const struct ph_agent_config *cfg)
 {
 	struct ph_err err;
@@ -69,7 +57,6 @@ static int agent_open(struct ph_agent *a, const struct ph_agent_config *cfg)
 		ph_log(PH_LOG_FATAL, "open queue directory %s: %s", cfg->queue_dir, strerror(errno));
 		return -1;
 	}
-	find_owner(a);
 	if (ph_journal_open(a->queue_dirfd, cfg->slot, &a->journal, &err) < 0) {
 		ph_log(PH_LOG_FATAL, "cannot create a journal file: %s", err.text);
 		return -1;

@@ -70,8 +70,6 @@ struct ph_agent {
 	struct ph_htab services;        /* name -> struct ph_agent_service */
 	bool stopping;
 	bool is_child;
-	uid_t owner_uid;                /* mail_owner: who runs modules that do not say as whom */
-	gid_t owner_gid;
 	struct ph_waitq idle;           /* woken when a delivery ends */
 };
 extern struct ph_agent ph_agent_self;

@@ -146,8 +146,6 @@ void ph_delivery_run_module(struct ph_delivery *d)
 	}
 	if (ops->identity && !ph_agent_self.is_child)
 		run_as_user(d);
-	else if (!ops->identity && !ph_agent_self.is_child && geteuid() == 0 && ph_agent_self.cfg->root)
-		ph_agent_child_deliver(d, ph_agent_self.owner_uid, ph_agent_self.owner_gid);
 	else
 		ops->deliver(d->service->state, d);
 	ph_delivery_lacking(d, "4.3.0", "delivery agent failed");

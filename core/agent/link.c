@@ -89,6 +89,19 @@ static void rotate(struct ph_agent *a)
 	ph_buf_done(&b);
 }
 
+/* We are ending: a request that was on its way goes back. */
+static void refuse(struct ph_slice request)
+{
+	struct ph_buf b = PH_BUF_INIT(64);
+	struct ph_unpack u;
+
+	ph_unpack_init(&u, request);
+	ph_pack_u64(&b, ph_unpack_u64(&u));     /* its number comes first */
+	if (!u.bad)
+		ph_agent_send(PH_F_REFUSED, &b);
+	ph_buf_done(&b);
+}
+
 static void serve(struct ph_agent *a)
 {
 	struct ph_slice payload;
@@ -98,7 +111,10 @@ static void serve(struct ph_agent *a)
 	while ((r = ph_ipc_recv(a->link, &type, &payload, PH_NEVER)) == 0) {
 		switch (type) {
 		case PH_F_DELIVER:
-			ph_delivery_begin(payload);
+			if (a->stopping)
+				refuse(payload);
+			else
+				ph_delivery_begin(payload);
 			break;
 		case PH_F_ROTATE:
 			rotate(a);

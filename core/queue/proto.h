@@ -20,7 +20,6 @@ enum ph_frame {
 	PH_F_ROTATE,            /* go on in a new journal file */
 	PH_F_ROTATED,           /* str new journal file; all results of older ones were sent before */
 	PH_F_AGENTS,            /* master -> qmgr: u32 n, n * u32 pid: agents that live; start deliveries when each has said HELLO or is gone */
-	PH_F_AGENT_LEAVE,       /* agent -> qmgr: send me no more; I end when what is under way is done (SIGTERM) */
 	PH_F_AGENT_GONE,        /* master -> qmgr: u32 pid, u8 slot */
 	PH_F_OPEN_SEGMENTS,     /* intake -> qmgr, when they have changed: u32 n, n * { ref: committed up to ref.offset }; all others are closed */
 	PH_F_AGENT_LEAVE,       /* agent -> qmgr: finishes what it has, wants no more */

@@ -35,7 +35,7 @@ struct ph_delivery_ops {
 	void (*deliver)(void *service, struct ph_delivery *d);
 	/* Services that run as root (unpriv column 'n'): the user as whom to deliver to the (single) recipient; deliver() then runs in a
 	 * process of that user, with the notes that identity() leaves and no tables.  0, or negative after giving the recipient its result.
-	 * NULL: deliver as the mail owner.  Yields. */
+	 * NULL: deliver() runs in the agent's own process and gives up rights by itself where it has to (posthouse/run.h).  Yields. */
 	int (*identity)(void *service, struct ph_delivery *d, uid_t *ret_uid, gid_t *ret_gid);
 	/* One recipient a request (local, virtual).  Default of <service>_destination_recipient_limit. */
 	bool single_recipient;
