@@ -28,3 +28,11 @@ t_unit_test_proc_SOURCES = t/unit/test_proc.c
 t_unit_test_proc_LDADD = libcore.la
 t_unit_test_proc_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 TESTS += t/unit/test_proc
+
+noinst_PROGRAMS += t/bench/co_switch t/bench/echo
+t_bench_co_switch_SOURCES = t/bench/co_switch.c
+t_bench_co_switch_LDADD = libcore.la
+t_bench_co_switch_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+t_bench_echo_SOURCES = t/bench/echo.c
+t_bench_echo_LDADD = libcore.la
+t_bench_echo_LDFLAGS = $(AM_LDFLAGS) -export-dynamic

@@ -3,7 +3,7 @@ libcore_la_SOURCES += \
 	core/net/endpoint.c core/net/stream.c core/net/stream.h core/net/stream_write.c core/net/connect.c \
 	core/net/listen.c core/net/listen.h \
 	core/net/tls.h core/net/tls_private.h core/net/tls_bio.c core/net/tls_cert.c core/net/tls_ctx.c \
-	core/net/tls_error.c core/net/tls_info.c core/net/tls_policy.c core/net/tls_proto.c core/net/tls_session.c \
+	core/net/tls_error.c core/net/tls_mem.c core/net/tls_info.c core/net/tls_policy.c core/net/tls_proto.c core/net/tls_session.c \
 	core/net/tls_stream.c
 
 check_PROGRAMS += t/unit/test_stream

@@ -215,6 +215,7 @@ static int ctx_make(bool server, const struct ph_tls_settings *s, struct ph_tls_
 	struct ph_tls_ctx *c = ph_alloc(sizeof(*c));
 	int r;
 
+	ph_assert(*(const volatile bool *)&ph_tls_mem_linked);
 	c->magic = PH_TLS_CTX_MAGIC;
 	c->refs = 1;
 	c->server = server;

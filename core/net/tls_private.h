@@ -40,6 +40,8 @@ struct ph_tls {
 	char *texts[4];                 /* what info's pointers own */
 };
 
+/* tls_mem.c */
+extern const bool ph_tls_mem_linked;
 /* tls_ctx.c */
 struct ph_tls_ctx *ph_tls_ctx_ref(struct ph_tls_ctx *ctx);
 /* tls_error.c: the newest text of OpenSSL's error queue, which is emptied. */

@@ -221,6 +221,7 @@ static int tls_finish(struct ph_stream *s, const char *server_name, const struct
 	if (r == 0 && tls->ctx->check_peer)
 		r = tls->ctx->check_peer(tls->ctx->arg, tls->ssl, server_name, &tls->info, err);
 	ERR_clear_error();
+	ph_co_trim_stack();             /* a handshake goes deep, what follows does not */
 	if (r == 0)
 		return 0;
 	ph_tls_session_drop(tls);
