@@ -36,3 +36,4 @@ t_bench_co_switch_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 t_bench_echo_SOURCES = t/bench/echo.c
 t_bench_echo_LDADD = libcore.la
 t_bench_echo_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+EXTRA_DIST += build-aux/gdb-coroutines.py
