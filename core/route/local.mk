@@ -8,3 +8,10 @@ t_unit_test_address_SOURCES = t/unit/test_address.c
 t_unit_test_address_LDADD = libcore.la
 t_unit_test_address_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 TESTS += t/unit/test_address
+
+check_PROGRAMS += t/unit/test_route
+t_unit_test_route_SOURCES = t/unit/test_route.c
+t_unit_test_route_LDADD = libcore.la
+t_unit_test_route_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
+t_unit_test_route_DEPENDENCIES = libcore.la
+TESTS += t/unit/test_route

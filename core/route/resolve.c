@@ -4,8 +4,8 @@
 #include "route/internal.h"
 #include "route/hostname.h"
 
+#include <errno.h>
 #include <string.h>
-#include <stdlib.h>
 
 struct plan {
 	struct ph_route *r;
@@ -149,6 +149,10 @@ static enum ph_lookup off_site(struct plan *p, struct ph_resolved *ret)
 		l = by_sender(p, r->sender_transport, r->s.empty_transport_key, &mine);
 		if (l < 0)
 			return l;
+		if (l == PH_LOOKUP_FOUND && *mine == ':') {
+			ph_err_set(p->err, -EINVAL, "sender_dependent_default_transport_maps: no transport in \"%s\" for %s", mine, p->sender);
+			return PH_LOOKUP_TEMPFAIL;
+		}
 		if (l == PH_LOOKUP_FOUND) {
 			/* Its own next hop wins, else that of default_transport, relayhost or the domain. */
 			split_transport(p->arena, spec, &ret->transport, &ret->nexthop);
@@ -205,7 +209,7 @@ static enum ph_lookup by_transport_maps(struct plan *p, struct ph_resolved *ret)
 	const char *value, *transport = NULL, *nexthop = NULL;
 	enum ph_lookup l;
 
-	if (!p->r->transport)
+	if (!p->r->transport || ret->cls == PH_CLASS_VIRTUAL_ALIAS)     /* alias domains have no transport: error stays */
 		return PH_LOOKUP_FOUND;
 	l = transport_entry(p, ret->recipient, &value);
 	if (l == PH_LOOKUP_NOTFOUND)
