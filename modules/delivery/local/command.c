@@ -182,7 +182,7 @@ void local_command(struct local_state *st, const char *command, const struct loc
 		local_result(st, PH_DEFERRED, "4.3.0", "%s", err.text);
 		return;
 	}
-	rc = local_feed(st, run, local_top(st, true, strstr(delivered, "command") != NULL), false, &err);
+	rc = local_feed(st, run, local_top(st, true, strstr(delivered, "command") != NULL), &err);
 	if (rc < 0 && rc != -ETIMEDOUT) {
 		local_result(st, PH_DEFERRED, "4.3.0", "%s", err.text);
 	} else {

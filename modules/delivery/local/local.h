@@ -86,8 +86,8 @@ void local_file(struct local_state *st, const char *path);
 void local_command(struct local_state *st, const char *command, const struct local_user *user);
 /* The headers that go on top: From_ line (mbox, commands), Return-Path, X-Original-To, Delivered-To. */
 char *local_top(struct local_state *st, bool from_line, bool delivered_to);
-/* Feed top and the message to a child.  eol handling: mbox quoting of "From " lines when mbox.  0 or negative.  Yields. */
-int local_feed(struct local_state *st, struct ph_run *run, const char *top, bool mbox, struct ph_err *err);
+/* Feed top and the message to a child.  0 or negative.  Yields. */
+int local_feed(struct local_state *st, struct ph_run *run, const char *top, struct ph_err *err);
 /* expand.c: $user ${extension?x} ... in forward_path, luser_relay, mailbox_command; values filtered to the characters of filter (NULL: no filter). */
 char *local_expand(struct local_state *st, const struct local_user *user, const char *text, const char *filter);
 #endif

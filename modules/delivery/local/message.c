@@ -25,69 +25,20 @@ char *local_top(struct local_state *st, bool from_line, bool delivered_to)
 		delivered_to ? "Delivered-To: " : "", delivered_to ? r->address : "", delivered_to ? "\n" : "");
 }
 
-/* Write p, putting ">" before lines that begin with "From ".  *bol: does p begin a line?  A piece may end inside "From ": it is cut at line
- * ends by the caller, so only what begins a line in p matters. */
-static int write_quoted(struct ph_run *run, const char *p, size_t n, bool *bol)
-{
-	const char *end = p + n;
-	int rc = 0;
-
-	while (rc == 0 && p < end) {
-		const char *from = p, *q = p;
-
-		if (*bol && end - p >= 5 && memcmp(p, "From ", 5) == 0)
-			rc = ph_run_write(run, ">", 1);
-		*bol = false;
-		/* up to the next line that needs a mark */
-		while (q < end) {
-			const char *nl = memchr(q, '\n', (size_t)(end - q));
-
-			if (!nl) {
-				q = end;
-				break;
-			}
-			q = nl + 1;
-			*bol = true;
-			if (end - q >= 5 && memcmp(q, "From ", 5) == 0)
-				break;
-			if (q < end)
-				*bol = false;
-		}
-		if (rc == 0)
-			rc = ph_run_write(run, from, (size_t)(q - from));
-		p = q;
-	}
-	return rc;
-}
-
-int local_feed(struct local_state *st, struct ph_run *run, const char *top, bool mbox, struct ph_err *err)
+int local_feed(struct local_state *st, struct ph_run *run, const char *top, struct ph_err *err)
 {
 	char *buf = ph_alloc(CHUNK);
 	int64_t at = 0;
-	bool bol = true, ended = true;
+	ssize_t n = 0;
 	int rc = ph_run_write(run, top, strlen(top));
 
-	while (rc == 0) {
-		ssize_t n = ph_delivery_read(st->d, at, buf, CHUNK, err);
-
-		if (n <= 0) {
-			rc = (int)n;
-			break;
-		}
-		/* Keep an incomplete last line for the next round, so that "From " is never split. */
-		if (mbox && n == CHUNK) {
-			const char *nl = memrchr(buf, '\n', (size_t)n);
-
-			if (nl)
-				n = nl + 1 - buf;
-		}
-		rc = mbox ? write_quoted(run, buf, (size_t)n, &bol) : ph_run_write(run, buf, (size_t)n);
-		ended = buf[n - 1] == '\n';
+	while (rc == 0 && (n = ph_delivery_read(st->d, at, buf, CHUNK, err)) > 0) {
+		rc = ph_run_write(run, buf, (size_t)n);
 		at += n;
 	}
-	if (rc == 0 && mbox)
-		rc = ph_run_write(run, ended ? "\n" : "\n\n", ended ? 1 : 2);
 	free(buf);
+	if (n < 0)
+		return (int)n;
 	return rc == -EPIPE ? 0 : rc;   /* who does not read on is judged by its exit status */
 }
 

@@ -1,0 +1,305 @@
+/* box.c: see box.h. */
+#include "box.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static int box_fail(struct box *b, enum ph_delivery_status status, const char *dsn, const char *fmt, ...) PH_PRINTF(4, 5);
+static int box_fail(struct box *b, enum ph_delivery_status status, const char *dsn, const char *fmt, ...)
+{
+	va_list ap;
+
+	b->status = status;
+	snprintf(b->dsn, sizeof b->dsn, "%s", dsn);
+	va_start(ap, fmt);
+	vsnprintf(b->text, sizeof b->text, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+static int box_errno(struct box *b, const char *what, const char *path)
+{
+	int e = errno;
+
+	if (e == EFBIG)
+		return box_fail(b, PH_BOUNCED, "5.2.2", "cannot update mailbox %s. File too large", b->path);
+	return box_fail(b, PH_DEFERRED, e == EDQUOT || e == ENOSPC ? "4.2.2" : "4.2.0", "delivery failed to mailbox %s: %s%s%s: %s", b->path, what,
+		path ? " " : "", path ? path : "", strerror(e));
+}
+
+/* ---- locks ---- */
+
+static void lock_pause(const struct box *b)
+{
+	struct timespec t = { b->lock_delay_ms / 1000, (b->lock_delay_ms % 1000) * 1000000 };
+
+	nanosleep(&t, NULL);
+}
+
+static int dotlock(struct box *b)
+{
+	struct stat sb;
+	int fd;
+
+	snprintf(b->lock, sizeof b->lock, "%.1000s.lock", b->path);
+	for (int i = 0; i < b->lock_attempts; i++) {
+		fd = open(b->lock, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd >= 0) {
+			close(fd);
+			return 0;
+		}
+		if (errno != EEXIST)
+			break;
+		if (stat(b->lock, &sb) == 0 && (time(NULL) - sb.st_mtime) * 1000 > b->stale_ms)
+			unlink(b->lock);
+		else
+			lock_pause(b);
+	}
+	box_errno(b, "unable to create lock file", b->lock);
+	b->lock[0] = '\0';
+	return -1;
+}
+
+static int kernel_lock(struct box *b)
+{
+	bool use_fcntl = strstr(b->locks, "fcntl"), use_flock = strstr(b->locks, "flock");
+
+	for (int i = 0; i < b->lock_attempts; i++) {
+		struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+		if ((!use_fcntl || fcntl(b->fd, F_SETLK, &fl) == 0) && (!use_flock || flock(b->fd, LOCK_EX | LOCK_NB) == 0))
+			return 0;
+		lock_pause(b);
+	}
+	return box_errno(b, "unable to lock for exclusive access", NULL);
+}
+
+/* ---- mbox ---- */
+
+static int mbox_check(struct box *b)
+{
+	struct stat sb;
+
+	if (fstat(b->fd, &sb) < 0)
+		return box_errno(b, "fstat", NULL);
+	b->is_file = S_ISREG(sb.st_mode);
+	if (!b->any_file && !b->is_file)
+		return box_fail(b, PH_BOUNCED, "5.2.0", "delivery failed to mailbox %s: destination is not a regular file", b->path);
+	if (!b->any_file && b->strict_owner && sb.st_uid != b->uid)
+		return box_fail(b, PH_DEFERRED, "4.2.0", "destination %s is not owned by recipient", b->path);
+	if (b->is_file && sb.st_nlink > 1)
+		return box_fail(b, PH_BOUNCED, "5.2.0", "destination file %s has more than one link", b->path);
+	if (b->is_file && kernel_lock(b) < 0)
+		return -1;
+	if (fstat(b->fd, &sb) < 0)
+		return box_errno(b, "fstat", NULL);
+	b->start = b->size = b->is_file ? sb.st_size : 0;
+	if (b->limit > 0 && b->start > b->limit)
+		return box_fail(b, PH_BOUNCED, "5.2.2", "mailbox %s is full", b->path);
+	return 0;
+}
+
+static int mbox_open(struct box *b)
+{
+	if (!b->any_file && strstr(b->locks, "dotlock") && dotlock(b) < 0)
+		return -1;
+	b->fd = open(b->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (b->any_file ? 0 : O_NOFOLLOW), 0600);
+	if (b->fd < 0) {
+		box_errno(b, "cannot open file", NULL);
+		box_abort(b);
+		return -1;
+	}
+	if (mbox_check(b) < 0) {
+		b->is_file = false;     /* nothing to take back */
+		box_abort(b);
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- Maildir ---- */
+
+static int maildir_make(struct box *b)
+{
+	static const char *const subs[] = { "", "tmp", "new", "cur" };
+	char path[1100];
+
+	for (size_t i = 0; i < PH_ARRAY_LEN(subs); i++) {
+		snprintf(path, sizeof path, "%s%s", b->path, subs[i]);
+		if (mkdir(path, 0700) < 0 && errno != EEXIST)
+			return -1;
+	}
+	return 0;
+}
+
+static int maildir_open(struct box *b)
+{
+	static _Atomic unsigned counter;
+	struct timeval tv;
+
+	for (int try = 0; try < 2; try++) {
+		gettimeofday(&tv, NULL);
+		snprintf(b->temp, sizeof b->temp, "%stmp/%lu.P%dQ%uM%lu.%s", b->path, (unsigned long)tv.tv_sec, (int)syscall(SYS_gettid), counter++,
+			(unsigned long)tv.tv_usec, b->hostname);
+		b->fd = open(b->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (b->fd >= 0)
+			return 0;
+		if (errno != ENOENT || maildir_make(b) < 0)
+			break;
+	}
+	return box_fail(b, PH_DEFERRED, "4.2.0", "maildir delivery failed: create maildir file %s: %s", b->temp, strerror(errno));
+}
+
+static int maildir_commit(struct box *b)
+{
+	char final[1200], dir[1100];
+	struct timeval tv;
+	struct stat sb;
+
+	gettimeofday(&tv, NULL);
+	if (fsync(b->fd) < 0 || fstat(b->fd, &sb) < 0)
+		goto fail;
+	snprintf(final, sizeof final, "%snew/%lu.V%lxI%lxM%lu.%s", b->path, (unsigned long)tv.tv_sec, (unsigned long)sb.st_dev,
+		(unsigned long)sb.st_ino, (unsigned long)tv.tv_usec, b->hostname);
+	if (rename(b->temp, final) < 0)
+		goto fail;
+	b->temp[0] = '\0';
+	if (b->sync_dir) {
+		int fd, rc;
+
+		box_dir(b, dir, sizeof dir);
+		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		rc = fd < 0 ? -1 : fsync(fd);
+		if (fd >= 0)
+			close(fd);
+		if (rc < 0)
+			goto fail;
+	}
+	return 0;
+fail:
+	return box_fail(b, PH_DEFERRED, "4.2.0", "maildir delivery failed: %s: %s", b->temp, strerror(errno));
+}
+
+void box_dir(const struct box *b, char *buf, size_t bytes)
+{
+	snprintf(buf, bytes, "%snew", b->path);
+}
+
+/* ---- both ---- */
+
+int box_open(struct box *b)
+{
+	size_t n = strlen(b->path);
+
+	b->fd = -1;
+	b->lock[0] = b->temp[0] = '\0';
+	b->begins_line = b->ended_line = true;
+	b->held = 0;
+	if (n == 0 || n > 1000)
+		return box_fail(b, PH_DEFERRED, "4.2.0", "mailbox path is empty or too long");
+	b->is_maildir = b->path[n - 1] == '/';
+	return b->is_maildir ? maildir_open(b) : mbox_open(b);
+}
+
+static int put(struct box *b, const char *p, size_t n)
+{
+	b->size += (int64_t)n;
+	if (b->is_file && b->limit > 0 && b->size > b->limit) {
+		errno = EFBIG;
+		return box_errno(b, "write", NULL);
+	}
+	while (n > 0) {
+		ssize_t w = write(b->fd, p, n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return box_errno(b, "write", NULL);
+		p += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+/* Lines that begin with "From " are marked.  Up to five bytes at the start of a line are held back until it is clear what they are. */
+static int put_quoted(struct box *b, const char *p, size_t n)
+{
+	static const char from[] = "From ";
+	const char *end = p + n;
+
+	while (p < end) {
+		const char *nl;
+
+		if (b->begins_line) {
+			while (p < end && b->held < 5 && *p == from[b->held])
+				p++, b->held++;
+			if (p == end && b->held < 5)
+				return 0;
+			if ((b->held == 5 && put(b, ">", 1) < 0) || put(b, from, b->held) < 0)
+				return -1;
+			b->held = 0;
+			b->begins_line = false;
+		}
+		nl = memchr(p, '\n', (size_t)(end - p));
+		if (put(b, p, (size_t)((nl ? nl + 1 : end) - p)) < 0)
+			return -1;
+		p = nl ? nl + 1 : end;
+		b->begins_line = nl != NULL;
+	}
+	return 0;
+}
+
+int box_write(struct box *b, const void *p, size_t n)
+{
+	if (n > 0)
+		b->ended_line = ((const char *)p)[n - 1] == '\n';
+	return b->is_maildir ? put(b, p, n) : put_quoted(b, p, n);
+}
+
+int box_commit(struct box *b)
+{
+	int rc = 0;
+
+	if (b->is_maildir) {
+		rc = maildir_commit(b);
+	} else {
+		if (b->held > 0)
+			rc = put(b, "From ", b->held);
+		if (rc == 0)
+			rc = put(b, b->ended_line ? "\n" : "\n\n", b->ended_line ? 1 : 2);
+		if (rc == 0 && b->is_file && fsync(b->fd) < 0)
+			rc = box_errno(b, "fsync", NULL);
+	}
+	if (rc < 0) {
+		box_abort(b);
+		return -1;
+	}
+	close(b->fd);
+	b->fd = -1;
+	if (b->lock[0])
+		unlink(b->lock);
+	b->status = PH_SENT;
+	return 0;
+}
+
+void box_abort(struct box *b)
+{
+	/* Half a message must not stay. */
+	if (b->fd >= 0 && b->is_file && ftruncate(b->fd, b->start) < 0)
+		snprintf(b->text, sizeof b->text, "mailbox %.600s cannot be cut back: %s", b->path, strerror(errno));
+	if (b->fd >= 0)
+		close(b->fd);
+	b->fd = -1;
+	if (b->temp[0])
+		unlink(b->temp);
+	if (b->lock[0])
+		unlink(b->lock);
+}

@@ -1,0 +1,41 @@
+/* box.h: write one message into an mbox file or a Maildir.  Plain blocking system calls, for a child process or a helper thread; no state of
+ * its own.  After open: any number of writes, then commit or abort.  What went wrong stands in status, dsn and text. */
+#ifndef MODULES_DELIVERY_BOX_H
+#define MODULES_DELIVERY_BOX_H
+
+#include <posthouse/delivery.h>
+
+struct box {
+	/* set by the caller */
+	const char *path;               /* mbox file, or a Maildir with a trailing slash */
+	const char *locks;              /* "fcntl, dotlock, flock" */
+	const char *hostname;           /* for Maildir names */
+	int64_t limit;                  /* bytes; 0: none */
+	int lock_attempts;
+	int64_t lock_delay_ms, stale_ms;
+	bool strict_owner;              /* an mbox must belong to uid */
+	bool any_file;                  /* an mbox may be any file: a device, somebody else's; no dotlock */
+	uid_t uid;
+	bool sync_dir;                  /* commit syncs new/, too; else the caller does (box_dir) */
+	/* results */
+	enum ph_delivery_status status;
+	char dsn[12];
+	char text[700];
+	/* private */
+	int fd;
+	bool is_maildir, is_file, begins_line, ended_line;
+	int64_t start, size;            /* of the mbox before; now */
+	unsigned held;                  /* bytes of a possible "From " that may begin a line, held back */
+	char lock[1024], temp[1200];
+};
+
+/* 0, or -1: status, dsn and text are set and nothing is left behind. */
+int box_open(struct box *b);
+/* Message bytes, LF line ends; in an mbox, lines that begin with "From " get a ">". */
+int box_write(struct box *b, const void *p, size_t n);
+/* Make it durable and visible. */
+int box_commit(struct box *b);
+void box_abort(struct box *b);
+/* The folder to be synced after commit when sync_dir is off. */
+void box_dir(const struct box *b, char *buf, size_t bytes);
+#endif
