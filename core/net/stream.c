@@ -186,7 +186,7 @@ static ssize_t read_wait(struct ph_stream *s, void *p, size_t n, int64_t deadlin
 			break;
 		e = ph_fdw_wait(&s->w, want, deadline_ms);
 		if (e < 0)
-			return ph_stream_broken(s, e);
+			return e;       /* nothing was lost: a server that gives up waiting still wants to say so */
 	}
 	if (r < 0)
 		return ph_stream_broken(s, (int)r);

@@ -4,7 +4,7 @@
  * writers cannot tell the difference.  One coroutine uses a stream at a time.  Every call that can wait takes
  * an absolute deadline (ph_now_ms() + n) and returns -ETIMEDOUT when it passes, -ECANCELED when the coroutine
  * is cancelled, -ECONNRESET/-EPIPE/... when the peer is gone.  After an error other than -EMSGSIZE a stream is
- * only good for ph_stream_close. */
+ * only good for ph_stream_close; but a read that ended with -ETIMEDOUT or -ECANCELED may be repeated, and answered. */
 #ifndef POSTHOUSE_IO_H
 #define POSTHOUSE_IO_H
 
