@@ -1,1 +1,202 @@
 # sources of modules/restriction
+RESTRICTION_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/modules/restriction
+EXTRA_DIST += \
+	modules/restriction/common/access.h \
+	modules/restriction/common/code.h \
+	modules/restriction/common/hostname.h \
+	modules/restriction/common/mailhost.h \
+	modules/restriction/common/relay.h \
+	modules/restriction/common/unknown_domain.h \
+	modules/restriction/common/unlisted.h
+
+pkglib_LTLIBRARIES += restriction_check_client_access.la
+restriction_check_client_access_la_SOURCES = modules/restriction/check_client_access.c
+restriction_check_client_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_client_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_client_access_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_etrn_access.la
+restriction_check_etrn_access_la_SOURCES = modules/restriction/check_etrn_access.c
+restriction_check_etrn_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_etrn_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_etrn_access_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_helo_access.la
+restriction_check_helo_access_la_SOURCES = modules/restriction/check_helo_access.c
+restriction_check_helo_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_helo_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_helo_access_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_recipient_access.la
+restriction_check_recipient_access_la_SOURCES = modules/restriction/check_recipient_access.c
+restriction_check_recipient_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_recipient_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_recipient_access_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_reverse_client_hostname_access.la
+restriction_check_reverse_client_hostname_access_la_SOURCES = modules/restriction/check_reverse_client_hostname_access.c
+restriction_check_reverse_client_hostname_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_reverse_client_hostname_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_reverse_client_hostname_access_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_sender_access.la
+restriction_check_sender_access_la_SOURCES = modules/restriction/check_sender_access.c
+restriction_check_sender_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_sender_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_sender_access_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_defer.la
+restriction_defer_la_SOURCES = modules/restriction/defer.c
+restriction_defer_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_defer_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_defer_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_defer_if_permit.la
+restriction_defer_if_permit_la_SOURCES = modules/restriction/defer_if_permit.c
+restriction_defer_if_permit_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_defer_if_permit_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_defer_if_permit_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_defer_if_reject.la
+restriction_defer_if_reject_la_SOURCES = modules/restriction/defer_if_reject.c
+restriction_defer_if_reject_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_defer_if_reject_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_defer_if_reject_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_defer_unauth_destination.la
+restriction_defer_unauth_destination_la_SOURCES = modules/restriction/defer_unauth_destination.c
+restriction_defer_unauth_destination_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_defer_unauth_destination_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_defer_unauth_destination_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_permit.la
+restriction_permit_la_SOURCES = modules/restriction/permit.c
+restriction_permit_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_permit_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_permit_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_permit_auth_destination.la
+restriction_permit_auth_destination_la_SOURCES = modules/restriction/permit_auth_destination.c
+restriction_permit_auth_destination_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_permit_auth_destination_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_permit_auth_destination_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_permit_inet_interfaces.la
+restriction_permit_inet_interfaces_la_SOURCES = modules/restriction/permit_inet_interfaces.c
+restriction_permit_inet_interfaces_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_permit_inet_interfaces_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_permit_inet_interfaces_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_permit_mynetworks.la
+restriction_permit_mynetworks_la_SOURCES = modules/restriction/permit_mynetworks.c
+restriction_permit_mynetworks_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_permit_mynetworks_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_permit_mynetworks_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_permit_sasl_authenticated.la
+restriction_permit_sasl_authenticated_la_SOURCES = modules/restriction/permit_sasl_authenticated.c
+restriction_permit_sasl_authenticated_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_permit_sasl_authenticated_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_permit_sasl_authenticated_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject.la
+restriction_reject_la_SOURCES = modules/restriction/reject.c
+restriction_reject_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_invalid_helo_hostname.la
+restriction_reject_invalid_helo_hostname_la_SOURCES = modules/restriction/reject_invalid_helo_hostname.c
+restriction_reject_invalid_helo_hostname_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_invalid_helo_hostname_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_invalid_helo_hostname_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_multi_recipient_bounce.la
+restriction_reject_multi_recipient_bounce_la_SOURCES = modules/restriction/reject_multi_recipient_bounce.c
+restriction_reject_multi_recipient_bounce_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_multi_recipient_bounce_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_multi_recipient_bounce_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_non_fqdn_helo_hostname.la
+restriction_reject_non_fqdn_helo_hostname_la_SOURCES = modules/restriction/reject_non_fqdn_helo_hostname.c
+restriction_reject_non_fqdn_helo_hostname_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_non_fqdn_helo_hostname_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_non_fqdn_helo_hostname_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_non_fqdn_recipient.la
+restriction_reject_non_fqdn_recipient_la_SOURCES = modules/restriction/reject_non_fqdn_recipient.c
+restriction_reject_non_fqdn_recipient_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_non_fqdn_recipient_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_non_fqdn_recipient_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_non_fqdn_sender.la
+restriction_reject_non_fqdn_sender_la_SOURCES = modules/restriction/reject_non_fqdn_sender.c
+restriction_reject_non_fqdn_sender_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_non_fqdn_sender_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_non_fqdn_sender_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_plaintext_session.la
+restriction_reject_plaintext_session_la_SOURCES = modules/restriction/reject_plaintext_session.c
+restriction_reject_plaintext_session_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_plaintext_session_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_plaintext_session_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unauth_destination.la
+restriction_reject_unauth_destination_la_SOURCES = modules/restriction/reject_unauth_destination.c
+restriction_reject_unauth_destination_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unauth_destination_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unauth_destination_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unauth_pipelining.la
+restriction_reject_unauth_pipelining_la_SOURCES = modules/restriction/reject_unauth_pipelining.c
+restriction_reject_unauth_pipelining_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unauth_pipelining_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unauth_pipelining_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unknown_client_hostname.la
+restriction_reject_unknown_client_hostname_la_SOURCES = modules/restriction/reject_unknown_client_hostname.c
+restriction_reject_unknown_client_hostname_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unknown_client_hostname_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unknown_client_hostname_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unknown_helo_hostname.la
+restriction_reject_unknown_helo_hostname_la_SOURCES = modules/restriction/reject_unknown_helo_hostname.c
+restriction_reject_unknown_helo_hostname_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unknown_helo_hostname_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unknown_helo_hostname_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unknown_recipient_domain.la
+restriction_reject_unknown_recipient_domain_la_SOURCES = modules/restriction/reject_unknown_recipient_domain.c
+restriction_reject_unknown_recipient_domain_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unknown_recipient_domain_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unknown_recipient_domain_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unknown_reverse_client_hostname.la
+restriction_reject_unknown_reverse_client_hostname_la_SOURCES = modules/restriction/reject_unknown_reverse_client_hostname.c
+restriction_reject_unknown_reverse_client_hostname_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unknown_reverse_client_hostname_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unknown_reverse_client_hostname_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unknown_sender_domain.la
+restriction_reject_unknown_sender_domain_la_SOURCES = modules/restriction/reject_unknown_sender_domain.c
+restriction_reject_unknown_sender_domain_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unknown_sender_domain_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unknown_sender_domain_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unlisted_recipient.la
+restriction_reject_unlisted_recipient_la_SOURCES = modules/restriction/reject_unlisted_recipient.c
+restriction_reject_unlisted_recipient_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unlisted_recipient_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unlisted_recipient_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unlisted_sender.la
+restriction_reject_unlisted_sender_la_SOURCES = modules/restriction/reject_unlisted_sender.c
+restriction_reject_unlisted_sender_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unlisted_sender_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unlisted_sender_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_sleep.la
+restriction_sleep_la_SOURCES = modules/restriction/sleep.c
+restriction_sleep_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_sleep_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_sleep_la_LIBADD = $(MODULE_LIBS)

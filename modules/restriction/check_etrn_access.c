@@ -1,0 +1,16 @@
+/* check_etrn_access.c: look the ETRN domain up in an access table. */
+#include "common/access.h"
+
+static struct ph_verdict check(void *use, const void *settings, struct ph_session *s)
+{
+	const char *domain = ph_session_etrn_domain(s), *action;
+	struct ph_err err = { 0, "" };
+	enum ph_lookup r;
+
+	if (!domain)
+		return ph_verdict_dunno();
+	r = access_domain(use, s, domain, &action, &err);
+	return access_answer(use, s, r, action, domain, PH_ACCESS_ETRN, &err);
+}
+
+ACCESS_MODULE("check_etrn_access", "look the ETRN domain up in an access table");

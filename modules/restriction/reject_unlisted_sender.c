@@ -1,0 +1,13 @@
+/* reject_unlisted_sender.c: refuse senders in our domains that do not exist. */
+#include "common/unlisted.h"
+
+static struct ph_verdict check(void *use, const void *settings, struct ph_session *s)
+{
+	const char *address = ph_session_sender(s);
+
+	return address && *address ? unlisted_check(s, address, "Sender address", "5.1.0") : ph_verdict_dunno();
+}
+
+static const struct ph_restriction_ops ops = { .size = sizeof(ops), .check = check };
+
+PH_MODULE(PH_KIND_RESTRICTION, "reject_unlisted_sender", "1.0", "refuse senders in our domains that do not exist", .ops.restriction = &ops);
