@@ -12,6 +12,7 @@ struct ph_smtpd_config {
 	const struct ph_smtpd_listener *listeners;
 	size_t n_listeners;
 	unsigned n_workers;             /* how many processes share the listeners: limits of a service are divided */
+	struct ph_limits *limits;       /* smtpd/limits.h: made by the master before it forks, shared by all workers; NULL: this process alone */
 };
 /* Runs until SIGTERM: stops accepting at once, lets sessions finish, ends. */
 int ph_smtpd_run(const struct ph_smtpd_config *cfg);

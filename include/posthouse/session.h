@@ -17,7 +17,7 @@ struct ph_session;
 enum ph_stage { PH_STAGE_CONNECT, PH_STAGE_HELO, PH_STAGE_MAIL, PH_STAGE_RCPT, PH_STAGE_DATA, PH_STAGE_EOD, PH_STAGE_ETRN, PH_STAGE_VRFY };
 
 PH_API const struct ph_conf *ph_session_conf(const struct ph_session *s);
-/* Lives until the end of the transaction (or of the session outside of one). */
+/* Lives until the end of the transaction; outside of one until the end of the command (AUTH with all its lines is one command). */
 PH_API struct ph_arena *ph_session_arena(struct ph_session *s);
 
 PH_API const char *ph_session_client_name(const struct ph_session *s);          /* verified host name, or "unknown" */
@@ -31,6 +31,8 @@ PH_API int ph_session_client_reverse_name_status(const struct ph_session *s);
 PH_API const char *ph_session_server_addr(const struct ph_session *s);
 PH_API int ph_session_server_port(const struct ph_session *s);
 PH_API const char *ph_session_protocol(const struct ph_session *s);             /* "SMTP" or "ESMTP" */
+/* Has the client sent commands before it was its turn (RFC 2920)? */
+PH_API bool ph_session_improper_pipelining(const struct ph_session *s);
 PH_API const char *ph_session_helo(const struct ph_session *s);                 /* NULL before HELO */
 PH_API const struct ph_tls_info *ph_session_tls(const struct ph_session *s);    /* NULL: plaintext */
 PH_API const char *ph_session_sasl_method(const struct ph_session *s);          /* NULL: not authenticated */

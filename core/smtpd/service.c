@@ -1,0 +1,283 @@
+/* service.c: what the sessions of a master.cf service share: settings, compiled lists, tables, TLS, SASL.  Built once, before the
+ * process gives up its rights; does not yield. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "module/loader.h"
+#include "net/tls.h"
+#include "smtpd/limits.h"
+#include "smtpd/restrict.h"
+
+static struct ph_match *match(struct ph_smtpd_service *svc, const char *title, const char *text, unsigned flags)
+{
+	return *text ? ph_match_open(svc->conf, title, text, flags) : NULL;
+}
+
+static struct ph_maps *maps(struct ph_smtpd_service *svc, const char *title, const char *text)
+{
+	return ph_maps_open(svc->conf, title, text);
+}
+
+/* Words and "type:table" entries. */
+static void words(struct ph_smtpd_service *svc, const char *title, const char *text, struct ph_smtpd_words *ret)
+{
+	char *copy = ph_strdup(text), *cursor = copy, *w;
+
+	while ((w = ph_str_token(&cursor, PH_SEP_LIST))) {
+		ret->w = ph_realloc(ret->w, (ret->n + 1) * sizeof(*ret->w));
+		ret->w[ret->n].word = ph_strdup(w);
+		ret->w[ret->n].map = strchr(w, ':') ? maps(svc, title, w) : NULL;
+		ret->n++;
+	}
+	free(copy);
+}
+
+static void class_names(struct ph_smtpd_service *svc)
+{
+	char *copy = ph_strdup(svc->set.restriction_classes), *cursor = copy, *w;
+	const char **names = ph_alloc(sizeof(*names));
+	size_t n = 0;
+
+	while ((w = ph_str_token(&cursor, PH_SEP_LIST))) {
+		names = ph_realloc(names, (n + 2) * sizeof(*names));
+		names[n++] = ph_strdup(w);
+		names[n] = NULL;
+	}
+	free(copy);
+	svc->classes = names;
+}
+
+static void lists(struct ph_smtpd_service *svc)
+{
+	const struct ph_smtpd_settings *set = &svc->set;
+
+	class_names(svc);
+	svc->client = ph_rlist_new(svc, "smtpd_client_restrictions", set->client_restrictions);
+	svc->helo = ph_rlist_new(svc, "smtpd_helo_restrictions", set->helo_restrictions);
+	svc->sender = ph_rlist_new(svc, "smtpd_sender_restrictions", set->sender_restrictions);
+	svc->relay = ph_rlist_new(svc, "smtpd_relay_restrictions", set->relay_restrictions);
+	svc->recipient = ph_rlist_new(svc, "smtpd_recipient_restrictions", set->recipient_restrictions);
+	svc->data = ph_rlist_new(svc, "smtpd_data_restrictions", set->data_restrictions);
+	svc->eod = ph_rlist_new(svc, "smtpd_end_of_data_restrictions", set->eod_restrictions);
+	svc->etrn = ph_rlist_new(svc, "smtpd_etrn_restrictions", set->etrn_restrictions);
+	svc->rewrite_clients = ph_rlist_new(svc, "local_header_rewrite_clients", set->local_header_rewrite_clients);
+}
+
+/* The server must not become an open relay by a forgotten word. */
+static void relay_safety(struct ph_smtpd_service *svc)
+{
+	if (svc->standalone || ph_rlist_blocks_relay(svc->relay) || ph_rlist_blocks_relay(svc->recipient))
+		return;
+	svc->fatal = "in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working instance of: "
+		     "reject_unauth_destination, defer_unauth_destination, reject, defer, defer_if_permit or check_relay_domains";
+}
+
+static int choose(const char *value, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcasecmp(value, names[i]) == 0)
+			return (int)i;
+	return -1;
+}
+
+static void bare_lf(struct ph_smtpd_service *svc)
+{
+	static const char *const names[] = { "no", "yes", "normalize", "note", "reject" };
+	static const enum ph_smtpd_bare_lf values[] = { PH_BARE_LF_NO, PH_BARE_LF_NORMALIZE, PH_BARE_LF_NORMALIZE, PH_BARE_LF_NOTE,
+							PH_BARE_LF_REJECT };
+	int i = choose(svc->set.forbid_bare_newline, names, PH_ARRAY_LEN(names));
+
+	if (i < 0)
+		ph_log(PH_LOG_WARNING, "smtpd_forbid_bare_newline: unknown value \"%s\", using \"normalize\"", svc->set.forbid_bare_newline);
+	svc->bare_lf = i < 0 ? PH_BARE_LF_NORMALIZE : values[i];
+}
+
+static void receive_override(struct ph_smtpd_service *svc)
+{
+	char *copy = ph_strdup(svc->set.receive_override), *cursor = copy, *w;
+
+	while ((w = ph_str_token(&cursor, PH_SEP_LIST))) {
+		if (strcasecmp(w, "no_unknown_recipient_checks") == 0)
+			svc->no_unknown_checks = true;
+		else if (strcasecmp(w, "no_address_mappings") == 0)
+			svc->intake_flags |= PH_INTAKE_NO_MAPPINGS;
+		else if (strcasecmp(w, "no_header_body_checks") == 0)
+			svc->intake_flags |= PH_INTAKE_NO_CHECKS;
+		else if (strcasecmp(w, "no_milters") == 0)
+			svc->no_milters = true;
+		else
+			ph_log(PH_LOG_WARNING, "receive_override_options: unknown word \"%s\"", w);
+	}
+	if (svc->no_milters)
+		svc->intake_flags |= PH_INTAKE_NO_MILTERS;
+	free(copy);
+}
+
+/* ---- TLS ---- */
+
+static void tls_level(struct ph_smtpd_service *svc)
+{
+	static const char *const names[] = { "none", "may", "encrypt" };
+	const struct ph_smtpd_settings *set = &svc->set;
+	int i;
+
+	svc->tls_level = set->enforce_tls ? PH_SMTPD_TLS_ENCRYPT : set->use_tls ? PH_SMTPD_TLS_MAY : PH_SMTPD_TLS_NONE;
+	if (*set->tls_level) {
+		i = choose(set->tls_level, names, PH_ARRAY_LEN(names));
+		if (i < 0)
+			ph_log(PH_LOG_WARNING, "smtpd_tls_security_level: unsupported TLS level \"%s\", using \"encrypt\"", set->tls_level);
+		svc->tls_level = i < 0 ? PH_SMTPD_TLS_ENCRYPT : (enum ph_smtpd_tls_level)i;
+	}
+	if (set->tls_wrappermode)
+		svc->tls_level = PH_SMTPD_TLS_ENCRYPT;
+	if (svc->standalone)
+		svc->tls_level = PH_SMTPD_TLS_NONE;
+}
+
+static int tls_loglevel(const char *text)
+{
+	static const char *const names[] = { "none", "summary", "debug", "ssl-expert", "ssl-developer" };
+	int64_t n;
+	int i;
+
+	if (ph_str_int64(text, 0, 9, &n) == 0)
+		return (int)n;
+	i = choose(text, names, PH_ARRAY_LEN(names));
+	return i < 0 ? (strcasecmp(text, "routine") == 0 ? 1 : 0) : i;
+}
+
+static void tls(struct ph_smtpd_service *svc)
+{
+	const struct ph_smtpd_settings *set = &svc->set;
+	bool must = svc->tls_level == PH_SMTPD_TLS_ENCRYPT;
+	struct ph_tls_settings t;
+	struct ph_buf exclude = PH_BUF_INIT(4096);
+	struct ph_err err;
+
+	svc->tls_loglevel = tls_loglevel(set->tls_loglevel);
+	if (svc->tls_level == PH_SMTPD_TLS_NONE)
+		return;
+	if (!*set->tls_cert_file && !*set->tls_eccert_file && !*set->tls_dcert_file && !*set->tls_chain_files) {
+		ph_log(PH_LOG_WARNING, "No server certs available. TLS won't be enabled");
+		return;
+	}
+	ph_buf_puts(&exclude, set->tls_exclude_ciphers);
+	if (must && *set->tls_mandatory_exclude_ciphers)
+		ph_buf_printf(&exclude, " %s", set->tls_mandatory_exclude_ciphers);
+	memset(&t, 0, sizeof(t));
+	t.cert_file = set->tls_cert_file;
+	t.key_file = set->tls_key_file;
+	t.dcert_file = set->tls_dcert_file;
+	t.dkey_file = set->tls_dkey_file;
+	t.eccert_file = set->tls_eccert_file;
+	t.eckey_file = set->tls_eckey_file;
+	t.chain_files = set->tls_chain_files;
+	t.ca_file = set->tls_ca_file;
+	t.ca_path = set->tls_ca_path;
+	t.protocols = must ? set->tls_mandatory_protocols : set->tls_protocols;
+	t.ciphers = must ? set->tls_mandatory_ciphers : set->tls_ciphers;
+	t.exclude_ciphers = ph_buf_str(&exclude);
+	t.verify = set->tls_req_ccert && (must || set->tls_wrappermode) ? PH_TLS_VERIFY_REQUIRE
+		 : set->tls_ask_ccert || set->tls_req_ccert ? PH_TLS_VERIFY_ASK : PH_TLS_VERIFY_NONE;
+	t.verify_depth = set->tls_verifydepth;
+	t.fingerprint_digest = set->tls_fingerprint_digest;
+	t.session_id_context = svc->name;
+	if (ph_tls_server_ctx(&t, &svc->tls, &err) < 0) {
+		svc->tls = NULL;
+		ph_log(PH_LOG_WARNING, "TLS: %s", err.text);
+		ph_log(PH_LOG_WARNING, "cannot load certificate or key of service %s: TLS is not available", svc->name);
+	}
+	ph_buf_done(&exclude);
+}
+
+/* ---- SASL ---- */
+
+static void sasl(struct ph_smtpd_service *svc)
+{
+	const struct ph_smtpd_settings *set = &svc->set;
+	const struct ph_module *m;
+	const void *settings;
+	struct ph_err err = { 0, "" };
+
+	if (!set->sasl_enable || svc->standalone)
+		return;
+	m = ph_module_load(PH_KIND_SASL, set->sasl_type, &err);
+	settings = m ? ph_module_settings(m, svc->conf, &err) : NULL;
+	if (!m || !settings || (m->ops.sasl->prepare && m->ops.sasl->prepare(svc->conf, settings, set->sasl_path, &svc->sasl_use, &err) < 0)) {
+		ph_log(PH_LOG_WARNING, "unsupported SASL server implementation: %s: %s", set->sasl_type, err.text);
+		svc->sasl_fatal = "SASL per-process initialization failed";
+		return;
+	}
+	svc->sasl_module = m;
+	svc->sasl_exceptions = match(svc, "smtpd_sasl_exceptions_networks", set->sasl_exceptions_networks, PH_MATCH_ADDR | PH_MATCH_DOMAIN);
+	if (*set->sasl_mechanism_filter && strcmp(set->sasl_mechanism_filter, "static:rest") != 0)
+		svc->sasl_filter = match(svc, "smtpd_sasl_mechanism_filter", set->sasl_mechanism_filter, PH_MATCH_STRING);
+}
+
+/* ---- all of it ---- */
+
+static uint32_t name_key(const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name; name++)
+		h = (h ^ (unsigned char)*name) * 16777619u;
+	return h;
+}
+
+static void matches(struct ph_smtpd_service *svc)
+{
+	const struct ph_smtpd_settings *set = &svc->set;
+	const unsigned hosts = PH_MATCH_DOMAIN | PH_MATCH_PARENT | PH_MATCH_ADDR;
+
+	svc->xclient_hosts = match(svc, "smtpd_authorized_xclient_hosts", set->xclient_hosts, hosts);
+	svc->xforward_hosts = match(svc, "smtpd_authorized_xforward_hosts", set->xforward_hosts, hosts);
+	svc->limit_exceptions = match(svc, "smtpd_client_event_limit_exceptions", set->limit_exceptions, hosts);
+	svc->bare_lf_exclusions = match(svc, "smtpd_forbid_bare_newline_exclusions", set->bare_newline_exclusions, hosts);
+	svc->verp_clients = match(svc, "smtpd_authorized_verp_clients", set->verp_clients, hosts);
+	svc->fast_flush = match(svc, "fast_flush_domains", set->fast_flush_domains, PH_MATCH_DOMAIN | PH_MATCH_PARENT);
+	svc->log_permit = match(svc, "smtpd_log_access_permit_actions", set->log_permit_actions, PH_MATCH_STRING);
+	svc->milter_maps = maps(svc, "smtpd_milter_maps", set->milter_maps);
+	svc->ehlo_maps = maps(svc, "smtpd_discard_ehlo_keyword_address_maps", set->discard_ehlo_maps);
+	svc->command_filter = maps(svc, "smtpd_command_filter", set->command_filter);
+	svc->footer_maps = maps(svc, "smtpd_reject_footer_maps", set->reject_footer_maps);
+	words(svc, "smtpd_noop_commands", set->noop_commands, &svc->noop);
+	words(svc, "smtpd_forbidden_commands", set->forbidden_commands, &svc->forbidden);
+}
+
+struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, const struct ph_service *service, struct ph_limits *limits)
+{
+	struct ph_smtpd_service *svc = ph_alloc(sizeof(*svc));
+	const struct ph_service *cleanup;
+	struct ph_err err;
+
+	svc->config = config;
+	svc->service = service;
+	svc->standalone = !service;
+	svc->conf = service ? service->conf : ph_config_main(config);
+	svc->name = service ? service->name : "smtp";
+	svc->limits = limits;
+	svc->limit_key = name_key(svc->name);
+	if (ph_smtpd_settings_load(svc->conf, &svc->set, &err) < 0) {
+		svc->fatal = ph_strdup(err.text);
+		return svc;
+	}
+	cleanup = ph_config_service(config, svc->set.cleanup_service, PH_SVC_UNIX);
+	svc->cleanup_conf = cleanup ? cleanup->conf : svc->conf;
+	svc->route = ph_route_of(svc->conf);
+	svc->proxy_protocol = strcasecmp(svc->set.upstream_proxy, "haproxy") == 0;
+	if (*svc->set.upstream_proxy && !svc->proxy_protocol)
+		svc->fatal = ph_strdup("bad configuration: smtpd_upstream_proxy_protocol: only haproxy is known");
+	svc->ehlo_discard = ph_smtpd_ehlo_mask(svc->set.discard_ehlo_keywords);
+	bare_lf(svc);
+	receive_override(svc);
+	matches(svc);
+	lists(svc);
+	relay_safety(svc);
+	tls_level(svc);
+	tls(svc);
+	sasl(svc);
+	return svc;
+}

@@ -1,0 +1,111 @@
+/* session_api.c: what modules can ask about a session (posthouse/session.h). */
+#include <errno.h>
+#include <string.h>
+
+#include "smtpd/session.h"
+
+#define CHECK(s) ph_assert((s)->magic == PH_SMTPD_SESSION_MAGIC)
+
+const struct ph_conf *ph_session_conf(const struct ph_session *s)
+{
+	CHECK(s);
+	return s->svc->conf;
+}
+
+struct ph_arena *ph_session_arena(struct ph_session *s)
+{
+	CHECK(s);
+	if (s->t)
+		return s->t->arena;
+	if (!s->scratch)
+		s->scratch = ph_arena_new();
+	return s->scratch;
+}
+
+const char *ph_session_client_name(const struct ph_session *s) { return s->name; }
+const char *ph_session_client_reverse_name(const struct ph_session *s) { return s->reverse_name; }
+const char *ph_session_client_addr(const struct ph_session *s) { return s->addr; }
+int ph_session_client_port(const struct ph_session *s) { return s->port; }
+int ph_session_client_name_status(const struct ph_session *s) { return s->name_status; }
+int ph_session_client_reverse_name_status(const struct ph_session *s) { return s->reverse_status; }
+const char *ph_session_server_addr(const struct ph_session *s) { return s->server_addr; }
+int ph_session_server_port(const struct ph_session *s) { return s->server_port; }
+const char *ph_session_protocol(const struct ph_session *s) { return s->proto; }
+bool ph_session_improper_pipelining(const struct ph_session *s) { return s->ill_pipelining; }
+const char *ph_session_helo(const struct ph_session *s) { return s->helo; }
+const struct ph_tls_info *ph_session_tls(const struct ph_session *s) { return s->io ? ph_stream_tls(s->io) : NULL; }
+const char *ph_session_sasl_method(const struct ph_session *s) { return s->sasl_method; }
+const char *ph_session_sasl_user(const struct ph_session *s) { return s->sasl_user; }
+const char *ph_session_sasl_sender(const struct ph_session *s) { return s->t ? s->t->auth_sender : NULL; }
+enum ph_stage ph_session_stage(const struct ph_session *s) { return s->stage; }
+const char *ph_session_sender(const struct ph_session *s) { return s->t ? s->t->sender : NULL; }
+size_t ph_session_recipient_count(const struct ph_session *s) { return s->t ? s->t->n_rcpts : 0; }
+const char *ph_session_queue_id(const struct ph_session *s) { return s->t ? s->t->queue_id : NULL; }
+const char *ph_session_etrn_domain(const struct ph_session *s) { return s->etrn_domain; }
+
+const char *ph_session_recipient(const struct ph_session *s)
+{
+	if (s->recipient)
+		return s->recipient;
+	if (s->stage == PH_STAGE_EOD && s->t && s->t->n_rcpts == 1)
+		return s->t->rcpts[0];
+	return NULL;
+}
+
+const char *ph_session_accepted(const struct ph_session *s, size_t i)
+{
+	ph_assert(s->t && i < s->t->n_rcpts);
+	return s->t->rcpts[i];
+}
+
+int64_t ph_session_size(const struct ph_session *s)
+{
+	if (!s->t)
+		return 0;
+	return s->stage == PH_STAGE_EOD ? s->t->content : s->t->size;
+}
+
+int ph_session_is_authorized_destination(struct ph_session *s, const char *address, struct ph_err *err)
+{
+	return ph_route_is_authorized(s->svc->route, address, ph_session_arena(s), err);
+}
+
+int ph_session_recipient_known(struct ph_session *s, const char *address, const char **ret_text, int *ret_code, struct ph_err *err)
+{
+	/* The checks that stand at the end of the lists by themselves need not ask again. */
+	if (address == s->recipient)
+		s->rcpt_map_checked = true;
+	else if (s->t && address == s->t->sender)
+		s->sender_map_checked = true;
+	return ph_route_recipient_known(s->svc->route, address, ph_session_arena(s), ret_text, ret_code, err);
+}
+
+bool ph_trace_on(const struct ph_session *s)
+{
+	return s->trace || ph_log_debug_on();
+}
+
+void ph_trace(struct ph_session *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!ph_trace_on(s))
+		return;
+	va_start(ap, fmt);
+	if (s->trace) {
+		va_list ap2;
+
+		va_copy(ap2, ap);
+		if (ph_buf_vprintf(s->trace, fmt, ap2) == 0)
+			ph_buf_putc(s->trace, '\n');
+		va_end(ap2);
+	}
+	if (ph_log_debug_on()) {
+		struct ph_buf b = PH_BUF_INIT(4096);
+
+		ph_buf_vprintf(&b, fmt, ap);
+		ph_log(PH_LOG_DEBUG, "%s", ph_buf_str(&b));
+		ph_buf_done(&b);
+	}
+	va_end(ap);
+}
