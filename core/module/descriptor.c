@@ -80,18 +80,18 @@ static int take_ops(struct ph_module *m, const char *path, struct ph_err *err)
 	case PH_KIND_LOOKUP: {
 		const struct ph_lookup_ops *o = copy_ops(m->ops.lookup, END_OF(struct ph_lookup_ops, close), sizeof *o, path, err);
 
+		m->ops.lookup = o;
 		if (o && (!o->open || !o->get || !o->close))
 			return missing(path, "open, get or close", err);
-		m->ops.lookup = o;
 		return o ? 0 : -EPROTO;
 	}
 	case PH_KIND_RESTRICTION: {
 		const struct ph_restriction_ops *o = copy_ops(m->ops.restriction, END_OF(struct ph_restriction_ops, check),
 							      sizeof *o, path, err);
 
+		m->ops.restriction = o;
 		if (o && (!o->check || o->n_args < 0 || o->n_args > 1))
 			return missing(path, "check, or n_args is neither 0 nor 1", err);
-		m->ops.restriction = o;
 		return o ? 0 : -EPROTO;
 	}
 	case PH_KIND_FILTER: {
@@ -104,20 +104,21 @@ static int take_ops(struct ph_module *m, const char *path, struct ph_err *err)
 		const struct ph_delivery_ops *o = copy_ops(m->ops.delivery, END_OF(struct ph_delivery_ops, deliver), sizeof *o,
 							   path, err);
 
+		m->ops.delivery = o;
 		if (o && !o->deliver)
 			return missing(path, "deliver", err);
-		m->ops.delivery = o;
 		return o ? 0 : -EPROTO;
 	}
 	case PH_KIND_SASL: {
 		const struct ph_sasl_ops *o = copy_ops(m->ops.sasl, END_OF(struct ph_sasl_ops, done), sizeof *o, path, err);
 
+		m->ops.sasl = o;
 		if (o && !(o->mechanisms && o->start && o->step && o->done) && !(o->client_start && o->client_step && o->done))
 			return missing(path, "a complete server or client side", err);
-		m->ops.sasl = o;
 		return o ? 0 : -EPROTO;
 	}
 	}
+	m->ops.lookup = NULL;
 	return ph_err_set(err, -EPROTO, "module %s is refused: field kind is %u, which this router does not know", path, m->kind);
 }
 
@@ -172,8 +173,12 @@ const struct ph_module *ph_module_check(const struct ph_module *theirs, enum ph_
 			   m->name ? m->name : "", name);
 		goto refused;
 	}
-	if (check_params(m, path, err) < 0 || take_ops(m, path, err) < 0)
+	if (check_params(m, path, err) < 0)
 		goto refused;
+	if (take_ops(m, path, err) < 0) {
+		free((void *)(uintptr_t)m->ops.lookup); /* our copy, whichever of the union it is */
+		goto refused;
+	}
 	if (m->version == NULL)
 		m->version = "?";
 	if (m->summary == NULL)

@@ -104,3 +104,43 @@ lookup_redis_la_LDFLAGS = $(MODULE_LDFLAGS)
 lookup_redis_la_LIBADD = $(MODULE_LIBS) $(HIREDIS_LIBS)
 lookup_redis_la_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)
 endif
+
+if FUZZ
+noinst_PROGRAMS += t/fuzz/fuzz_text t/fuzz/fuzz_elfnote
+t_fuzz_fuzz_text_SOURCES = t/fuzz/fuzz_text.c modules/lookup/common/text.c modules/lookup/common/cfg.c
+t_fuzz_fuzz_text_LDADD = libcore.la
+t_fuzz_fuzz_text_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_fuzz_text_CFLAGS = $(AM_CFLAGS)
+t_fuzz_fuzz_elfnote_SOURCES = t/fuzz/fuzz_elfnote.c
+t_fuzz_fuzz_elfnote_LDADD = libcore.la
+t_fuzz_fuzz_elfnote_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+if HAVE_HIREDIS
+noinst_PROGRAMS += t/fuzz/fuzz_redis
+t_fuzz_fuzz_redis_SOURCES = t/fuzz/fuzz_redis.c modules/lookup/redis_reply.c
+t_fuzz_fuzz_redis_LDADD = libcore.la $(HIREDIS_LIBS)
+t_fuzz_fuzz_redis_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_fuzz_redis_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)
+endif
+if HAVE_PCRE2
+# Module descriptors under names of their own, so that several fit into one program.
+noinst_PROGRAMS += t/fuzz/fuzz_rules
+noinst_LTLIBRARIES += libfuzz_regexp.la libfuzz_pcre.la libfuzz_cidr.la libfuzz_texthash.la libfuzz_inline.la
+libfuzz_regexp_la_SOURCES = modules/lookup/regexp.c
+libfuzz_regexp_la_CPPFLAGS = $(AM_CPPFLAGS) -DPH_MODULE_SYMBOL=ph_module_regexp
+libfuzz_pcre_la_SOURCES = modules/lookup/pcre.c
+libfuzz_pcre_la_CPPFLAGS = $(AM_CPPFLAGS) -DPH_MODULE_SYMBOL=ph_module_pcre
+libfuzz_cidr_la_SOURCES = modules/lookup/cidr.c
+libfuzz_cidr_la_CPPFLAGS = $(AM_CPPFLAGS) -DPH_MODULE_SYMBOL=ph_module_cidr
+libfuzz_texthash_la_SOURCES = modules/lookup/texthash.c
+libfuzz_texthash_la_CPPFLAGS = $(AM_CPPFLAGS) -DPH_MODULE_SYMBOL=ph_module_texthash
+libfuzz_inline_la_SOURCES = modules/lookup/inline.c
+libfuzz_inline_la_CPPFLAGS = $(AM_CPPFLAGS) -DPH_MODULE_SYMBOL=ph_module_inline
+t_fuzz_fuzz_rules_SOURCES = t/fuzz/fuzz_rules.c modules/lookup/common/text.c modules/lookup/common/rules.c \
+	modules/lookup/common/template.c modules/lookup/common/strtab.c
+t_fuzz_fuzz_rules_LDADD = libfuzz_regexp.la libfuzz_pcre.la libfuzz_cidr.la libfuzz_texthash.la libfuzz_inline.la libcore.la \
+	$(PCRE2_LIBS)
+t_fuzz_fuzz_rules_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_fuzz_rules_CFLAGS = $(AM_CFLAGS)
+endif
+endif
+EXTRA_DIST += t/fuzz/corpus/fuzz_text t/fuzz/corpus/fuzz_rules t/fuzz/corpus/fuzz_redis t/modules/postmap.t

@@ -124,16 +124,17 @@ static void test_sizes(void)
 		.name = "demo", .version = "1", .summary = "x", .ops.lookup = &ops, .init = demo_init };
 	struct ph_param bad = { "p", PH_PARAM_STR, "", 8, 0, 0, 0, "" };
 	struct ph_err err = { 0 };
+	static const struct ph_module *kept[4];         /* copies stay for the life of the process */
 	const struct ph_module *got;
 
-	got = ph_module_check(&m, PH_KIND_LOOKUP, "demo", "x.so", &err);
+	kept[0] = got = ph_module_check(&m, PH_KIND_LOOKUP, "demo", "x.so", &err);
 	tap_ok(got && got->init == demo_init && got != &m, "a descriptor of today: %s", err.text);
 	m.size = offsetof(struct ph_module, init);
-	got = ph_module_check(&m, PH_KIND_LOOKUP, "demo", "x.so", &err);
+	kept[1] = got = ph_module_check(&m, PH_KIND_LOOKUP, "demo", "x.so", &err);
 	tap_ok(got && got->init == NULL && got->ops.lookup->get == demo_get, "an older, smaller one: what it lacks is NULL");
 	ops.size = offsetof(struct ph_lookup_ops, put);
 	ops.put = (void *)1;
-	got = ph_module_check(&m, PH_KIND_LOOKUP, "demo", "x.so", &err);
+	kept[2] = got = ph_module_check(&m, PH_KIND_LOOKUP, "demo", "x.so", &err);
 	tap_ok(got && got->ops.lookup->put == NULL && got->ops.lookup->close == demo_close, "older, smaller operations, too");
 	ops.size = 8;
 	tap_ok(!ph_module_check(&m, PH_KIND_LOOKUP, "demo", "x.so", &err) && strstr(err.text, "ops.size"), "too small: %s", err.text);
@@ -145,6 +146,7 @@ static void test_sizes(void)
 	m.n_params = 1;
 	m.settings_size = 8;
 	tap_ok(!ph_module_check(&m, PH_KIND_LOOKUP, "demo", "x.so", &err), "a parameter outside: %s", err.text);
+	tap_ok(kept[0] != kept[1] && kept[1] != kept[2], "each has its copy");
 }
 
 static void test_good(void)
