@@ -5,3 +5,22 @@ libcore_la_SOURCES += core/message/envelope.h core/message/intake.h core/message
 	core/message/filter_host.h core/message/filter_mail.h core/message/filter_mail.c core/message/filter_chain.c core/message/checks.c \
 	core/message/rewrite.c core/message/received.h core/message/received.c core/message/bounce_template.h core/message/bounce_template.c \
 	core/message/bounce.c
+
+INTAKE_WRAP = -Wl,--wrap=ph_store_self \
+	-Wl,--wrap=ph_store_free_bytes \
+	-Wl,--wrap=ph_store_begin \
+	-Wl,--wrap=ph_store_write \
+	-Wl,--wrap=ph_store_bytes \
+	-Wl,--wrap=ph_store_read \
+	-Wl,--wrap=ph_store_rewrite \
+	-Wl,--wrap=ph_store_commit \
+	-Wl,--wrap=ph_store_abort \
+	-Wl,--wrap=ph_qmgr_announce \
+	-Wl,--wrap=ph_log_as \
+	-Wl,--wrap=ph_log
+check_PROGRAMS += t/unit/test_intake
+t_unit_test_intake_SOURCES = t/unit/test_intake.c t/unit/intake_stub.h t/unit/intake_cases.h
+t_unit_test_intake_LDADD = libcore.la
+t_unit_test_intake_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE) $(INTAKE_WRAP)
+t_unit_test_intake_DEPENDENCIES = libcore.la
+TESTS += t/unit/test_intake

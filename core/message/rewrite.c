@@ -269,9 +269,10 @@ static int put_body(struct ph_mail *m)
 	while (p < end && r == 0) {
 		const char *cr = memchr(p, '\r', (size_t)(end - p));
 
-		if (!cr)
-			return ph_content_out(m->in, p, (size_t)(end - p));
-		if (cr + 1 < end && cr[1] == '\n') {
+		if (!cr) {
+			r = ph_content_out(m->in, p, (size_t)(end - p));
+			p = end;
+		} else if (cr + 1 < end && cr[1] == '\n') {
 			r = ph_content_out(m->in, p, (size_t)(cr - p));
 			p = cr + 1;
 		} else {

@@ -229,6 +229,22 @@ static bool wordlike(const struct node *n)
 	return n->type == N_WORD || n->type == N_COMMENT || n->type == N_ADDR;
 }
 
+/* An atom with escapes becomes a quoted string. */
+static int put_escaped(const struct node *n, struct ph_buf *out)
+{
+	int r = ph_buf_putc(out, '"');
+
+	for (size_t i = 0; i < n->text.n && r == 0; i++) {
+		if (n->text.p[i] == '\\' && i + 1 < n->text.n)
+			i++;
+		if (strchr("\"\\", n->text.p[i]) && n->text.p[i])
+			r = ph_buf_putc(out, '\\');
+		if (r == 0)
+			r = ph_buf_putc(out, n->text.p[i]);
+	}
+	return r == 0 ? ph_buf_putc(out, '"') : r;
+}
+
 static int put_node(struct list *l, const struct node *prev, const struct node *n, struct ph_buf *out)
 {
 	int r = 0;
@@ -252,6 +268,8 @@ static int put_node(struct list *l, const struct node *prev, const struct node *
 		return ph_buf_puts(out, n->changed ? n->changed : ph_address_quote(l->arena, n->internal));
 	case N_WORD:
 	case N_COMMENT:
+		if (!n->quoted && n->type == N_WORD && memchr(n->text.p, '\\', n->text.n))
+			return put_escaped(n, out);
 		if (!n->quoted)
 			return ph_buf_append(out, n->text.p, n->text.n);
 		r = ph_buf_putc(out, '"');
