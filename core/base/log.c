@@ -195,6 +195,7 @@ static void find_ident(const char **syslog_name, const char **prog)
 }
 
 /* "Nov 23 23:45:01 host postfix/smtpd[123]: warning: text\n"; *text_at: where the level's word starts. */
+PH_PRINTF(4, 0)
 static size_t format_line(const char *prog, enum ph_log_level level, size_t *text_at, const char *fmt, va_list ap)
 {
 	const size_t size = sizeof(lg.line) - 1;        /* room for the newline */
@@ -243,6 +244,32 @@ static void to_stderr(const char *prog, const char *text, size_t n)
 	}
 }
 
+PH_PRINTF(1, 2)
+static void add_own_line(const char *fmt, ...)
+{
+	size_t n, text_at;
+	va_list ap;
+
+	va_start(ap, fmt);
+	n = format_line(NULL, PH_LOG_WARNING, &text_at, fmt, ap);
+	va_end(ap);
+	ph_log_sink_add(&lg.sink, level_syslog[PH_LOG_WARNING], lg.line, n);
+}
+
+/* Under the lock. */
+static void flush_locked(void)
+{
+	struct ph_log_sink *k = &lg.sink;
+
+	ph_log_sink_flush(k);
+	if (k->lost == k->lost_told || k->pending.len > 0)
+		return;
+	k->lost_told = k->lost;         /* the sink takes lines again */
+	add_own_line("%llu log lines have been lost so far", (unsigned long long)k->lost);
+	ph_log_sink_flush(k);
+}
+
+PH_PRINTF(3, 0)
 static void log_line(const char *prog, enum ph_log_level level, const char *fmt, va_list ap)
 {
 	int saved = errno;
@@ -259,7 +286,7 @@ static void log_line(const char *prog, enum ph_log_level level, const char *fmt,
 		ph_log_sink_add(&lg.sink, level_syslog[level], lg.line, n);
 		if (lg.immediate || level >= PH_LOG_FATAL || lg.sink.pending.len >= FLUSH_BYTES ||
 		    !pthread_equal(pthread_self(), loop_thread))
-			ph_log_sink_flush(&lg.sink);
+			flush_locked();
 	}
 	pthread_mutex_unlock(&lg.lock);
 	errno = saved;
@@ -289,6 +316,6 @@ void ph_log_flush(void)
 	if (!atomic_load_explicit(&lg.sink.dirty, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&lg.lock);
-	ph_log_sink_flush(&lg.sink);
+	flush_locked();
 	pthread_mutex_unlock(&lg.lock);
 }

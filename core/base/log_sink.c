@@ -1,7 +1,6 @@
 /* log_sink.c: maillog_file or syslog's datagram socket.  State: struct ph_log_sink; no yield. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,11 +29,15 @@ static void sink_close(struct ph_log_sink *k)
 	k->fd = -1;
 }
 
+/* PH_SYSLOG_SOCKET: for tests. */
 static int syslog_connect(struct ph_log_sink *k)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = SYSLOG_PATH };
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	const char *path = secure_getenv("PH_SYSLOG_SOCKET");
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int r;
+
+	strncpy(sun.sun_path, path ? path : SYSLOG_PATH, sizeof(sun.sun_path) - 1);
 
 	if (fd < 0)
 		return -errno;
@@ -180,22 +183,6 @@ static void flush_syslog(struct ph_log_sink *k)
 	}
 }
 
-static void tell_lost(struct ph_log_sink *k)
-{
-	char line[200];
-	int n;
-
-	if (k->lost == k->lost_told || k->pending.len > 0)
-		return;
-	n = snprintf(line, sizeof(line), "<%d>posthouse[%d]: warning: %llu log lines lost so far\n",
-		     k->facility | LOG_WARNING, (int)getpid(), (unsigned long long)k->lost);
-	if (k->is_socket)
-		(void)ph_buf_append(&k->pending, line, (size_t)n);
-	else
-		(void)ph_buf_puts(&k->pending, strchr(line, '>') + 1);
-	k->lost_told = k->lost;
-}
-
 void ph_log_sink_flush(struct ph_log_sink *k)
 {
 	if (k->is_socket) {
@@ -203,7 +190,6 @@ void ph_log_sink_flush(struct ph_log_sink *k)
 	} else if (k->fd >= 0) {
 		flush_file(k);
 	}
-	tell_lost(k);
 	atomic_store_explicit(&k->dirty, k->pending.len > 0, memory_order_relaxed);
 	if (k->pending.len == 0 && k->pending.cap > PENDING_MAX / 4)
 		ph_buf_done(&k->pending);

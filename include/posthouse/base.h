@@ -85,7 +85,7 @@ PH_API int ph_buf_append(struct ph_buf *b, const void *p, size_t n);    /* 0, or
 PH_API int ph_buf_puts(struct ph_buf *b, const char *s);
 PH_API int ph_buf_putc(struct ph_buf *b, int c);
 PH_API int ph_buf_printf(struct ph_buf *b, const char *fmt, ...) PH_PRINTF(2, 3);
-PH_API int ph_buf_vprintf(struct ph_buf *b, const char *fmt, va_list ap);
+PH_API int ph_buf_vprintf(struct ph_buf *b, const char *fmt, va_list ap) PH_PRINTF(2, 0);
 PH_API int ph_buf_reserve(struct ph_buf *b, size_t more);               /* room for more bytes behind len */
 PH_API void ph_buf_clear(struct ph_buf *b);                             /* len = 0, memory kept */
 PH_API void ph_buf_consume(struct ph_buf *b, size_t n);                 /* drop n bytes at the front */

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -133,6 +134,7 @@ static void hold_the_loop(void *arg)
 static void test_log(void)
 {
 	struct ph_log_config c = { .syslog_name = "postfix", .prog = "qmgr", .maillog_file = in_dir("maillog") };
+	uint64_t lost = ph_log_lost();
 	char want[64], *text;
 
 	tap_ok(ph_log_open(&c) == 0, "open");
@@ -161,7 +163,66 @@ static void test_log(void)
 	tap_ok(ph_log_reopen() == 0, "reopen");
 	ph_log(PH_LOG_FATAL, "at once");
 	tap_ok(strstr(slurp(in_dir("maillog")), "fatal: at once\n") != NULL, "FATAL does not wait, and goes to the new file");
-	tap_ok(ph_log_lost() == 0, "nothing lost");
+	tap_ok(ph_log_lost() == lost, "nothing lost");
+}
+
+static int syslogd(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%.100s", in_dir("log"));
+	unlink(sun.sun_path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
+		abort();
+	return fd;
+}
+
+static const char *datagram(int fd)
+{
+	static char text[8192];
+	ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void test_syslog(void)
+{
+	struct ph_log_config c = { .syslog_name = "postfix", .prog = "master" };
+	uint64_t lost;
+	int fd, i, n;
+
+	setenv("PH_SYSLOG_SOCKET", in_dir("log"), 1);
+	fd = syslogd();
+	tap_ok(ph_log_open(&c) == 0, "syslog");
+	ph_co_sleep(0);
+	ph_log(PH_LOG_INFO, "first");
+	ph_log(PH_LOG_WARNING, "second");
+	ph_co_sleep(0);
+	tap_ok(strncmp(datagram(fd), "<22>", 4) == 0, "mail.info");
+	tap_ok(strstr(datagram(fd), "second") != NULL, "one datagram a line");
+	close(fd);
+	fd = syslogd();
+	ph_log(PH_LOG_INFO, "to the new one");
+	ph_co_sleep(0);
+	tap_ok(strstr(datagram(fd), " postfix/master[") != NULL, "syslogd was restarted");
+	/* It stops reading: lines wait, and beyond a bound they are counted. */
+	for (i = 0; i < 30000; i++)
+		ph_log(PH_LOG_INFO, "line %d with some text to fill the buffer up", i);
+	ph_co_sleep(0);
+	lost = ph_log_lost();
+	tap_ok(lost > 0 && lost < 30000, "%llu lines did not fit", (unsigned long long)lost);
+	for (n = 0, i = 0; i < 30000 && ph_log_lost() == lost; i++) {
+		while (*datagram(fd))
+			n++;
+		ph_log_flush();
+		if (n + (int)lost >= 30001)
+			break;
+	}
+	tap_ok(n + (int)lost == 30001, "all others came later, and a line about the lost ones");
+	close(fd);
+	unlink(in_dir("log"));
 }
 
 static void test_watchdog(void)
@@ -404,6 +465,7 @@ static void test_signal_and_fd(void)
 
 static void all_tests(void *arg)
 {
+	test_syslog();
 	test_log();
 	test_offload();
 	test_watchdog();

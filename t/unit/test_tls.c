@@ -321,6 +321,110 @@ static void test_policies(void)
 	ph_tls_ctx_free(&untrusting);
 }
 
+/* ---- server side: client certificates, several names, keys shared between workers ------------ */
+
+static struct ph_tls_ctx *other_ctx;
+static int refuse;
+
+static bool on_sni(void *arg, const char *name, struct ph_tls_ctx **ret)
+{
+	*ret = other_ctx;
+	return strcmp(name, arg) == 0;
+}
+
+static int check_peer(void *arg, struct ssl_st *ssl, const char *server_name, struct ph_tls_info *info,
+		      struct ph_err *err)
+{
+	return refuse ? ph_err_set(err, -EKEYREJECTED, "not on the list") : 0;
+}
+
+static void test_client_certificates(void)
+{
+	struct ph_tls_settings s = { .chain_files = chain_path, .ca_file = cert_path, .verify = PH_TLS_VERIFY_ASK,
+				     .check_peer = check_peer };
+	struct ph_tls_settings k = { .chain_files = chain_path, .exclude_ciphers = "aNULL" };
+	struct ph_tls_ctx *sc = NULL, *with = NULL, *without = client_ctx(NULL, false);
+	struct ph_tls_policy p = { 0 };
+	struct ph_err err = { 0 };
+	struct ph_stream *c;
+	struct peer peer;
+	bool m;
+
+	ph_tls_server_ctx(&s, &sc, &err);
+	ph_tls_client_ctx(&k, &with, &err);
+	c = dial(&peer, sc, "STARTTLS\r\n");
+	ph_stream_tls_connect(c, with, NULL, SOON, &err);
+	tap_ok(echo(c, "x"), "a client with a certificate");
+	tap_is(ph_stream_tls(peer.s)->peer_cn, "mx.example.org", "the server sees its name");
+	tap_ok(ph_stream_tls(peer.s)->peer_verified, "and trusts it");
+	hang_up(&c, &peer);
+	tap_ok(try_policy(sc, without, &p, &err, &m) == 0, "a client without one is let in");
+	refuse = 1;
+	c = dial(&peer, sc, "STARTTLS\r\n");
+	ph_stream_tls_connect(c, with, NULL, SOON, &err);
+	hang_up(&c, &peer);
+	tap_ok(peer.result == -EKEYREJECTED && strcmp(peer.text, "not on the list") == 0, "refused by the hook");
+	refuse = 0;
+	ph_tls_ctx_free(&sc);
+	s.verify = PH_TLS_VERIFY_REQUIRE;
+	ph_tls_server_ctx(&s, &sc, &err);
+	c = dial(&peer, sc, "STARTTLS\r\n");
+	ph_stream_tls_connect(c, without, NULL, SOON, &err);
+	hang_up(&c, &peer);
+	tap_ok(peer.result < 0, "required, and not there: %s", peer.text);
+	c = dial(&peer, sc, "STARTTLS\r\n");
+	ph_stream_tls_connect(c, with, NULL, SOON, &err);
+	tap_ok(echo(c, "x"), "required, and there");
+	hang_up(&c, &peer);
+	ph_tls_ctx_free(&sc);
+	ph_tls_ctx_free(&with);
+	ph_tls_ctx_free(&without);
+}
+
+static void test_sni(void)
+{
+	struct ph_tls_settings s = { .chain_files = chain_path, .on_sni = on_sni, .arg = "other.example" };
+	struct ph_tls_ctx *plain = NULL, *cc = client_ctx(NULL, false);
+	struct ph_err err;
+	struct ph_stream *c;
+	struct peer peer;
+
+	ph_tls_server_ctx(&s, &other_ctx, &err);
+	s.chain_files = NULL;           /* without a certificate this one can serve nobody itself */
+	ph_tls_server_ctx(&s, &plain, &err);
+	c = dial(&peer, plain, "STARTTLS\r\n");
+	tap_ok(ph_stream_tls_connect(c, cc, "other.example", SOON, &err) == 0 && echo(c, "x"), "context by server name");
+	hang_up(&c, &peer);
+	c = dial(&peer, plain, "STARTTLS\r\n");
+	tap_ok(ph_stream_tls_connect(c, cc, "unknown.example", SOON, &err) < 0, "not for another name");
+	hang_up(&c, &peer);
+	ph_tls_ctx_free(&plain);
+	ph_tls_ctx_free(&other_ctx);
+	ph_tls_ctx_free(&cc);
+}
+
+static void test_ticket_keys(void)
+{
+	static const unsigned char keys[80] = "the same in all workers";
+	struct ph_tls_settings s = { .chain_files = chain_path, .ticket_keys = keys };
+	struct ph_tls_ctx *worker[2] = { NULL, NULL }, *cc = client_ctx(NULL, false);
+	struct ph_err err;
+	struct ph_stream *c;
+	struct peer peer;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		ph_tls_server_ctx(&s, &worker[i], &err);
+		c = dial(&peer, worker[i], "STARTTLS\r\n");
+		tap_ok(ph_stream_tls_connect(c, cc, "x", SOON, &err) == 0 && echo(c, "x") &&
+		       ph_stream_tls(c)->reused == (i == 1), "worker %d", i);
+		hang_up(&c, &peer);
+	}
+	ph_tls_ctx_free(&worker[0]);
+	ph_tls_ctx_free(&worker[1]);
+	ph_tls_ctx_free(&cc);
+}
+
 static void test_failures(void)
 {
 	struct ph_tls_ctx *sc = server_ctx("TLSv1.3"), *cc = client_ctx("<=TLSv1.2", false);
@@ -417,6 +521,9 @@ static void all_tests(void *arg)
 	test_injection();
 	test_anonymous();
 	test_policies();
+	test_client_certificates();
+	test_sni();
+	test_ticket_keys();
 	test_failures();
 	test_bulk();
 }
