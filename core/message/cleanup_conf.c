@@ -30,7 +30,6 @@ static const struct ph_param cleanup_params[] = {
 	PH_P_STR(S, remote_domain, "remote_header_rewrite_domain", "", "the domain that is appended to incomplete header addresses of remote clients"),
 	PH_P_RAW(S, strip_chars, "message_strip_characters", "", "characters that are removed from message content"),
 	PH_P_RAW(S, reject_chars, "message_reject_characters", "", "characters for which a message is refused"),
-	PH_P_STR(S, content_filter, "content_filter", "", "transport:nexthop of an after-queue content filter"),
 	PH_P_STR(S, header_from_format, "header_from_format", "standard", "form of a generated From: header: standard or obsolete"),
 	PH_P_BOOL(S, always_add, "always_add_missing_headers", "no", "add missing From:, To:, Date: and Message-ID: headers to mail of remote clients, too"),
 	PH_P_BOOL(S, original_rcpt, "enable_original_recipient", "yes", "keep the address from before aliasing, for X-Original-To: and duplicate elimination"),

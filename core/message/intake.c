@@ -51,8 +51,8 @@ int ph_intake_begin(const struct ph_intake_params *p, struct ph_intake **ret, st
 	in->env.arrival_us = ph_wall_us();
 	in->env.sender = "";
 	in->env.encoding = "";
-	if (*c->s.content_filter && !(p->flags & PH_INTAKE_BOUNCE))
-		in->env.filter = c->s.content_filter;
+	if (p->content_filter && *p->content_filter)
+		in->env.filter = p->content_filter;
 	in->leading = true;
 	in->in_headers = true;
 	in->rewrite_headers = p->local_origin || *c->s.remote_domain;

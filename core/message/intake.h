@@ -23,6 +23,7 @@ struct ph_intake_params {
 	bool local_origin;                      /* rewrite_context local: complete incomplete addresses in headers */
 	unsigned flags;                         /* PH_INTAKE_* */
 	int64_t size_limit;                     /* message_size_limit; 0: none */
+	const char *content_filter;             /* content_filter of the receiving service (not of clean-up's: "smtpd -o content_filter="); NULL: none */
 	struct ph_arena *arena;                 /* the transaction's */
 };
 enum { PH_INTAKE_NO_MAPPINGS = 1, PH_INTAKE_NO_CHECKS = 2, PH_INTAKE_NO_MILTERS = 4, PH_INTAKE_BOUNCE = 8 /* internal notification */,

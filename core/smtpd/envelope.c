@@ -2,12 +2,14 @@
  * RFC 5321 4.4, 6.1: the reply to the final dot is the promise. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <posthouse/co.h>
 #include <posthouse/delivery.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
+#include "queue/proto.h"
 #include "smtpd/limits.h"
 #include "smtpd/session.h"
 
@@ -85,6 +87,7 @@ int ph_smtpd_open(struct ph_session *s)
 	p.local_origin = ph_smtpd_rewrite_local(s);
 	p.flags = s->svc->intake_flags;
 	p.size_limit = s->set->message_size_limit;
+	p.content_filter = s->set->content_filter;
 	p.arena = t->arena;
 	r = ph_intake_begin(&p, &t->intake, &err);
 	if (r < 0) {
@@ -108,6 +111,15 @@ int ph_smtpd_open(struct ph_session *s)
 
 /* ---- Received: ---- */
 
+/* A name in quotes: neither quotes nor backslashes of its own. */
+static void put_quoted(struct ph_buf *b, const char *text)
+{
+	ph_buf_putc(b, '"');
+	for (const char *p = text ? text : ""; *p; p++)
+		ph_buf_putc(b, *p == '"' || *p == '\\' ? '?' : *p);
+	ph_buf_putc(b, '"');
+}
+
 static void put_tls(struct ph_buf *b, const struct ph_tls_info *tls, bool asked)
 {
 	ph_buf_printf(b, "\n\t(using %s with cipher %s (%d/%d bits)", tls->protocol, tls->cipher, tls->bits, tls->alg_bits);
@@ -121,11 +133,15 @@ static void put_tls(struct ph_buf *b, const struct ph_tls_info *tls, bool asked)
 			ph_buf_printf(b, " server-digest %s", tls->server_digest);
 	}
 	ph_buf_puts(b, ")\n\t");
-	if (tls->peer_cn)
-		ph_buf_printf(b, "(Client CN \"%s\", Issuer \"%s\" (%s))", tls->peer_cn, tls->peer_issuer_cn ? tls->peer_issuer_cn : "",
-			      tls->peer_verified ? "verified OK" : "not verified");
-	else
+	if (tls->peer_cn || tls->peer_fingerprint) {
+		ph_buf_puts(b, "(Client CN ");
+		put_quoted(b, tls->peer_cn);
+		ph_buf_puts(b, ", Issuer ");
+		put_quoted(b, tls->peer_issuer_cn);
+		ph_buf_printf(b, " (%s))", tls->peer_verified ? "verified OK" : "not verified");
+	} else {
 		ph_buf_puts(b, asked ? "(Client did not present a certificate)" : "(No client certificate requested)");
+	}
 }
 
 /* RFC 5322 date in local time. */
@@ -223,6 +239,9 @@ int ph_smtpd_finish(struct ph_session *s, bool bdat)
 	refused = s->svc->standalone ? NULL : ph_smtpd_check_eod(s);
 	if (refused)
 		return finish_refused(s, refused);
+	/* in_flow_delay: the queue manager cannot keep up. */
+	if (ph_qmgr_throttle_ms() > 0)
+		ph_co_sleep(ph_qmgr_throttle_ms());
 	v = ph_intake_end(&t->intake, &size);
 	if (v.cls == PH_PERMIT || v.cls == PH_DUNNO) {
 		s->errors = s->junk = 0;
