@@ -9,7 +9,7 @@ libcore_la_SOURCES += \
 	core/base/offload.c core/base/offload.h core/base/crc32c.c core/base/crc32c.h \
 	core/base/fault.c core/base/fault.h core/base/queue_id.c core/base/queue_id.h \
 	core/base/htab.c core/base/htab.h core/base/pack.c core/base/pack.h core/base/ipc.c core/base/ipc.h \
-	core/base/fdw.c core/base/fdw.h core/base/watchdog.c core/base/watchdog.h
+	core/base/crash.c core/base/crash.h core/base/fdw.c core/base/fdw.h core/base/watchdog.c core/base/watchdog.h
 
 check_PROGRAMS += t/unit/test_co
 t_unit_test_co_SOURCES = t/unit/test_co.c

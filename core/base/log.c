@@ -319,3 +319,30 @@ void ph_log_flush(void)
 	flush_locked();
 	pthread_mutex_unlock(&lg.lock);
 }
+
+static size_t crash_part(size_t at, const char *text)
+{
+	size_t n = text ? strnlen(text, sizeof(lg.line) - at - 1) : 0;
+
+	if (n > 0)
+		memcpy(lg.line + at, text, n);
+	return at + n;
+}
+
+/* The stamp is that of the last line: localtime takes locks. */
+void ph_log_crash(const char *syslog_name, const char *prog, const char *pid, const char *text)
+{
+	const char *const parts[] = { lg.stamp, " ", lg.host, " ", syslog_name ? syslog_name : lg.syslog_name, "/",
+				      prog ? prog : lg.prog, "[", pid, "]: ", text, "\n" };
+	size_t n = 0, i;
+
+	if (pthread_mutex_trylock(&lg.lock) != 0)
+		return;                 /* the crash is in the log itself */
+	for (i = 0; i < PH_ARRAY_LEN(parts); i++)
+		n = crash_part(n, parts[i]);
+	if (!lg.opened || lg.only_stderr || lg.also_stderr)
+		to_stderr(prog, text, strlen(text));
+	if (lg.opened && !lg.only_stderr && n > 0)
+		ph_log_sink_crash(&lg.sink, lg.line, n);
+	pthread_mutex_unlock(&lg.lock);
+}

@@ -30,6 +30,8 @@ void ph_log_set_immediate(bool on);
 void ph_log_set_verbose(int level);
 /* Identity of lines that this helper thread logs; NULLs go back to the process's. */
 void ph_log_set_thread_ident(const char *syslog_name, const char *prog);
+/* For the crash handler only: what is collected, then this line, without locks or the heap. */
+void ph_log_crash(const char *syslog_name, const char *prog, const char *pid, const char *text);
 /* Lines that could not be written so far. */
 uint64_t ph_log_lost(void);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -193,6 +194,26 @@ void ph_log_sink_flush(struct ph_log_sink *k)
 	atomic_store_explicit(&k->dirty, k->pending.len > 0, memory_order_relaxed);
 	if (k->pending.len == 0 && k->pending.cap > PENDING_MAX / 4)
 		ph_buf_done(&k->pending);
+}
+
+void ph_log_sink_crash(struct ph_log_sink *k, const char *line, size_t n)
+{
+	static const char priority[] = "<18>";          /* mail.crit */
+	const char *ident = n > STAMP_BYTES ? memchr(line + STAMP_BYTES, ' ', n - STAMP_BYTES) : NULL;
+	struct iovec iov[3];
+	ssize_t r = 0;
+
+	if (k->fd >= 0 && !k->is_socket) {
+		iov[0] = (struct iovec){ k->pending.data, k->pending.len };
+		iov[1] = (struct iovec){ (char *)line, n };
+		r = writev(k->fd, iov, 2);
+	} else if (k->fd >= 0 && ident) {
+		iov[0] = (struct iovec){ (char *)priority, sizeof(priority) - 1 };
+		iov[1] = (struct iovec){ (char *)line, STAMP_BYTES };
+		iov[2] = (struct iovec){ (char *)ident + 1, n - (size_t)(ident + 1 - line) - 1 };
+		r = writev(k->fd, iov, 3);
+	}
+	(void)r;
 }
 
 void ph_log_sink_forget(struct ph_log_sink *k)

@@ -23,6 +23,8 @@ void ph_log_sink_set_fd(struct ph_log_sink *k, int fd);
 /* line: "Mon dd hh:mm:ss host ident: text\n". */
 void ph_log_sink_add(struct ph_log_sink *k, int priority, const char *line, size_t n);
 void ph_log_sink_flush(struct ph_log_sink *k);
+/* In a signal handler: write what is pending and this line, without touching the heap. */
+void ph_log_sink_crash(struct ph_log_sink *k, const char *line, size_t n);
 void ph_log_sink_forget(struct ph_log_sink *k);
 
 #endif

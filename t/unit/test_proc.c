@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/co_private.h"
+#include "base/crash.h"
 #include "base/fault.h"
 #include "base/ipc.h"
 #include "base/log.h"
@@ -242,6 +243,40 @@ static void test_watchdog(void)
 	ph_watchdog_start(0);
 }
 
+static void crash(void *arg)
+{
+	ph_co_set_ident("postfix-c", "smtpd");
+	ph_log(PH_LOG_INFO, "collected before the crash");
+	raise(SIGSEGV);
+}
+
+static void crash_child(void *arg)
+{
+	ph_log_open(arg);
+	ph_crash_report();
+	ph_co_spawn("unlucky", crash, NULL);
+	ph_co_sleep(10);
+}
+
+static void test_crash(void)
+{
+	struct ph_log_config c = { .syslog_name = "postfix", .prog = "smtpd", .maillog_file = in_dir("maillog") };
+	pid_t pid = fork();
+	int status;
+	char *text;
+
+	if (pid == 0) {
+		ph_run_blocking(crash_child, &c);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	tap_ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "a crash ends the process");
+	text = slurp(in_dir("maillog"));
+	tap_ok(strstr(text, "collected before the crash\n") != NULL, "lines of its last turn are there");
+	tap_ok(strstr(text, "]: panic: signal 11 in coroutine unlucky\n") != NULL && strstr(text, " postfix-c/smtpd["),
+	       "and its last words");
+}
+
 /* ---- ipc ----------------------------------------------------------------------------------- */
 
 struct ipc_end {
@@ -467,6 +502,7 @@ static void all_tests(void *arg)
 {
 	test_syslog();
 	test_log();
+	test_crash();
 	test_offload();
 	test_watchdog();
 	test_ipc();
