@@ -144,3 +144,8 @@ t_fuzz_fuzz_rules_CFLAGS = $(AM_CFLAGS)
 endif
 endif
 EXTRA_DIST += t/fuzz/corpus/fuzz_text t/fuzz/corpus/fuzz_rules t/fuzz/corpus/fuzz_redis t/modules/postmap.t
+
+pkglib_LTLIBRARIES += lookup_unix.la
+lookup_unix_la_SOURCES = modules/lookup/unix.c
+lookup_unix_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_unix_la_LIBADD = $(MODULE_LIBS)

@@ -249,6 +249,22 @@ static void test_failing_table(void)
 	ph_config_free(&bad);
 }
 
+static void test_system_users(void)
+{
+	struct ph_config *c = NULL;
+	const char *text;
+	int code = 0;
+	struct ph_err err = { 0 };
+	struct ph_route *r;
+
+	ph_config_parse("myhostname = h.test\nmydestination = h.test\nalias_maps =\nrecipient_delimiter = +\n", "", &c, &err);
+	r = ph_route_of(ph_config_main(c));
+	tap_ok(ph_route_recipient_known(r, "root@h.test", arena, &text, &code, &err) == PH_LOOKUP_FOUND, "unix:passwd.byname: root %s", err.text);
+	tap_ok(ph_route_recipient_known(r, "Root+x@h.test", arena, &text, &code, &err) == PH_LOOKUP_FOUND, "with extension, any case");
+	tap_ok(ph_route_recipient_known(r, "no-such-user@h.test", arena, &text, &code, &err) == PH_LOOKUP_NOTFOUND && code == 550, "unknown user");
+	ph_config_free(&c);
+}
+
 static void run(void *arg)
 {
 	route = ph_route_of(ph_config_main(config));
@@ -257,6 +273,7 @@ static void run(void *arg)
 	test_known();
 	test_relay_matrix();
 	test_failing_table();
+	test_system_users();
 }
 
 int main(void)
