@@ -40,7 +40,7 @@ static void test_order(void)
 static void test_deadlines(void)
 {
 	struct ph_waitq q = { 0 };
-	int64_t start = ph_now_ms_exact();
+	int64_t start = ph_now_ms();
 	int r = ph_waitq_wait(&q, ph_now_ms() + 30);
 
 	tap_ok(r == -ETIMEDOUT, "a wait ends at its deadline");
@@ -48,10 +48,11 @@ static void test_deadlines(void)
 	tap_ok(q.first == NULL && q.last == NULL, "and leaves the queue");
 	/* The timer of a far deadline is set; a nearer one must move it. */
 	r = ph_waitq_wait(&q, ph_now_ms() + 20);
-	start = ph_now_ms_exact();
+	start = ph_now_ms();
 	tap_ok(r == -ETIMEDOUT, "a second one");
 	tap_ok(ph_waitq_wait(&q, ph_now_ms()) == -ETIMEDOUT, "a deadline that has passed ends at once");
-	tap_ok(ph_co_sleep(5) == 0 && ph_now_ms_exact() - start >= 5, "sleep");
+	start = ph_now_ms();
+	tap_ok(ph_co_sleep(5) == 0 && ph_now_ms() - start >= 5, "sleep");
 }
 
 struct waiter {
