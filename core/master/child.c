@@ -3,9 +3,11 @@
  * A worker is forked, not executed: it has the checked configuration in memory.  Does not yield. */
 #include "master/internal.h"
 #include "agent/agent.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/pack.h"
 #include "base/queue_id.h"
+#include "base/watchdog.h"
 #include "config/general.h"
 #include "module/loader.h"
 #include "queue/proto.h"
@@ -26,6 +28,7 @@
 
 #define QUICK_MS 1000           /* a worker that lived shorter died "at once" */
 #define QUICK_FREE 5            /* so many quick deaths in a row cost no pause */
+#define WATCHDOG_MS 100         /* a coroutine that holds its worker's loop longer is named in the log */
 
 static const struct { const char *name, *prog; } roles[] = {
 	[PH_ROLE_SMTPD] = { "smtpd", "smtpd" },
@@ -90,6 +93,7 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 		close(m->qmgr_control);
 	ph_log_open(&log);
 	ph_log_set_immediate(false);
+	ph_crash_report();
 	if (role != PH_ROLE_ROOT_AGENT)
 		drop_rights(m);
 	prctl(PR_SET_NAME, role == PH_ROLE_ROOT_AGENT ? "root-agent" : roles[role].name, 0, 0, 0);
@@ -98,6 +102,7 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != master)
 		_exit(0);
+	ph_watchdog_start(WATCHDOG_MS);
 	ph_queue_id_init(slot);
 	umask(077);
 }
