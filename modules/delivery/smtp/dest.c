@@ -1,0 +1,106 @@
+/* dest.c: destinations as transport maps write them: "example.com", "[host]:port", "host:service", and for LMTP "unix:path" and "inet:...".  No yield. */
+#include "smtp.h"
+
+#include <errno.h>
+#include <idn2.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static int bad(struct smtp_state *st, const char *text, const char *why)
+{
+	ph_log(PH_LOG_WARNING, "%s: bad destination \"%s\": %s", st->queue_id, text, why);
+	smtp_why_set(st, "4.3.5", "mail system configuration error");
+	return -EINVAL;
+}
+
+/* A number or a name of services(5); 0: neither. */
+int smtp_port_parse(const char *text)
+{
+	struct servent buf, *found = NULL;
+	char space[1024];
+	int64_t port;
+
+	if (ph_str_int64(text, 1, 65535, &port) == 0)
+		return (int)port;
+	if (strcasecmp(text, "smtp") == 0)
+		return 25;
+	if (strcasecmp(text, "lmtp") == 0)
+		return 24;
+	if (getservbyname_r(text, "tcp", &buf, space, sizeof(space), &found) == 0 && found)
+		return ntohs((uint16_t)found->s_port);
+	return 0;
+}
+
+static bool ascii(const char *s)
+{
+	for (; *s; s++) {
+		if ((unsigned char)*s >= 0x80)
+			return false;
+	}
+	return true;
+}
+
+/* The name as the DNS knows it. */
+static const char *a_label(struct smtp_state *st, const char *host)
+{
+	uint8_t *out = NULL;
+	const char *name = host;
+
+	if (!ascii(host) && idn2_lookup_u8((const uint8_t *)host, &out, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK)
+		name = ph_arena_strdup(st->arena, (const char *)out);
+	idn2_free(out);
+	return name;
+}
+
+/* Split "[host]:port", "host:port", "host"; copy is changed. */
+static int split(struct smtp_state *st, char *copy, const char *text, struct smtp_dest *ret)
+{
+	char *end, *port = NULL;
+
+	if (copy[0] == '[') {
+		end = strchr(copy, ']');
+		if (end == NULL || (end[1] != '\0' && end[1] != ':'))
+			return bad(st, text, "unbalanced [ and ]");
+		if (end[1] == ':')
+			port = end + 2;
+		*end = '\0';
+		ret->host = copy + 1;
+		ret->no_mx = true;
+		if (ph_str_istarts(ret->host, "ipv6:"))
+			ret->host += 5;
+	} else {
+		end = strrchr(copy, ':');
+		if (end && strchr(copy, ':') == end) {
+			*end = '\0';
+			port = end + 1;
+		}
+		ret->host = copy;
+	}
+	if (ret->host[0] == '\0')
+		return bad(st, text, "no host name");
+	if (port) {
+		ret->port = smtp_port_parse(port);
+		if (ret->port == 0)
+			return bad(st, text, "unknown port");
+	}
+	ret->host = a_label(st, ret->host);
+	return 0;
+}
+
+int smtp_dest_parse(struct smtp_state *st, const char *text, struct smtp_dest *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->port = st->service->default_port;
+	if (SMTP_IS_LMTP && strncmp(text, "unix:", 5) == 0) {
+		ret->is_unix = true;
+		ret->host = ph_arena_strdup(st->arena, text + 5);
+		ret->port = 0;
+		return ret->host[0] ? 0 : bad(st, text, "no path");
+	}
+	if (strncmp(text, "inet:", 5) == 0)
+		text += 5;
+	return split(st, ph_arena_strdup(st->arena, text), text, ret);
+}

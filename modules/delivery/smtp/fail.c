@@ -1,0 +1,148 @@
+/* fail.c: from what went wrong to results of recipients.
+ *
+ * A temporary error is a result only at the last server; before that it is a log line, and the recipient is kept for the next one.  Does not yield. */
+#include "smtp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *format(struct ph_arena *arena, const char *prefix, const char *fmt, va_list ap)
+{
+	struct ph_buf b = PH_BUF_INIT(16384);
+	const char *text;
+
+	ph_buf_puts(&b, prefix);
+	ph_buf_vprintf(&b, fmt, ap);
+	text = ph_arena_strdup(arena, ph_buf_str(&b));
+	ph_buf_done(&b);
+	return text;
+}
+
+void smtp_why_clear(struct smtp_state *st)
+{
+	memset(&st->why, 0, sizeof(st->why));
+}
+
+void smtp_why_set(struct smtp_state *st, const char *dsn, const char *fmt, ...)
+{
+	va_list ap;
+
+	smtp_why_clear(st);
+	snprintf(st->why.dsn, sizeof(st->why.dsn), "%s", dsn);
+	va_start(ap, fmt);
+	st->why.text = format(st->arena, "", fmt, ap);
+	va_end(ap);
+}
+
+void smtp_why_reply(struct smtp_state *st, const char *fmt, ...)
+{
+	const struct smtp_reply *r = &st->session->reply;
+	const char *prefix = "";
+	va_list ap;
+
+	smtp_why_clear(st);
+	snprintf(st->why.dsn, sizeof(st->why.dsn), "%s", r->dsn);
+	if (r->dsn[0] != '4' && r->dsn[0] != '5') {
+		prefix = "Protocol error: ";
+		snprintf(st->why.dsn, sizeof(st->why.dsn), "5.5.0");
+	}
+	va_start(ap, fmt);
+	st->why.text = format(st->arena, prefix, fmt, ap);
+	va_end(ap);
+	st->why.mta = ph_arena_strdup(st->arena, st->session->host);
+	st->why.diag = ph_arena_printf(st->arena, "smtp; %s", smtp_reply_flat(r, st->arena));
+}
+
+size_t smtp_left(const struct smtp_state *st)
+{
+	size_t i, left = 0;
+
+	for (i = 0; i < st->n; i++)
+		left += st->mark[i] != SMTP_DONE;
+	return left;
+}
+
+static const char *relay(const struct smtp_state *st)
+{
+	return st->session ? st->session->namaddrport : "none";
+}
+
+/* The connection is set up, or will not be: what follows counts as transmission. */
+static void note_connected(struct smtp_state *st)
+{
+	if (!st->connected) {
+		st->connected = true;
+		ph_delivery_connected(st->d);
+	}
+}
+
+static void give_result(struct smtp_state *st, size_t i)
+{
+	ph_delivery_remote(st->d, st->why.mta, st->why.diag);
+	ph_delivery_result(st->d, i, st->why.dsn[0] == '4' ? PH_DEFERRED : PH_BOUNCED, st->why.dsn, relay(st), "%s", st->why.text);
+	st->mark[i] = SMTP_DONE;
+}
+
+static bool try_elsewhere(const struct smtp_state *st)
+{
+	return st->why.dsn[0] == '4' && !st->final_server;
+}
+
+void smtp_fail_all(struct smtp_state *st, bool throttle)
+{
+	size_t i;
+
+	note_connected(st);
+	if (try_elsewhere(st)) {
+		ph_log(PH_LOG_INFO, "%s: %s", st->queue_id, st->why.text);
+		for (i = 0; i < st->n; i++) {
+			if (st->mark[i] == SMTP_TODO)
+				st->mark[i] = SMTP_KEEP;
+		}
+	} else {
+		for (i = 0; i < st->n; i++) {
+			if (st->mark[i] == SMTP_TODO)
+				give_result(st, i);
+		}
+		if (throttle && st->why.dsn[0] == '4')
+			ph_delivery_dest_down(st->d, st->why.dsn, "%s", st->why.text);
+	}
+	if (throttle && st->session)
+		st->session->no_reuse = true;
+}
+
+void smtp_fail_rcpt(struct smtp_state *st, size_t i)
+{
+	if (try_elsewhere(st)) {
+		ph_log(PH_LOG_INFO, "%s: %s", st->queue_id, st->why.text);
+		st->mark[i] = SMTP_KEEP;
+	} else {
+		give_result(st, i);
+	}
+}
+
+void smtp_sent_rcpt(struct smtp_state *st, size_t i)
+{
+	const char *text = smtp_reply_text(st);
+
+	ph_delivery_remote(st->d, st->session->host, ph_arena_printf(st->arena, "smtp; %s", text));
+	ph_delivery_result(st->d, i, PH_SENT, st->session->reply.dsn, st->session->namaddrport, "%s", text);
+	st->mark[i] = SMTP_DONE;
+}
+
+void smtp_fail_stream(struct smtp_state *st, int err, const char *doing)
+{
+	const char *name = st->session->namaddr;
+
+	st->session->no_reuse = true;
+	if (err == -ETIMEDOUT)
+		smtp_why_set(st, "4.4.2", "conversation with %s timed out while %s", name, doing);
+	else if (err == -EMSGSIZE)
+		smtp_why_set(st, "4.5.0", "reply of %s is too long while %s", name, doing);
+	else if (err == -EBADMSG)
+		smtp_why_set(st, "4.3.0", "local data error while talking to %s", name);
+	else
+		smtp_why_set(st, "4.4.2", "lost connection with %s while %s", name, doing);
+	smtp_fail_all(st, err != -EBADMSG);
+}

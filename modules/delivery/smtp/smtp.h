@@ -1,0 +1,189 @@
+/* smtp.h: what the files of the SMTP and LMTP client share.
+ *
+ * struct smtp_service: a master.cf service (process lifetime).  struct smtp_session: a connection, which may outlive the delivery in the cache.
+ * struct smtp_state: one delivery, on its coroutine's stack and in its arena. */
+#ifndef SMTP_SMTP_H
+#define SMTP_SMTP_H
+
+#include <posthouse/co.h>
+#include <posthouse/delivery.h>
+#include <posthouse/dns.h>
+#include <posthouse/tls.h>
+
+#include "reply.h"
+#include "settings.h"
+
+#ifdef SMTP_LMTP
+enum { SMTP_IS_LMTP = 1 };
+#else
+enum { SMTP_IS_LMTP = 0 };
+#endif
+
+/* EHLO keywords, in the order in which they are named when they are discarded. */
+enum {
+	EHLO_8BITMIME = 1, EHLO_PIPELINING = 2, EHLO_SIZE = 4, EHLO_VRFY = 8, EHLO_ETRN = 16, EHLO_AUTH = 32, EHLO_VERP = 64,
+	EHLO_STARTTLS = 128, EHLO_XCLIENT = 256, EHLO_XFORWARD = 512, EHLO_ENHANCED = 1024, EHLO_DSN = 2048, EHLO_SMTPUTF8 = 4096,
+	EHLO_CHUNKING = 8192, EHLO_SILENT = 1 << 20,
+};
+enum {  /* what XFORWARD takes */
+	XFORWARD_NAME = 1, XFORWARD_ADDR = 2, XFORWARD_PORT = 4, XFORWARD_PROTO = 8, XFORWARD_HELO = 16, XFORWARD_IDENT = 32, XFORWARD_SOURCE = 64,
+};
+enum { PIX_DISABLE_ESMTP = 1, PIX_DELAY_DOTCRLF = 2 };
+
+struct smtp_tls;                /* tls.c */
+
+struct smtp_service {
+	const struct ph_conf *conf;
+	const struct smtp_settings *set;
+	struct smtp_shared shared;
+	struct ph_maps *reply_filter, *discard_maps, *pix_maps;         /* NULL: not set */
+	unsigned discard;               /* EHLO_* */
+	struct ph_match *cache_destinations;
+	int default_port;
+	bool ipv4, ipv6, dns_first, native;
+	struct ph_endpoint bind4, bind6;        /* len 0: none */
+	struct smtp_tls *tls;
+	struct smtp_session *idle, *idle_last;  /* parked sessions, oldest first */
+	size_t n_idle;
+	bool reaping;
+	struct ph_waitq reaper;         /* the coroutine that closes idle sessions */
+	bool stopping;
+};
+
+struct smtp_session {
+	struct smtp_session *next, *prev;       /* in the cache */
+	struct smtp_service *service;
+	struct ph_stream *stream;
+	char *dest;                     /* nexthop as it was asked for */
+	char *host, *addr;              /* "mx.example.com", "192.0.2.1" or a path */
+	int port;                       /* 0: unix-domain socket */
+	char *namaddr, *namaddrport;    /* "mx.example.com[192.0.2.1]", the same with ":25" */
+	unsigned features;              /* EHLO_* */
+	unsigned xforward;
+	bool esmtp;                     /* speaks EHLO */
+	int64_t size_limit;             /* of SIZE; 0: none given */
+	unsigned pix;
+	bool tls_on;
+	bool best_mx;                   /* no host is preferred to this one */
+	bool no_reuse;                  /* something went wrong on it */
+	int uses;                       /* messages, the one under way included */
+	bool mail_open;                 /* between MAIL and the end of its transaction: needs RSET */
+	int64_t created_ms, expires_ms;
+	struct smtp_reply reply;        /* the last one */
+	const char *tls_key;            /* what TLS was demanded: only the same may use it again */
+};
+
+enum smtp_mark { SMTP_TODO, SMTP_KEEP /* for the next server */, SMTP_DONE };
+
+/* Why it does not work: what the log and the notification will say. */
+struct smtp_why {
+	char dsn[12];                   /* "": nothing yet */
+	const char *text;               /* in the delivery's arena */
+	const char *mta, *diag;         /* NULL: ours */
+};
+
+struct smtp_state {
+	struct smtp_service *service;
+	struct ph_delivery *d;
+	struct ph_arena *arena;
+	const char *queue_id;
+	size_t n;                       /* recipients */
+	uint8_t *mark;                  /* enum smtp_mark */
+	struct smtp_session *session;   /* NULL: none */
+	struct smtp_why why;
+	const char *dest;               /* nexthop being tried */
+	bool final_server;              /* no further one to try: temporary errors are results */
+	bool loop_detect, best_mx;
+	bool connected;                 /* connection set-up time has been noted */
+	bool utf8_needed, utf8_checked;
+};
+
+/* ---- fail.c: results for many recipients ---- */
+void smtp_why_set(struct smtp_state *st, const char *dsn, const char *fmt, ...) PH_PRINTF(3, 4);
+/* What the server said; "Protocol error: " is put in front when it is not a failure at all. */
+void smtp_why_reply(struct smtp_state *st, const char *fmt, ...) PH_PRINTF(2, 3);
+void smtp_why_clear(struct smtp_state *st);
+size_t smtp_left(const struct smtp_state *st);          /* recipients without result */
+/* All that are left, as st->why says; kept for the next server when the error is temporary and there is one.  throttle: the destination is to blame. */
+void smtp_fail_all(struct smtp_state *st, bool throttle);
+void smtp_fail_rcpt(struct smtp_state *st, size_t i);
+void smtp_sent_rcpt(struct smtp_state *st, size_t i);
+/* The connection broke or timed out (err: -errno) while doing something. */
+void smtp_fail_stream(struct smtp_state *st, int err, const char *doing);
+
+/* ---- chat.c: commands and replies ---- */
+/* Read a reply into session->reply.  0 or negative (connection is useless).  Yields. */
+int smtp_read_reply(struct smtp_state *st, int64_t limit_ms);
+int smtp_read_reply_until(struct smtp_state *st, int64_t deadline_ms);
+/* Send "fmt\r\n" and read the reply.  0 or negative. Yields. */
+int smtp_command(struct smtp_state *st, int64_t limit_ms, const char *fmt, ...) PH_PRINTF(3, 4);
+const char *smtp_reply_text(struct smtp_state *st);     /* flat, in arena */
+
+/* ---- session.c ---- */
+struct smtp_session *smtp_session_new(struct smtp_service *svc, struct ph_stream *stream, const char *dest, const char *host, const char *addr, int port);
+void smtp_session_free(struct smtp_session **s);
+/* Say QUIT and close; waits for the answer only when that is asked for.  Yields. */
+void smtp_session_quit(struct smtp_state *st, bool quit_sent);
+
+/* ---- hello.c: greeting, EHLO, HELO, LHLO, STARTTLS ---- */
+enum smtp_hello { SMTP_HELLO_OK, SMTP_HELLO_FAILED /* results are given */, SMTP_HELLO_PLAINTEXT /* try again without TLS */ };
+enum smtp_hello smtp_hello(struct smtp_state *st, bool allow_tls);
+unsigned smtp_ehlo_mask(const char *words);
+
+/* ---- xfer.c: MAIL, RCPT, DATA ---- */
+/* 0, or -ECONNRESET: a connection from the cache was dead before it took anything: try another, no result was given. */
+int smtp_xfer(struct smtp_state *st);
+
+/* ---- content.c ---- */
+struct smtp_content;
+/* Send the content, the final dot and, if asked for, QUIT.  0; negative: the stream is broken; -EBADMSG: the message cannot be read. Yields. */
+int smtp_content_send(struct smtp_state *st, bool downgrade, bool then_quit);
+bool smtp_headers_utf8(struct smtp_state *st);
+
+/* ---- dest.c: destinations and addresses ---- */
+struct smtp_dest {
+	const char *host;               /* without brackets; path for unix */
+	int port;
+	bool no_mx, is_unix;
+};
+/* 0, or negative after st->why was set. */
+int smtp_dest_parse(struct smtp_state *st, const char *text, struct smtp_dest *ret);
+int smtp_port_parse(const char *text);         /* 0: unknown */
+struct smtp_addr {
+	struct smtp_addr *next;
+	const char *host;
+	struct ph_endpoint e;
+	int pref;
+};
+/* Addresses in the order in which they are to be tried; NULL after st->why was set.  *ret_self: we are among the MX hosts. */
+struct smtp_addr *smtp_addr_find(struct smtp_state *st, const struct smtp_dest *dest, bool *ret_self);
+
+/* ---- connect.c ---- */
+/* Deliver to dest (one of the nexthops); last: no further one follows. */
+void smtp_try_dest(struct smtp_state *st, const char *dest, bool last, bool *ret_self);
+
+/* ---- cache.c ---- */
+/* A parked session that may be used for dest, or (addr not NULL) for that host and address; NULL: none. */
+struct smtp_session *smtp_cache_get(struct smtp_service *svc, const char *dest, const char *addr, int port);
+/* Does the session stay open after this message? */
+bool smtp_cache_wanted(struct smtp_state *st);
+void smtp_cache_put(struct smtp_session *s);
+void smtp_cache_stop(struct smtp_service *svc);
+
+/* ---- tls.c ---- */
+enum smtp_tls_level { SMTP_TLS_NONE, SMTP_TLS_MAY, SMTP_TLS_ENCRYPT, SMTP_TLS_FINGERPRINT, SMTP_TLS_VERIFY, SMTP_TLS_SECURE };
+int smtp_tls_start(struct smtp_service *svc, struct ph_err *err);
+void smtp_tls_stop(struct smtp_service *svc);
+/* What holds for the session's destination; in the state's arena.  Negative after st->why was set. */
+struct smtp_tls_demand {
+	enum smtp_tls_level level;
+	const char *const *match;
+	size_t n_match;
+	const char *protocols, *ciphers, *exclude, *sni;
+	struct ph_tls_ctx *ctx;
+	int loglevel;
+};
+int smtp_tls_demand(struct smtp_state *st, struct smtp_tls_demand *ret);
+/* Handshake.  0, or negative with err. */
+int smtp_tls_handshake(struct smtp_state *st, const struct smtp_tls_demand *demand, struct ph_err *err);
+#endif
