@@ -24,3 +24,5 @@ t_unit_test_intake_LDADD = libcore.la
 t_unit_test_intake_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE) $(INTAKE_WRAP)
 t_unit_test_intake_DEPENDENCIES = libcore.la
 TESTS += t/unit/test_intake
+
+libcore_la_SOURCES += core/message/downgrade.c

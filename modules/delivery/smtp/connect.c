@@ -44,7 +44,8 @@ static void session_end(struct smtp_state *st)
 
 	if (s == NULL)
 		return;
-	if (smtp_cache_wanted(st)) {
+	/* What was not asked for would be taken for the answer to the next message's first command. */
+	if (ph_stream_peek(s->stream).n == 0 && smtp_cache_wanted(st)) {
 		st->session = NULL;
 		smtp_cache_put(s);
 	} else {
@@ -163,7 +164,7 @@ static void try_addresses(struct smtp_state *st, struct smtp_addr *list, const s
 		st->best_mx = a->pref == best;
 		((struct sockaddr_in *)(void *)&a->e.addr)->sin_port = htons((uint16_t)dest->port);     /* the same place for IPv6 */
 		addr = ph_arena_strdup(st->arena, ph_endpoint_addr(&a->e, text, sizeof(text)));
-		if (try_cached(st, addr, dest->port)) {
+		if (smtp_tls_same_for_all(st->service) && try_cached(st, addr, dest->port)) {
 			sessions++;
 			continue;
 		}

@@ -3,7 +3,7 @@
  * One pass from the stored message into the output buffer.  Messages of up to 256 KiB come in one piece, larger ones in pieces of 64 KiB.  A stray CR becomes a space:
  * only CRLF leaves this house.  RFC 5321 section 4.5.2.  Yields. */
 #include "smtp.h"
-#include "downgrade.h"
+#include <posthouse/message.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -188,7 +188,7 @@ static void piece_plain(struct out *o, void *arg, const char *p, size_t n)
 
 static void piece_downgrade(struct out *o, void *arg, const char *p, size_t n)
 {
-	smtp_downgrade_feed(arg, p, n);
+	ph_mime_downgrade_feed(arg, p, n);
 }
 
 static int64_t whole_deadline(struct smtp_state *st)
@@ -214,13 +214,13 @@ static void pix_pause(struct out *o)
 int smtp_content_send(struct smtp_state *st, bool downgrade, bool then_quit)
 {
 	struct out o = { .st = st, .buf = buffer_get(), .at_start = true, .limit = (size_t)st->service->set->line_limit, .deadline = whole_deadline(st) };
-	struct smtp_downgrade *dg;
+	struct ph_mime_downgrade *dg;
 	int r;
 
 	if (downgrade) {
-		dg = smtp_downgrade_new(put_line, &o);
+		dg = ph_mime_downgrade_new(put_line, &o);
 		r = for_pieces(st, &o, piece_downgrade, dg);
-		smtp_downgrade_end(&dg);
+		ph_mime_downgrade_end(&dg);
 	} else {
 		r = for_pieces(st, &o, piece_plain, NULL);
 	}

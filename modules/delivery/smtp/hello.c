@@ -255,13 +255,16 @@ static enum smtp_hello say_hello(struct smtp_state *st)
 
 static enum smtp_hello tls_failed(struct smtp_state *st, const struct smtp_tls_demand *demand, const struct ph_err *err)
 {
-	if (err->code == -ETIMEDOUT || demand->loglevel >= 0)
+	if (err->code == -EKEYREJECTED)
+		ph_log(PH_LOG_INFO, "server certificate verification failed for %s: %s", st->session->namaddrport, err->text);
+	else
 		ph_log(PH_LOG_INFO, "SSL_connect error to %s: %s", st->session->namaddrport, err->text);
 	st->session->no_reuse = true;
+	smtp_reply_reset(&st->session->reply);  /* no QUIT into a broken stream */
 	if (demand->level == SMTP_TLS_MAY && !st->service->set->tls_wrapper)
 		return SMTP_HELLO_PLAINTEXT;
 	if (err->code == -EKEYREJECTED)
-		smtp_why_set(st, "4.7.5", "%s", err->text);
+		smtp_why_set(st, "4.7.5", "Server certificate not verified");
 	else
 		smtp_why_set(st, "4.7.5", "Cannot start TLS: handshake failure");
 	smtp_fail_all(st, true);

@@ -41,6 +41,4 @@ struct smtp_shared {
 	bool disable_dns, ignore_mx_error, disable_mime_output, append_ca;
 };
 
-extern const struct ph_param smtp_params[];
-extern const size_t smtp_params_n;
 #endif

@@ -1,5 +1,6 @@
 /* smtp.c: the module: a service's start and end, and one delivery from its nexthops to its results. */
 #include "smtp.h"
+#include "params.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -198,8 +199,8 @@ static const struct ph_delivery_ops ops = {
 
 #ifdef SMTP_LMTP
 PH_MODULE(PH_KIND_DELIVERY, "lmtp", "1.0", "LMTP client: local delivery over RFC 2033", .ops.delivery = &ops,
-	  .params = smtp_params, .n_params = SMTP_PARAMS_N, .settings_size = sizeof(struct smtp_settings));
+	  PH_MODULE_PARAMS(smtp_params, struct smtp_settings));
 #else
 PH_MODULE(PH_KIND_DELIVERY, "smtp", "1.0", "SMTP client: mail to other hosts", .ops.delivery = &ops,
-	  .params = smtp_params, .n_params = SMTP_PARAMS_N, .settings_size = sizeof(struct smtp_settings));
+	  PH_MODULE_PARAMS(smtp_params, struct smtp_settings));
 #endif

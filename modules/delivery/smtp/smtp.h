@@ -135,7 +135,6 @@ unsigned smtp_ehlo_mask(const char *words);
 int smtp_xfer(struct smtp_state *st);
 
 /* ---- content.c ---- */
-struct smtp_content;
 /* Send the content, the final dot and, if asked for, QUIT.  0; negative: the stream is broken; -EBADMSG: the message cannot be read. Yields. */
 int smtp_content_send(struct smtp_state *st, bool downgrade, bool then_quit);
 bool smtp_headers_utf8(struct smtp_state *st);
@@ -184,6 +183,8 @@ struct smtp_tls_demand {
 	int loglevel;
 };
 int smtp_tls_demand(struct smtp_state *st, struct smtp_tls_demand *ret);
+/* No destination demands more than another: a connection may serve them all. */
+bool smtp_tls_same_for_all(const struct smtp_service *svc);
 /* Handshake.  0, or negative with err. */
 int smtp_tls_handshake(struct smtp_state *st, const struct smtp_tls_demand *demand, struct ph_err *err);
 #endif

@@ -1,5 +1,6 @@
-/* settings.c: the parameter table, for smtp and (compiled with SMTP_LMTP) for lmtp.  Defaults are Postfix's. */
-#include "settings.h"
+/* params.h: the parameter table, for smtp and (compiled with SMTP_LMTP) for lmtp; smtp.c alone includes it.  Defaults are Postfix's. */
+#ifndef SMTP_PARAMS_H
+#define SMTP_PARAMS_H
 
 #ifdef SMTP_LMTP
 #define BY_NAME(smtp, lmtp) lmtp
@@ -12,7 +13,7 @@
 #define INT(f, n, d, lo, h) PH_P_INT(S, f, SMTP_PREFIX n, d, lo, 0, h)
 #define TIME(f, n, d, lo, h) PH_P_TIME(S, f, SMTP_PREFIX n, d, 's', lo, 0, h)
 
-const struct ph_param smtp_params[] = {
+static const struct ph_param smtp_params[] = {
 	/* where to */
 	STR(address_preference, "address_preference", BY_NAME("any", "ipv6"), "Which addresses to try first: ipv6, ipv4, any"),
 	BOOL(balance_protocols, "balance_inet_protocols", "yes", "Try both IPv4 and IPv6 within " SMTP_PREFIX "mx_address_limit"),
@@ -102,4 +103,9 @@ const struct ph_param smtp_params[] = {
 	STR(tls_servername, "tls_servername", "", "Name for SNI: a name, nexthop or hostname"),
 	TIME(starttls_ms, "starttls_timeout", "300s", 1000, "Time limit for STARTTLS and the handshake"),
 };
-const size_t smtp_params_n = PH_ARRAY_LEN(smtp_params);
+#undef S
+#undef STR
+#undef BOOL
+#undef INT
+#undef TIME
+#endif
