@@ -41,11 +41,14 @@ int ph_journal_adopt(int fd, const char *file, struct ph_journal **ret, struct p
 void ph_journal_close(struct ph_journal **j);
 const char *ph_journal_file(const struct ph_journal *j);
 int ph_journal_fd(const struct ph_journal *j);
-/* Append now (one write; retried on EINTR; a short write is completed or cut back).  0 or negative.  Does not yield. */
+/* Append now (one write; retried on EINTR; the rest of a short write is tried once more).  0, or negative: the record is not there.  Does not yield. */
 int ph_journal_append(struct ph_journal *j, const struct ph_journal_rec *rec, struct ph_err *err);
 /* Collect records and write them with one write() at the end of the loop turn (queue manager's RETRY, REMOVED). */
 int ph_journal_append_batched(struct ph_journal *j, const struct ph_journal_rec *rec, struct ph_err *err);
-/* Wait until all that was appended is on disk.  Yields. */
+/* Another process has appended to the file through a descriptor that was handed to it: sync it soon. */
+void ph_journal_touched(struct ph_journal *j);
+/* Wait until all that was appended is on disk.  0; or negative, also when a background sync failed since the last call (what was not on disk
+ * then has been written anew into a new file, so records are not lost, but they may be spread over two files now).  Yields. */
 int ph_journal_sync(struct ph_journal *j, struct ph_err *err);
 /* Go on in a new file; the old one stays until the checkpoint is durable. */
 int ph_journal_rotate(struct ph_journal *j, struct ph_err *err);

@@ -1,7 +1,15 @@
 # sources of core/queue
 # the store
 libcore_la_SOURCES += core/queue/store.h core/queue/journal.h core/queue/proto.h core/queue/qmgr.h \
-	core/queue/record.h core/queue/record.c core/message/envelope.c
+	core/queue/record.h core/queue/record.c core/message/envelope.c core/queue/store_private.h core/queue/store.c \
+	core/queue/store_commit.c core/queue/segment.c core/queue/msgfile.c core/queue/stored.c core/queue/window.h core/queue/window.c \
+	core/queue/scan.c core/queue/dirs.c core/queue/journal_private.h core/queue/journal.c core/queue/journal_rec.c core/queue/proto.c
+
+check_PROGRAMS += t/unit/test_store
+t_unit_test_store_SOURCES = t/unit/test_store.c
+t_unit_test_store_LDADD = libcore.la
+t_unit_test_store_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_store
 
 libcore_la_SOURCES += core/queue/maildrop.c core/queue/maildrop.h
 # the queue manager

@@ -70,7 +70,7 @@ static inline void ph_put64(unsigned char *p, uint64_t v)
 
 /* ---- the file header ---- */
 #define PH_FILE_COPY 2048               /* where its copy lies */
-#define PH_FILE_REC (PH_REC_HEAD + 72)
+#define PH_FILE_REC (PH_REC_HEAD + 32 + PH_STORE_FILE_MAX)
 
 struct ph_file_header {
 	uint64_t instance;
@@ -105,6 +105,21 @@ void ph_msg_head_encode(unsigned char *rec, const struct ph_msg_head *h, uint64_
 int ph_msg_head_decode(const unsigned char *rec, uint64_t instance, uint64_t offset, struct ph_msg_head *ret);
 void ph_msg_end_encode(unsigned char *rec, const struct ph_msg_end *e, uint64_t instance, uint64_t offset);
 int ph_msg_end_decode(const unsigned char *rec, uint64_t instance, uint64_t offset, struct ph_msg_end *ret);
+
+/* Where the ENVELOPE record of a message lies. */
+static inline uint64_t ph_msg_env_at(const struct ph_msg_ref *ref)
+{
+	return ref->offset + ref->length - PH_END_REC - PH_REC_ALIGN(ref->env_length);
+}
+
+/* Where content byte offset of a message lies, and how many bytes follow it in its record. */
+static inline uint64_t ph_msg_content_at(uint64_t msg_offset, uint64_t offset, size_t *ret_room)
+{
+	uint64_t chunk = offset / PH_STORE_CHUNK, in = offset % PH_STORE_CHUNK;
+
+	*ret_room = (size_t)(PH_STORE_CHUNK - in);
+	return msg_offset + PH_MSG_REC + chunk * (PH_REC_HEAD + (uint64_t)PH_STORE_CHUNK) + PH_REC_HEAD + in;
+}
 
 /* Is this the name of a file that may hold messages: "incoming/" and one component of letters, digits and dots (not the first)? */
 bool ph_store_file_valid(const char *file);

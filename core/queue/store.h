@@ -11,7 +11,7 @@
 #include "base/queue_id.h"
 
 #define PH_STORE_SMALL (256 * 1024)     /* content of up to this many bytes lies in one piece */
-#define PH_STORE_FILE_MAX 40
+#define PH_STORE_FILE_MAX 48
 #define PH_SEGMENT_START 4096           /* where the first message of a file begins; the next begins where it ends */
 
 /* Where a message lies.  Its records: MESSAGE, CONTENT (a message file: one for each 256 KiB), ENVELOPE, END. */
@@ -70,14 +70,14 @@ struct ph_stored {                      /* a message opened for reading; lives i
 	int64_t content_bytes;
 	bool contiguous;                /* one content record: content lies at content_offset */
 	struct ph_msg_ref ref;
-	void *index;                    /* of content records otherwise */
+	void *held;                     /* the cache's */
 };
 /* Open and read the envelope.  0; -EBADMSG: damaged; -ESTALE: the file is not the one meant any more; -errno.  Blocks on the disk when the
  * envelope is not in the page cache.  The loop's thread only (the descriptor cache is its). */
 int ph_stored_open(int queue_dirfd, const struct ph_msg_ref *ref, struct ph_arena *arena, struct ph_stored **ret, struct ph_err *err);
-/* The same without the envelope: no read at all for a message whose content lies in one piece. */
+/* The same without the envelope, and with one small read. */
 int ph_stored_open_content(int queue_dirfd, const struct ph_msg_ref *ref, struct ph_arena *arena, struct ph_stored **ret, struct ph_err *err);
-/* The same through a descriptor of ref->file (the caller's, to be kept open as long as *ret is used); for a process that may open nothing. */
+/* Content only, through a descriptor of ref->file (the caller's, to be kept open as long as *ret is used); for a process that may open nothing. */
 int ph_stored_open_fd(int fd, const struct ph_msg_ref *ref, struct ph_arena *arena, struct ph_stored **ret, struct ph_err *err);
 /* Content bytes; 0 at end; -EBADMSG, -errno.  Blocking; any thread; no checksum. */
 ssize_t ph_stored_read(struct ph_stored *m, int64_t offset, void *buf, size_t n);
