@@ -99,7 +99,7 @@ endif
 
 if HAVE_HIREDIS
 pkglib_LTLIBRARIES += lookup_redis.la
-lookup_redis_la_SOURCES = modules/lookup/redis.c modules/lookup/redis_reply.c modules/lookup/redis_reply.h modules/lookup/common/cfg.c modules/lookup/common/cfg.h modules/lookup/common/text.c modules/lookup/common/text.h
+lookup_redis_la_SOURCES = modules/lookup/redis.c modules/lookup/redis_reply.c modules/lookup/redis_reply.h modules/lookup/common/pool.c modules/lookup/common/pool.h modules/lookup/common/cfg.c modules/lookup/common/cfg.h modules/lookup/common/text.c modules/lookup/common/text.h
 lookup_redis_la_LDFLAGS = $(MODULE_LDFLAGS)
 lookup_redis_la_LIBADD = $(MODULE_LIBS) $(HIREDIS_LIBS)
 lookup_redis_la_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)
@@ -145,7 +145,13 @@ endif
 endif
 EXTRA_DIST += t/fuzz/corpus/fuzz_text t/fuzz/corpus/fuzz_rules t/fuzz/corpus/fuzz_redis t/modules/postmap.t
 
-pkglib_LTLIBRARIES += lookup_unix.la
+pkglib_LTLIBRARIES += lookup_unix.la lookup_tcp.la lookup_socketmap.la
 lookup_unix_la_SOURCES = modules/lookup/unix.c
 lookup_unix_la_LDFLAGS = $(MODULE_LDFLAGS)
 lookup_unix_la_LIBADD = $(MODULE_LIBS)
+lookup_tcp_la_SOURCES = modules/lookup/tcp.c modules/lookup/common/pool.c modules/lookup/common/pool.h
+lookup_tcp_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_tcp_la_LIBADD = $(MODULE_LIBS)
+lookup_socketmap_la_SOURCES = modules/lookup/socketmap.c modules/lookup/common/pool.c modules/lookup/common/pool.h
+lookup_socketmap_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_socketmap_la_LIBADD = $(MODULE_LIBS)

@@ -8,46 +8,21 @@
  * the whole look-up), connections (8), command (get; "hget NAME", "smembers" ...; the key goes behind it), key_format (%s),
  * result_format (%s), domain (only keys in these domains; a match list). */
 #include "common/cfg.h"
+#include "common/pool.h"
 #include "redis_reply.h"
 
-#include <posthouse/co.h>
-#include <posthouse/dns.h>
-#include <posthouse/io.h>
-
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_SERVERS 16
 #define MAX_WORDS 8             /* of the command */
 #define MAX_RESULT ((size_t)1 << 20)
-#define BACKOFF_MIN_MS 1000
-#define BACKOFF_MAX_MS 60000
-
-struct server {
-	char *name;             /* as configured, for messages */
-	char *host;             /* NULL: unix */
-	char *path;
-	int port;
-	int64_t down_until_ms, backoff_ms;
-	char why[256];          /* it is left alone */
-};
-
-struct conn {
-	struct conn *next;
-	struct ph_stream *stream;
-	struct rparser *parser;
-	struct server *server;
-	bool used;              /* has answered before: the server may have closed it since */
-};
 
 struct table {
 	char *name;
 	struct lcfg *cfg;
-	struct server servers[MAX_SERVERS];
-	size_t n_servers, first;        /* first: the one to try first */
+	struct lpool *pool;
 	char *command;                  /* its words live in it */
 	const char *words[MAX_WORDS];
 	size_t n_words;
@@ -55,62 +30,140 @@ struct table {
 	int database;
 	int64_t timeout_ms;
 	struct ph_match *domains;       /* NULL: all keys */
-	struct ph_sem free;             /* connections that may still be used */
-	struct conn *idle;
 };
 
-/* ---- settings ---- */
+struct query {
+	const char *words[MAX_WORDS + 1];
+	size_t n;
+	struct rreply *reply;
+};
 
-static int add_server(struct table *t, char *word, int port, struct ph_err *err)
+/* ---- talking ---- */
+
+static int send_words(struct lconn *c, const char *const *words, size_t n, int64_t deadline)
 {
-	struct server *s = &t->servers[t->n_servers];
-	int64_t n = port;
-	char *colon;
+	struct ph_buf b = PH_BUF_INIT((size_t)1 << 18);
+	int r;
 
-	if (t->n_servers == MAX_SERVERS)
-		return ph_err_set(err, -EINVAL, "%s: more than %d servers", t->name, MAX_SERVERS);
-	s->name = ph_strdup(word);
-	t->n_servers++;
-	if (strncmp(word, "unix:", 5) == 0) {
-		s->path = ph_strdup(word + 5);
-		return 0;
-	}
-	if (strncmp(word, "inet:", 5) == 0)
-		word += 5;
-	colon = strrchr(word, ':');
-	if (colon && (strchr(word, ':') == colon || colon[-1] == ']')) {
-		*colon++ = '\0';
-		if (ph_str_int64(colon, 1, 65535, &n) < 0)
-			return ph_err_set(err, -EINVAL, "%s: host: bad port in \"%.100s\"", t->name, s->name);
-	}
-	if (word[0] == '[' && strlen(word) > 2 && word[strlen(word) - 1] == ']') {
-		word[strlen(word) - 1] = '\0';
-		word++;
-	}
-	s->host = ph_strdup(word);
-	s->port = (int)n;
-	return 0;
+	ph_buf_printf(&b, "*%zu\r\n", n);
+	for (size_t i = 0; i < n; i++)
+		ph_buf_printf(&b, "$%zu\r\n%s\r\n", strlen(words[i]), words[i]);
+	r = ph_stream_write(c->stream, b.data, b.len, deadline);
+	if (r >= 0)
+		r = ph_stream_flush(c->stream, deadline);
+	ph_buf_done(&b);
+	return r < 0 ? r : 0;
 }
+
+static int read_reply(struct lconn *c, int64_t deadline, struct rreply **ret, struct ph_err *err)
+{
+	int r = 0;
+
+	while (r == 0) {
+		struct ph_slice in = ph_stream_peek(c->stream);
+
+		if (in.n == 0) {
+			ssize_t n = ph_stream_fill(c->stream, deadline);
+
+			if (n <= 0)
+				return ph_err_errno(err, n < 0 ? (int)n : -ECONNRESET, "no answer");
+			continue;
+		}
+		r = rparser_feed(c->user, in.p, in.n, ret, err);
+		ph_stream_consume(c->stream, in.n);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* Send, and wait for the answer. */
+static int talk(struct lconn *c, const char *const *words, size_t n, int64_t deadline, struct rreply **ret, struct ph_err *err)
+{
+	int r = send_words(c, words, n, deadline);
+
+	if (r < 0)
+		return ph_err_errno(err, r, "cannot send");
+	return read_reply(c, deadline, ret, err);
+}
+
+static int redis_ask(void *ctx, struct lconn *c, void *query, int64_t deadline, struct ph_err *err)
+{
+	struct query *q = query;
+	int r = talk(c, q->words, q->n, deadline, &q->reply, err);
+
+	return r < 0 ? r : rparser_has_rest(c->user);
+}
+
+/* A command of the greeting that must succeed. */
+static int must(struct lconn *c, const char *const *words, size_t n, int64_t deadline, struct ph_err *err)
+{
+	struct rreply *reply;
+	int r = talk(c, words, n, deadline, &reply, err);
+
+	if (r < 0)
+		return r;
+	if (reply->type == RREPLY_ERROR)
+		r = ph_err_set(err, -EACCES, "%s: %.200s", words[0], reply->text);
+	rreply_free(reply);
+	return r;
+}
+
+static int redis_connected(void *ctx, struct lconn *c, int64_t deadline, struct ph_err *err)
+{
+	const char *words[3] = { "AUTH" };
+	struct table *t = ctx;
+	char number[16];
+	size_t n = 1;
+	int r;
+
+	c->user = rparser_new();
+	if (t->password) {
+		if (t->user)
+			words[n++] = t->user;
+		words[n++] = t->password;
+		r = must(c, words, n, deadline, err);
+		if (r < 0)
+			return r;
+	}
+	if (t->database == 0)
+		return 0;
+	snprintf(number, sizeof number, "%d", t->database);
+	words[0] = "SELECT";
+	words[1] = number;
+	return must(c, words, 2, deadline, err);
+}
+
+static void redis_dropped(void *ctx, struct lconn *c)
+{
+	struct rparser *p = c->user;
+
+	rparser_free(&p);
+}
+
+static const struct lpool_lang lang = { redis_connected, redis_dropped, redis_ask };
+
+/* ---- settings ---- */
 
 static int read_servers(struct table *t, struct ph_err *err)
 {
 	const char *socket = lcfg_str(t->cfg, "socket", NULL), *hosts = lcfg_str(t->cfg, "host", NULL);
-	char *copy, *cursor, *word, *unix_name;
-	int port, r;
+	struct ph_buf unix_name = PH_BUF_INIT(512);
+	char *copy, *cursor, *word;
+	int port, n, r;
 
-	r = lcfg_int(t->cfg, "port", 6379, 1, 65535, &port, err);
-	if (r == 0 && socket) {
-		unix_name = ph_alloc(strlen(socket) + sizeof "unix:");
-		sprintf(unix_name, "unix:%s", socket);
-		r = add_server(t, unix_name, port, err);
-		free(unix_name);
-	}
+	if ((r = lcfg_int(t->cfg, "port", 6379, 1, 65535, &port, err)) < 0 ||
+	    (r = lcfg_int(t->cfg, "connections", 8, 1, 1000, &n, err)) < 0)
+		return r;
+	t->pool = lpool_new(&lang, t, n);
+	if (socket && (ph_buf_printf(&unix_name, "unix:%s", socket) < 0 ||
+		       (r = lpool_add(t->pool, ph_buf_str(&unix_name), port, err)) < 0))
+		r = ph_err_set(err, -EINVAL, "%s: bad value for socket: \"%.100s\"", t->name, socket);
 	copy = cursor = ph_strdup(hosts ? hosts : socket ? "" : "127.0.0.1");
 	while (r == 0 && (word = ph_str_token(&cursor, PH_SEP_LIST)) != NULL)
-		r = add_server(t, word, port, err);
-	free(copy);
-	if (r == 0 && t->n_servers == 0)
+		r = lpool_add(t->pool, word, port, err);
+	if (r == 0 && lpool_servers(t->pool) == 0)
 		r = ph_err_set(err, -EINVAL, "%s: no host is given", t->name);
+	ph_buf_done(&unix_name);
+	free(copy);
 	return r;
 }
 
@@ -130,7 +183,7 @@ static int read_command(struct table *t, struct ph_err *err)
 static int read_settings(struct table *t, const struct ph_table_spec *spec, struct ph_err *err)
 {
 	const char *domains;
-	int n, r;
+	int r;
 
 	if ((r = read_servers(t, err)) < 0 || (r = read_command(t, err)) < 0)
 		return r;
@@ -142,37 +195,19 @@ static int read_settings(struct table *t, const struct ph_table_spec *spec, stru
 	if ((r = lcfg_check_format(t->name, t->key_format, err)) < 0 ||
 	    (r = lcfg_check_format(t->name, t->result_format, err)) < 0 ||
 	    (r = lcfg_int(t->cfg, "database", 0, 0, 65535, &t->database, err)) < 0 ||
-	    (r = lcfg_ms(t->cfg, "timeout", 2000, &t->timeout_ms, err)) < 0 ||
-	    (r = lcfg_int(t->cfg, "connections", 8, 1, 1000, &n, err)) < 0)
+	    (r = lcfg_ms(t->cfg, "timeout", 2000, &t->timeout_ms, err)) < 0)
 		return r;
-	t->free.free = n;
 	if (domains && *domains)
 		t->domains = ph_match_open(spec->conf, t->name, domains, PH_MATCH_DOMAIN);
 	lcfg_warn_unused(t->cfg);
 	return 0;
 }
 
-static void conn_close(struct conn *c)
-{
-	ph_stream_close(&c->stream);
-	rparser_free(&c->parser);
-	free(c);
-}
-
 static void table_close(void *table)
 {
 	struct table *t = table;
-	struct conn *c;
 
-	while ((c = t->idle) != NULL) {
-		t->idle = c->next;
-		conn_close(c);
-	}
-	for (size_t i = 0; i < t->n_servers; i++) {
-		free(t->servers[i].name);
-		free(t->servers[i].host);
-		free(t->servers[i].path);
-	}
+	lpool_free(&t->pool);
 	lcfg_free(&t->cfg);
 	free(t->command);
 	free(t->name);
@@ -195,209 +230,6 @@ static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_er
 		table_close(t);
 	else
 		*ret = t;
-	return r;
-}
-
-/* ---- connections ---- */
-
-static int send_words(struct conn *c, const char *const *words, size_t n, int64_t deadline)
-{
-	struct ph_buf b = PH_BUF_INIT((size_t)1 << 18);
-	int r;
-
-	ph_buf_printf(&b, "*%zu\r\n", n);
-	for (size_t i = 0; i < n; i++)
-		ph_buf_printf(&b, "$%zu\r\n%s\r\n", strlen(words[i]), words[i]);
-	r = ph_stream_write(c->stream, b.data, b.len, deadline);
-	if (r >= 0)
-		r = ph_stream_flush(c->stream, deadline);
-	ph_buf_done(&b);
-	return r < 0 ? r : 0;
-}
-
-static int read_reply(struct conn *c, int64_t deadline, struct rreply **ret, struct ph_err *err)
-{
-	int r = 0;
-
-	while (r == 0) {
-		struct ph_slice in = ph_stream_peek(c->stream);
-
-		if (in.n == 0) {
-			ssize_t n = ph_stream_fill(c->stream, deadline);
-
-			if (n <= 0)
-				return ph_err_errno(err, n < 0 ? (int)n : -ECONNRESET, "no answer");
-			continue;
-		}
-		r = rparser_feed(c->parser, in.p, in.n, ret, err);
-		ph_stream_consume(c->stream, in.n);
-	}
-	return r < 0 ? r : 0;
-}
-
-/* Send, and wait for the answer. */
-static int ask(struct conn *c, const char *const *words, size_t n, int64_t deadline, struct rreply **ret, struct ph_err *err)
-{
-	int r = send_words(c, words, n, deadline);
-
-	if (r < 0)
-		return ph_err_errno(err, r, "cannot send");
-	return read_reply(c, deadline, ret, err);
-}
-
-/* A command of the greeting that must succeed. */
-static int must(struct conn *c, const char *const *words, size_t n, int64_t deadline, struct ph_err *err)
-{
-	struct rreply *reply;
-	int r = ask(c, words, n, deadline, &reply, err);
-
-	if (r < 0)
-		return r;
-	if (reply->type == RREPLY_ERROR)
-		r = ph_err_set(err, -EACCES, "%s: %.200s", words[0], reply->text);
-	rreply_free(reply);
-	return r;
-}
-
-static int greet(struct table *t, struct conn *c, int64_t deadline, struct ph_err *err)
-{
-	const char *words[3] = { "AUTH" };
-	char number[16];
-	size_t n = 1;
-	int r;
-
-	if (t->password) {
-		if (t->user)
-			words[n++] = t->user;
-		words[n++] = t->password;
-		r = must(c, words, n, deadline, err);
-		if (r < 0)
-			return r;
-	}
-	if (t->database == 0)
-		return 0;
-	snprintf(number, sizeof number, "%d", t->database);
-	words[0] = "SELECT";
-	words[1] = number;
-	return must(c, words, 2, deadline, err);
-}
-
-static int connect_to(struct server *s, struct ph_arena *arena, int64_t deadline, struct ph_stream **ret, struct ph_err *err)
-{
-	struct ph_endpoint *list = NULL, one;
-	const char *why = NULL;
-	int r = -EHOSTUNREACH;
-	size_t n = 1;
-
-	if (s->path) {
-		r = ph_endpoint_unix(&one, s->path);
-		if (r < 0)
-			return ph_err_errno(err, r, "%s", s->path);
-		list = &one;
-	} else if (ph_endpoint_ip(&one, s->host, s->port) == 0) {
-		list = &one;
-	} else {
-		if (ph_dns_addresses(arena, s->host, AF_UNSPEC, true, deadline, &list, &n, &why) != PH_DNS_OK || n == 0)
-			return ph_err_set(err, -EHOSTUNREACH, "host not found: %s", why ? why : "no address");
-		for (size_t i = 0; i < n; i++) {
-			if (list[i].addr.sa.sa_family == AF_INET6)
-				((struct sockaddr_in6 *)&list[i].addr)->sin6_port = htons((uint16_t)s->port);
-			else
-				((struct sockaddr_in *)&list[i].addr)->sin_port = htons((uint16_t)s->port);
-		}
-	}
-	for (size_t i = 0; i < n; i++)
-		if ((r = ph_stream_connect(&list[i], NULL, deadline, ret, err)) >= 0)
-			return 0;
-	return r;
-}
-
-static void server_failed(struct server *s, const struct ph_err *err)
-{
-	s->backoff_ms = s->backoff_ms ? s->backoff_ms * 2 : BACKOFF_MIN_MS;
-	if (s->backoff_ms > BACKOFF_MAX_MS)
-		s->backoff_ms = BACKOFF_MAX_MS;
-	s->down_until_ms = ph_now_ms() + s->backoff_ms;
-	snprintf(s->why, sizeof s->why, "%.255s", err->text);
-}
-
-/* A greeted connection to the first server that works. */
-static int conn_new(struct table *t, struct ph_arena *arena, int64_t deadline, struct conn **ret, struct ph_err *err)
-{
-	int r = -ECONNREFUSED;
-
-	for (size_t i = 0; i < t->n_servers; i++) {
-		struct server *s = &t->servers[(t->first + i) % t->n_servers];
-		struct ph_err why = { 0 };
-		struct conn *c;
-
-		if (ph_now_ms() < s->down_until_ms) {
-			ph_err_set(err, r, "server %s: %s (it is not asked again for now)", s->name, s->why);
-			continue;
-		}
-		c = ph_alloc(sizeof *c);
-		c->server = s;
-		c->parser = rparser_new();
-		r = connect_to(s, arena, deadline, &c->stream, &why);
-		if (r >= 0)
-			r = greet(t, c, deadline, &why);
-		if (r >= 0) {
-			s->backoff_ms = 0;
-			t->first = (size_t)(s - t->servers);
-			*ret = c;
-			return 0;
-		}
-		conn_close(c);
-		ph_err_set(err, r, "server %s: %s", s->name, why.text);
-		if (r == -ECANCELED)
-			return r;
-		server_failed(s, &why);
-	}
-	return r;
-}
-
-static struct conn *conn_idle(struct table *t)
-{
-	struct conn *c = t->idle;
-
-	if (c)
-		t->idle = c->next;
-	return c;
-}
-
-/* Ask over an idle connection, or a new one; an idle one that turns out to be closed is replaced. */
-static int exchange(struct table *t, struct ph_arena *arena, const char *const *words, size_t n, struct rreply **ret, struct ph_err *err)
-{
-	int64_t deadline = ph_now_ms() + t->timeout_ms;
-	struct ph_err why = { 0 };
-	struct conn *c;
-	bool again;
-	int r;
-
-	r = ph_sem_get(&t->free, deadline);
-	if (r < 0)
-		return ph_err_errno(err, r, "all connections are in use");
-	do {
-		c = conn_idle(t);
-		r = c ? 0 : conn_new(t, arena, deadline, &c, err);
-		if (r < 0)
-			break;
-		r = ask(c, words, n, deadline, ret, &why);
-		again = r < 0 && c->used && r != -ETIMEDOUT && r != -ECANCELED && r != -EPROTO;
-		if (r == 0 && !rparser_has_rest(c->parser) && ph_stream_peek(c->stream).n == 0) {
-			c->used = true;
-			c->next = t->idle;
-			t->idle = c;
-			break;
-		}
-		if (r < 0 && !again) {
-			ph_err_set(err, r, "server %s: %s", c->server->name, why.text);
-			if (r != -ECANCELED)
-				server_failed(c->server, &why);
-		}
-		conn_close(c);
-	} while (again);
-	ph_sem_put(&t->free);
 	return r;
 }
 
@@ -432,7 +264,7 @@ static enum ph_lookup take_reply(struct table *t, const struct rreply *r, const 
 	case RREPLY_NIL:
 		break;
 	case RREPLY_ERROR:
-		code = ph_err_set(err, -EIO, "server %s: %.200s", t->servers[t->first].name, r->text);
+		code = ph_err_set(err, -EIO, "server %s: %.200s", lpool_server_name(t->pool), r->text);
 		break;
 	case RREPLY_TEXT:
 		code = put_result(t, r, key, &out, err);
@@ -458,8 +290,8 @@ static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *a
 {
 	struct table *t = table;
 	struct ph_buf k = PH_BUF_INIT(65536);
-	const char *words[MAX_WORDS + 1], *at = strrchr(key, '@');
-	struct rreply *reply = NULL;
+	const char *at = strrchr(key, '@');
+	struct query q = { .n = t->n_words + 1 };
 	enum ph_lookup status = PH_LOOKUP_NOTFOUND;
 
 	if (t->domains) {
@@ -472,14 +304,14 @@ static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *a
 	}
 	if (!lcfg_expand(t->key_format, key, key, &k) || k.len == 0)
 		goto out;
-	memcpy(words, t->words, t->n_words * sizeof words[0]);
-	words[t->n_words] = ph_buf_str(&k);
-	if (exchange(t, arena, words, t->n_words + 1, &reply, err) < 0)
+	memcpy(q.words, t->words, t->n_words * sizeof q.words[0]);
+	q.words[t->n_words] = ph_buf_str(&k);
+	if (lpool_exchange(t->pool, arena, &q, t->timeout_ms, err) < 0)
 		status = PH_LOOKUP_TEMPFAIL;
 	else
-		status = take_reply(t, reply, key, arena, ret_value, err);
+		status = take_reply(t, q.reply, key, arena, ret_value, err);
 out:
-	rreply_free(reply);
+	rreply_free(q.reply);
 	ph_buf_done(&k);
 	return status;
 }

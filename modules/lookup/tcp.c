@@ -1,0 +1,139 @@
+/* tcp.c: lookup "tcp:host:port": one request, one line of answer, over a connection that is kept.
+ *
+ * Owns the pool of one table.  get yields.  Source: tcp_table(5). */
+#include "common/pool.h"
+#include <posthouse/lookup.h>
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_MS 30000
+#define MAX_LINE 4096
+#define CONNECTIONS 8
+
+struct query {
+	const char *key;
+	struct ph_arena *arena;
+	enum ph_lookup status;
+	char *value;            /* FOUND: decoded; else the server's words */
+};
+
+/* %XX for what is not a printable, and for '%' and blanks. */
+static int encode(const char *key, struct ph_buf *out)
+{
+	int r = ph_buf_puts(out, "get ");
+
+	for (; r == 0 && *key; key++) {
+		unsigned char c = (unsigned char)*key;
+
+		if (c == '%' || c <= ' ' || c >= 0x7f)
+			r = ph_buf_printf(out, "%%%02X", c);
+		else
+			r = ph_buf_putc(out, c);
+	}
+	return r < 0 ? r : ph_buf_putc(out, '\n');
+}
+
+static int hex(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+static bool decode(char *s)
+{
+	char *w = s;
+
+	for (; *s; s++) {
+		if (*s == '%') {
+			if (hex(s[1]) < 0 || hex(s[2]) < 0 || (hex(s[1]) == 0 && hex(s[2]) == 0))
+				return false;
+			*w++ = (char)(hex(s[1]) * 16 + hex(s[2]));
+			s += 2;
+		} else {
+			*w++ = *s;
+		}
+	}
+	*w = '\0';
+	return true;
+}
+
+static int tcp_ask(void *ctx, struct lconn *c, void *query, int64_t deadline, struct ph_err *err)
+{
+	struct query *q = query;
+	struct ph_buf b = PH_BUF_INIT(MAX_LINE);
+	struct ph_slice line;
+	ssize_t n;
+	int r = encode(q->key, &b);
+
+	if (r < 0) {                    /* a key that cannot be asked for is not there */
+		q->status = PH_LOOKUP_NOTFOUND;
+		ph_buf_done(&b);
+		return 0;
+	}
+	r = ph_stream_write(c->stream, b.data, b.len, deadline);
+	ph_buf_done(&b);
+	if (r < 0 || (r = ph_stream_flush(c->stream, deadline)) < 0)
+		return ph_err_errno(err, r, "cannot send");
+	n = ph_stream_getline(c->stream, MAX_LINE, &line, deadline);
+	if (n < 0)
+		return n == -ENODATA ? ph_err_set(err, -ECONNRESET, "no answer") : ph_err_errno(err, n == -EMSGSIZE ? -EPROTO : (int)n, "no answer");
+	q->value = ph_arena_strndup(q->arena, line.p, line.n);
+	if (strlen(q->value) < 4 || !isdigit((unsigned char)q->value[0]) || !isdigit((unsigned char)q->value[1]) ||
+	    !isdigit((unsigned char)q->value[2]) || !isspace((unsigned char)q->value[3]) || !decode(q->value + 4))
+		return ph_err_set(err, -EPROTO, "malformed reply: \"%.100s\"", q->value);
+	switch (q->value[0]) {
+	case '2': q->status = PH_LOOKUP_FOUND; break;
+	case '4': q->status = PH_LOOKUP_TEMPFAIL; break;
+	case '5': q->status = PH_LOOKUP_NOTFOUND; break;
+	default: return ph_err_set(err, -EPROTO, "malformed reply: \"%.100s\"", q->value);
+	}
+	q->value += 4;
+	return 0;
+}
+
+static const struct lpool_lang lang = { .ask = tcp_ask };
+
+static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_err *err)
+{
+	struct lpool *p;
+	int r;
+
+	if (spec->mode != PH_TABLE_READ)
+		return ph_err_set(err, -EROFS, "tcp:%.200s map requires O_RDONLY access mode", spec->name);
+	p = lpool_new(&lang, NULL, CONNECTIONS);
+	r = lpool_add(p, spec->name, 0, err);
+	if (r < 0)
+		lpool_free(&p);
+	else
+		*ret = p;
+	return r;
+}
+
+static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
+{
+	struct query q = { key, arena, PH_LOOKUP_TEMPFAIL, NULL };
+
+	if (lpool_exchange(table, arena, &q, TIMEOUT_MS, err) < 0)
+		return PH_LOOKUP_TEMPFAIL;
+	if (q.status == PH_LOOKUP_FOUND)
+		*ret_value = q.value;
+	else if (q.status == PH_LOOKUP_TEMPFAIL)
+		ph_err_set(err, -EAGAIN, "server %s: %.200s", lpool_server_name(table), q.value);
+	return q.status;
+}
+
+static void table_close(void *table)
+{
+	struct lpool *p = table;
+
+	lpool_free(&p);
+}
+
+static const struct ph_lookup_ops ops = {
+	.size = sizeof ops, .flags = PH_LOOKUP_PATTERN | PH_LOOKUP_INLINE | PH_LOOKUP_NETWORK,
+	.open = table_open, .get = table_get, .close = table_close,
+};
+
+PH_MODULE(PH_KIND_LOOKUP, "tcp", "1.0", "a table server over TCP, see tcp_table(5)", .ops.lookup = &ops);
