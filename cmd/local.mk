@@ -18,3 +18,6 @@ libposthouse_la_SOURCES += cmd/posthouse.c cmd/postfix.c cmd/manual.c cmd/sendma
 # Tables and modules.
 libposthouse_la_SOURCES += cmd/maptool.c cmd/maptool.h cmd/postmap.c cmd/postalias.c cmd/modules.c modules/lookup/common/text.c \
 	modules/lookup/common/text.h
+# The configuration.
+libposthouse_la_SOURCES += cmd/postconf.c cmd/postconf.h cmd/postconf_param.c cmd/postconf_master.c cmd/postconf_edit.c cmd/postconf_file.c \
+	cmd/postconf_file.h cmd/postconf_list.c

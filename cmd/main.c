@@ -9,6 +9,7 @@
 static const struct command { const char *name; int (*run)(int argc, char **argv); } commands[] = {
 	{ "posthouse", ph_main_posthouse },
 	{ "postfix", ph_main_postfix },
+	{ "postconf", ph_main_postconf },
 	{ "postmap", ph_main_postmap },
 	{ "postalias", ph_main_postalias },
 	{ "modules", ph_main_modules },

@@ -23,6 +23,7 @@ struct ph_service {
 	const char *command;            /* "smtpd", "pipe": the program's base name */
 	char **argv;                    /* words behind the command without -o, -v, -D; braces removed; NULL-terminated */
 	int argc;
+	char **words;                   /* all words behind the command, "-o" and "name=value" as two; NULL-terminated */
 	int verbose;                    /* number of -v */
 	const char *file; int line;     /* where it stands */
 	const struct ph_conf *conf;     /* main.cf as this service sees it */
@@ -32,10 +33,14 @@ struct ph_service {
 /* Load DIR/main.cf and DIR/master.cf.  0 and *ret, or negative with err: "file, line n: what; what to do".  Warnings (unused
  * -o, duplicate ...) go to the log.  flags: */
 enum { PH_CONFIG_NO_MASTER = 1 /* main.cf only (postmap, sendmail) */, PH_CONFIG_QUIET = 2,
-       PH_CONFIG_NO_VERIFY = 4 /* values that cannot be expanded are accepted (postconf) */ };
+       PH_CONFIG_NO_VERIFY = 4 /* values that cannot be expanded are accepted (postconf) */,
+       PH_CONFIG_KEEP_ALL = 8 /* of two services with one name and type keep both (postconf) */ };
 int ph_config_load(const char *dir, unsigned flags, struct ph_config **ret, struct ph_err *err);
 /* A generation from text in memory (tests, fuzzing). */
 int ph_config_parse(const char *main_text, const char *master_text, struct ph_config **ret, struct ph_err *err);
+/* For postconf: no main.cf is read; and read DIR/master.cf into a generation that was loaded without. */
+struct ph_config *ph_config_empty(const char *dir, unsigned flags);
+int ph_config_add_master(struct ph_config *c, struct ph_err *err);
 void ph_config_free(struct ph_config **c);
 
 const char *ph_config_dir(const struct ph_config *c);

@@ -141,6 +141,9 @@ static int check_values(const struct ph_conf *conf, struct ph_general_settings *
 	if (!valid_hostname(g->mydomain))
 		return ph_err_set(err, -EINVAL, "%s: parameter mydomain: bad parameter value: %s",
 				  ph_setting_where(conf, "mydomain", a), g->mydomain);
+	if (g->myorigin[strcspn(g->myorigin, ", \t\r\n")])
+		return ph_err_set(err, -EINVAL, "%s: myorigin parameter setting must not contain multiple values: %s",
+				  ph_setting_where(conf, "myorigin", a), g->myorigin);
 	g->syslog_facility_code = facility(g->syslog_facility);
 	if (g->syslog_facility_code < 0)
 		return ph_err_set(err, -EINVAL, "%s: parameter syslog_facility: unrecognized value: %s",

@@ -155,6 +155,25 @@ static int verify(struct ph_config *c, struct ph_err *err)
 	return rc;
 }
 
+struct ph_config *ph_config_empty(const char *dir, unsigned flags)
+{
+	ph_params_init();
+	return config_new(dir, flags);
+}
+
+int ph_config_add_master(struct ph_config *c, struct ph_err *err)
+{
+	struct ph_buf text;
+	int rc;
+
+	ph_buf_init(&text, PH_MAX_CONFIG_BYTES);
+	rc = ph_config_read_file(c->master_file, &text, err);
+	if (rc == 0)
+		rc = ph_mastercf_parse(c, c->master_file, ph_buf_str(&text), text.len, err);
+	ph_buf_done(&text);
+	return rc < 0 ? rc : 0;
+}
+
 int ph_config_load(const char *dir, unsigned flags, struct ph_config **ret, struct ph_err *err)
 {
 	struct ph_config *c;
@@ -169,11 +188,8 @@ int ph_config_load(const char *dir, unsigned flags, struct ph_config **ret, stru
 		goto out;
 	if (!(flags & PH_CONFIG_NO_VERIFY) && (rc = verify_level(c, err)) < 0)
 		goto out;
-	if (!(flags & PH_CONFIG_NO_MASTER)) {
-		if ((rc = ph_config_read_file(c->master_file, &text, err)) < 0 ||
-		    (rc = ph_mastercf_parse(c, c->master_file, ph_buf_str(&text), text.len, err)) < 0)
-			goto out;
-	}
+	if (!(flags & PH_CONFIG_NO_MASTER) && (rc = ph_config_add_master(c, err)) < 0)
+		goto out;
 	rc = verify(c, err);
 out:
 	ph_buf_done(&text);

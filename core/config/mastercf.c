@@ -34,6 +34,7 @@ struct entry {
 	int line;
 	struct ph_service *s;
 	struct ph_conf *conf;
+	size_t *n_words;
 	struct ph_err *err;
 };
 
@@ -158,6 +159,11 @@ static int next_word(const struct entry *e, char **cursor, char **ret, bool *ret
 	return 1;
 }
 
+static void keep_word(const struct entry *e, const char *word)
+{
+	e->s->words[(*e->n_words)++] = ph_arena_strdup(e->c->arena, word);
+}
+
 static int override(const struct entry *e, char *text)
 {
 	struct ph_setting *set;
@@ -176,6 +182,8 @@ static int override(const struct entry *e, char *text)
 	set->file = e->file;
 	set->line = e->line;
 	set->origin = ph_arena_printf(e->c->arena, "%s:%d", e->file, e->line);
+	keep_word(e, "-o");
+	keep_word(e, ph_arena_printf(e->c->arena, "%s=%s", name, value));
 	set->service = ph_arena_printf(e->c->arena, "%s/%s", e->s->name, ph_service_type_name(e->s->type));
 	old = ph_settings_set(&e->conf->overrides, e->c->arena, set);
 	if (old)
@@ -207,20 +215,23 @@ static int option(const struct entry *e, char *text, char **cursor)
 	if (strspn(text + 1, "vD") != strlen(text + 1))
 		return ph_err_set(e->err, -EINVAL, "%s, line %d: unknown option \"%.40s\"; known are -o name=value, -v and -D",
 				  e->file, e->line, text);
+	keep_word(e, text);
 	for (word = text + 1; *word; word++)
 		e->s->verbose += *word == 'v';
 	return 1;
 }
 
-static int parse_words(const struct entry *e, char *text)
+static int parse_words(struct entry *e, char *text)
 {
 	struct ph_service *s = e->s;
 	bool options = true, braced;
-	size_t cap = 2 + strlen(text) / 2;
+	size_t cap = 3 + strlen(text), n_words = 0;    /* "-oa=b" is two words */
 	char *word;
 	int rc;
 
-	s->argv = ph_arena_alloc(e->c->arena, (cap + 1) * sizeof(*s->argv));
+	e->n_words = &n_words;
+	s->words = ph_arena_alloc(e->c->arena, cap * sizeof(*s->words));
+	s->argv = ph_arena_alloc(e->c->arena, cap * sizeof(*s->argv));
 	while ((rc = next_word(e, &text, &word, &braced)) > 0) {
 		if (options) {
 			rc = braced ? 0 : option(e, word, &text);
@@ -230,6 +241,7 @@ static int parse_words(const struct entry *e, char *text)
 				continue;
 			options = false;
 		}
+		keep_word(e, word);
 		s->argv[s->argc++] = ph_arena_strdup(e->c->arena, word);
 	}
 	return rc;
@@ -282,7 +294,7 @@ static void add_service(struct ph_config *c, const struct ph_service *s, size_t 
 	struct ph_service *bigger, *old;
 	size_t i;
 
-	for (i = 0; i < c->n_services; i++) {
+	for (i = 0; i < c->n_services && !(c->flags & PH_CONFIG_KEEP_ALL); i++) {
 		old = &c->services[i];
 		if (old->type == s->type && strcmp(old->name, s->name) == 0) {
 			ph_config_note(c, s->file, s->line, "duplicate master.cf entry for service %s/%s; the one of line %d has no effect",

@@ -70,6 +70,7 @@ struct ph_refs {
 	struct ph_htab names, prefixes;
 };
 void ph_refs_main(struct ph_refs *r, const struct ph_config *c, struct ph_arena *a);
+void ph_refs_text(struct ph_refs *r, const char *text, struct ph_arena *a);    /* of one value */
 bool ph_refs_has(const struct ph_refs *r, const char *name);
 void ph_refs_done(struct ph_refs *r);
 

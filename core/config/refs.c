@@ -73,6 +73,13 @@ void ph_refs_main(struct ph_refs *r, const struct ph_config *c, struct ph_arena 
 		scan_settings(r, c->services[i].conf->overrides.first);
 }
 
+void ph_refs_text(struct ph_refs *r, const char *text, struct ph_arena *a)
+{
+	memset(r, 0, sizeof(*r));
+	r->arena = a;
+	scan_text(r, text);
+}
+
 void ph_refs_done(struct ph_refs *r)
 {
 	ph_htab_done(&r->names);

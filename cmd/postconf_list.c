@@ -1,0 +1,107 @@
+/* postconf_list.c: what there is: table types, locks, SASL back ends, texts of notifications, TLS.  Source: postconf(1). */
+#include "cmd/postconf.h"
+
+#include "message/bounce_template.h"
+#include "module/loader.h"
+#include <posthouse/sasl.h>
+
+#include <openssl/crypto.h>
+#include <openssl/opensslv.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Names of the usable modules of a kind.  client: SASL modules that can be clients. */
+static void list_modules(struct pc *pc, const char *kind, bool client)
+{
+	struct ph_module_info *modules;
+	size_t i, n = ph_modules_scan(pc->arena, &modules), k = 0;
+	const char **names = ph_alloc((n + 1) * sizeof(*names));
+
+	for (i = 0; i < n; i++) {
+		if (strcmp(modules[i].kind, kind) != 0 || modules[i].module == NULL)
+			continue;
+		if (client && modules[i].module->ops.sasl->client_start == NULL)
+			continue;
+		names[k++] = modules[i].name;
+	}
+	qsort(names, k, sizeof(*names), by_name);
+	for (i = 0; i < k; i++)
+		printf("%s\n", names[i]);
+	free(names);
+}
+
+static const struct { const char *name; enum ph_bounce_kind kind; } texts[] = {
+	{ "failure", PH_BOUNCE_FAILURE }, { "delay", PH_BOUNCE_DELAY }, { "success", PH_BOUNCE_SUCCESS }, { "verify", PH_BOUNCE_TRACE },
+};
+
+static void print_template(const struct ph_bounce_template *t, const char *name)
+{
+	printf("%s_template = <<EOF\nCharset: %s\nFrom: %s\nSubject: %s\n", name, t->charset, t->from, t->subject);
+	if (t->postmaster_subject)
+		printf("Postmaster-Subject: %s\n", t->postmaster_subject);
+	printf("\n%s%sEOF\n", t->body, *t->body && t->body[strlen(t->body) - 1] == '\n' ? "" : "\n");
+}
+
+/* -b: bodies with names expanded; -t: templates as they are. */
+static void list_texts(struct pc *pc, bool expanded, const char *file)
+{
+	static const char *const names[] = { "bounce_template_file" };
+	const struct ph_bounce_template *t;
+	const struct ph_conf *view = pc->conf;
+	const char *body;
+	size_t i;
+
+	if (file)
+		view = ph_conf_derive(view, names, &file, 1);
+	for (i = 0; i < PH_ARRAY_LEN(texts); i++) {
+		if (i > 0)
+			printf("\n");
+		t = ph_bounce_template(view, texts[i].kind);
+		if (!expanded) {
+			print_template(t, texts[i].name);
+			continue;
+		}
+		body = ph_bounce_template_text(view, pc->arena, t);
+		printf("expanded_%s_text = <<EOF\n%s%sEOF\n", texts[i].name, body,
+		       *body && body[strlen(body) - 1] == '\n' ? "" : "\n");
+	}
+}
+
+static void list_tls(const char *mode)
+{
+	if (strcmp(mode, "compile-version") == 0)
+		printf("%s\n", OPENSSL_VERSION_TEXT);
+	else if (strcmp(mode, "run-version") == 0)
+		printf("%s\n", OpenSSL_version(OPENSSL_VERSION));
+	else if (strcmp(mode, "public-key-algorithms") == 0)
+		printf("dsa\necdsa\ned25519\ned448\nrsa\n");
+	else
+		pc_fatal("bad -T mode: %s", mode);
+}
+
+void pc_list(struct pc *pc, int what, char **args, int n)
+{
+	if (what == 'l') {
+		printf("flock\nfcntl\ndotlock\n");
+		return;
+	}
+	if (what == 'T') {
+		list_tls(args[0]);
+		return;
+	}
+	if (n > 1 || (n == 1 && what != 'b' && what != 't'))
+		pc_fatal("option -%c takes no further arguments", what);
+	pc_load(pc);
+	switch (what) {
+	case 'm': list_modules(pc, "lookup", false); break;
+	case 'a': list_modules(pc, "sasl", false); break;
+	case 'A': list_modules(pc, "sasl", true); break;
+	case 'b': list_texts(pc, true, n ? args[0] : NULL); break;
+	case 't': list_texts(pc, false, n ? args[0] : NULL); break;
+	}
+}
