@@ -178,6 +178,7 @@ static void on_result(struct ph_agent_child *c, struct ph_slice payload)
 	index = ph_unpack_u32(&u);
 	if (d == NULL || u.bad)
 		return;
+	ph_journal_touched(ph_agent_self.journal);      /* the child has written into it */
 	for (i = 0; i < d->req->n_rcpts; i++) {
 		if (d->req->rcpts[i].index == index && !d->rcpts[i].done) {
 			d->rcpts[i].done = true;

@@ -11,6 +11,18 @@ t_unit_test_store_LDADD = libcore.la
 t_unit_test_store_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 TESTS += t/unit/test_store
 
+check_PROGRAMS += t/unit/test_journal
+t_unit_test_journal_SOURCES = t/unit/test_journal.c
+t_unit_test_journal_LDADD = libcore.la
+t_unit_test_journal_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_journal
+
+check_PROGRAMS += t/unit/test_envelope
+t_unit_test_envelope_SOURCES = t/unit/test_envelope.c
+t_unit_test_envelope_LDADD = libcore.la
+t_unit_test_envelope_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_envelope
+
 libcore_la_SOURCES += core/queue/maildrop.c core/queue/maildrop.h
 # the queue manager
 libcore_la_SOURCES += core/queue/sched.h core/queue/sched_private.h core/queue/sched.c core/queue/transport.c core/queue/peer.c core/queue/job.c \
