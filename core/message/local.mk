@@ -26,3 +26,8 @@ t_unit_test_intake_DEPENDENCIES = libcore.la
 TESTS += t/unit/test_intake
 
 libcore_la_SOURCES += core/message/downgrade.c
+check_PROGRAMS += t/bench/bench_intake
+t_bench_bench_intake_SOURCES = t/bench/bench_intake.c t/unit/intake_stub.h
+t_bench_bench_intake_LDADD = libcore.la
+t_bench_bench_intake_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE) $(INTAKE_WRAP)
+t_bench_bench_intake_DEPENDENCIES = libcore.la

@@ -136,6 +136,8 @@ static void take_stderr(void)
 	char buf[4096];
 	size_t n;
 
+	if (log_off)
+		return;
 	fflush(stderr);
 	rewind(stderr);
 	while ((n = fread(buf, 1, sizeof(buf), stderr)) > 0)
