@@ -31,3 +31,10 @@ t_bench_bench_intake_SOURCES = t/bench/bench_intake.c t/unit/intake_stub.h
 t_bench_bench_intake_LDADD = libcore.la
 t_bench_bench_intake_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE) $(INTAKE_WRAP)
 t_bench_bench_intake_DEPENDENCIES = libcore.la
+
+check_PROGRAMS += t/unit/test_mime
+t_unit_test_mime_SOURCES = t/unit/test_mime.c
+t_unit_test_mime_LDADD = libcore.la
+t_unit_test_mime_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
+t_unit_test_mime_DEPENDENCIES = libcore.la
+TESTS += t/unit/test_mime

@@ -1,0 +1,116 @@
+/* The structure of MIME messages, and the conversion to 7 bit.  Notifications' templates. */
+#include "message/bounce_template.h"
+#include "message/mime.h"
+#include "tap.h"
+
+#include <posthouse/message.h>
+
+static struct ph_arena *arena;
+
+static void collect(void *arg, const char *line, size_t n)
+{
+	ph_buf_append(arg, line, n);
+	ph_buf_putc(arg, '\n');
+}
+
+static const char *downgrade(const char *text)
+{
+	struct ph_buf out = PH_BUF_INIT(1 << 20);
+	struct ph_mime_downgrade *d = ph_mime_downgrade_new(collect, &out);
+	const char *r;
+
+	ph_mime_downgrade_feed(d, text, strlen(text));
+	ph_mime_downgrade_end(&d);
+	r = ph_arena_strndup(arena, ph_buf_str(&out), out.len);
+	ph_buf_done(&out);
+	return r;
+}
+
+static void test_downgrade(void)
+{
+	tap_is(downgrade("Mime-Version: 1.0\nContent-Transfer-Encoding: 8bit\nSubject: s\n\ncaf\xc3\xa9 = \ntab\t\n"),
+	       "Mime-Version: 1.0\nSubject: s\nContent-Transfer-Encoding: quoted-printable\n\ncaf=C3=A9 =3D=20\ntab=09\n", "a plain message");
+	tap_is(downgrade("Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\nQUJD=\n"),
+	       "Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\nQUJD=\n", "base64 passes");
+	tap_is(downgrade("Subject: x\n\na=b\n"), "Subject: x\n\na=b\n", "7-bit mail without MIME passes");
+	tap_is(downgrade("Content-Type: multipart/mixed; boundary=\"b\"\nContent-Transfer-Encoding: 8bit\n\npre\n--b\nContent-Transfer-Encoding: 8bit\n\n\xe9=\n--b\n"
+			 "Content-Type: text/plain\n\na=b\n--b--\nend=\n"),
+	       "Content-Type: multipart/mixed; boundary=\"b\"\nContent-Transfer-Encoding: 7bit\n\npre\n--b\nContent-Transfer-Encoding: quoted-printable\n\n=E9=3D\n--b\n"
+	       "Content-Type: text/plain\n\na=b\n--b--\nend=\n", "multipart: only what is declared");
+	tap_is(downgrade("Content-Type: message/rfc822\nContent-Transfer-Encoding: 8bit\n\nSubject: in\nContent-Transfer-Encoding: 8bit\n\n\xe9\n"),
+	       "Content-Type: message/rfc822\nContent-Transfer-Encoding: 7bit\n\nSubject: in\nContent-Transfer-Encoding: quoted-printable\n\n=E9\n", "attached message");
+	tap_is(downgrade("Content-Transfer-Encoding: 8bit\n\n1234567890123456789012345678901234567890123456789012345678901234567890123\xe9z\n"),
+	       "Content-Transfer-Encoding: quoted-printable\n\n123456789012345678901234567890123456789012345678901234567890123456789012=\n3=E9z\n", "long lines");
+	tap_is(downgrade("Content-Transfer-Encoding:\n 8bit\nX: y"), "X: y\nContent-Transfer-Encoding: quoted-printable\n", "headers only, folded");
+}
+
+/* The states after each line, as letters: P primary, p part, N nested, B body. */
+static const char *states(unsigned limit, const char *text)
+{
+	struct ph_mime m;
+	static char out[2000];
+	char *q = out;
+
+	ph_mime_init(&m, arena, true, limit, 2048);
+	while (*text && q < out + sizeof(out) - 2) {
+		size_t n = strcspn(text, "\n"), name = 0;
+		const char *colon = memchr(text, ':', n);
+
+		if (m.state != PH_MIME_BODY) {
+			name = colon ? (size_t)(colon - text) : 0;
+			if (name)
+				ph_mime_header(&m, text, name, colon + 1, n - name - 1);
+			else
+				ph_mime_headers_end(&m);
+		}
+		if (!name && n)
+			ph_mime_is_boundary(&m, text, n);
+		*q++ = "PpNB"[m.state];
+		text += n + (text[n] == '\n');
+	}
+	*q = '\0';
+	return out;
+}
+
+static void test_structure(void)
+{
+	char deep[20000], *p = deep;
+
+	tap_is(states(100, "Content-Type: multipart/mixed; boundary=a\n\nx\n--a\nX: y\n\nz\n--a--\nend\n"), "PBBppBBBB", "multipart");
+	tap_is(states(100, "Content-Type: MultiPart/x; charset=x; Boundary=\"a b\\\"c\" (comment)\n\n--a b\"c\n"), "PBp", "quoted boundary");
+	tap_is(states(100, "Content-Type: multipart/x; boundary=a/b=c.d\n\n--a/b=c.d\n"), "PBp", "boundary with odd characters");
+	tap_is(states(100, "Content-Type: multipart/x; boundary=\"\"\n\n--\n--x\n"), "PBBB", "empty boundary is none");
+	tap_is(states(100, "Content-Type: multipart/x;\n\n--x\n"), "PBB", "no boundary");
+	tap_is(states(100, "Content-Type: text/plain; boundary=a\n\n--a\n"), "PBB", "not multipart");
+	tap_is(states(100, "Content-Type: message/rfc822\n\nContent-Type: multipart/x; boundary=a\n\n--a\n\n--a--\n"), "PNNBpBB", "message in message");
+	tap_is(states(100, "Content-Type: multipart/x; boundary=a\n\n--a\nContent-Type: multipart/x; boundary=ab\n\n--ab\n\n--a\n\n"), "PBppBpBpB", "a boundary that begins like another");
+	tap_is(states(100, "Content-Type: multipart/digest; boundary=a\n\n--a\n\nSubject: x\n\n"), "PBpNNB", "parts of a digest are messages");
+	for (int i = 0; i < 500; i++)
+		p += sprintf(p, "Content-Type: message/rfc822\n\n");
+	tap_ok(strlen(states(10, deep)) == 1000 && strchr(states(10, deep), 'B') == states(10, deep) + 21, "nesting ends at the limit");
+}
+
+static void test_templates(void)
+{
+	static const char good[] = "# comment\nfailure_template = <<EOF\nCharset: us-ascii\nFrom: X (Y)\nSubject: s: t\nPostmaster-Subject: p\n\nbody $x\n\nEOF\nrest\n";
+	struct ph_bounce_template t;
+
+	tap_ok(ph_bounce_template_parse(good, "failure_template", arena, &t), "a template");
+	tap_is(t.subject, "s: t", "its subject");
+	tap_is(t.body, "body $x\n\n", "its body");
+	tap_ok(!ph_bounce_template_parse(good, "delay_template", arena, &t), "not there");
+	tap_ok(!ph_bounce_template_parse("failure_template = <<EOF\nFrom: X\n\nEOF\n", "failure_template", arena, &t), "without subject");
+	tap_ok(!ph_bounce_template_parse("failure_template = <<EOF\nFrom: X\nSubject: x\nCharset: y\n\nno end", "failure_template", arena, &t), "without end");
+	tap_ok(!ph_bounce_template_parse("failure_template = <<EOF\nBad: X\n\nEOF\n", "failure_template", arena, &t), "unknown header");
+	tap_ok(!ph_bounce_template_parse("failure_template = <<EOF\nCharset: a\nFrom: b\nSubject: c\n\n\xff\nEOF\n", "failure_template", arena, &t), "bad UTF-8");
+}
+
+int main(void)
+{
+	arena = ph_arena_new();
+	test_downgrade();
+	test_structure();
+	test_templates();
+	ph_arena_free(&arena);
+	return tap_done();
+}
