@@ -4,6 +4,7 @@
  * lines (bounded by header_size_limit, the rest is dropped).  May yield where the store or a check does.  RFC 5322 section 2.2.3, RFC 2046. */
 #include "message/cleanup.h"
 #include "message/filter_host.h"
+#include "message/received.h"
 
 #include <errno.h>
 #include <string.h>
@@ -86,6 +87,8 @@ static int start(struct ph_intake *in)
 	int r = 0;
 
 	in->started = true;
+	if (!in->n_on_top && !(in->p.flags & PH_INTAKE_RECEIVED_DONE))
+		ph_intake_prepend(in, ph_received_local(in->p.conf, in->queue_id, -1, in->arena));
 	for (size_t i = 0; r == 0 && i < in->n_prepends; i++)
 		r = take_header(in, in->prepends[i], strlen(in->prepends[i]));
 	in->hide_at = ph_store_bytes(in->msg);

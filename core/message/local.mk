@@ -38,3 +38,11 @@ t_unit_test_mime_LDADD = libcore.la
 t_unit_test_mime_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
 t_unit_test_mime_DEPENDENCIES = libcore.la
 TESTS += t/unit/test_mime
+
+if FUZZ
+noinst_PROGRAMS += t/fuzz/fuzz_content
+t_fuzz_fuzz_content_SOURCES = t/fuzz/fuzz_content.c t/unit/intake_stub.h
+t_fuzz_fuzz_content_LDADD = libcore.la
+t_fuzz_fuzz_content_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer $(WHOLE_CORE) $(INTAKE_WRAP)
+t_fuzz_fuzz_content_DEPENDENCIES = libcore.la
+endif

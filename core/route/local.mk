@@ -15,3 +15,10 @@ t_unit_test_route_LDADD = libcore.la
 t_unit_test_route_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
 t_unit_test_route_DEPENDENCIES = libcore.la
 TESTS += t/unit/test_route
+
+if FUZZ
+noinst_PROGRAMS += t/fuzz/fuzz_address
+t_fuzz_fuzz_address_SOURCES = t/fuzz/fuzz_address.c
+t_fuzz_fuzz_address_LDADD = libcore.la
+t_fuzz_fuzz_address_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

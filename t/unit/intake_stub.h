@@ -153,7 +153,7 @@ static const char *submit(const struct ph_conf *conf, struct ph_arena *arena, st
 {
 	struct ph_intake_params p = {
 		.conf = conf, .filters = chain, .prog = "smtpd", .origin = local ? "local" : "client.test[192.0.2.1]",
-		.local_origin = local, .flags = flags, .size_limit = limit, .arena = arena,
+		.local_origin = local, .flags = flags ^ PH_INTAKE_RECEIVED_DONE, .size_limit = limit, .arena = arena,
 	};
 	char *copy = ph_arena_strdup(arena, rcpts), *word;
 	struct ph_intake *in;
