@@ -109,6 +109,7 @@ struct ph_entry *ph_index_add(struct ph_index *ix, const struct ph_msg_ref *ref,
 	for (i = 0; i < env->n_rcpts; i++) {
 		const struct ph_rcpt *r = &env->rcpts[i];
 
+		e->rcpts[i].notify = (uint8_t)r->dsn_notify;
 		p = put_text(p, r->address);
 		if (r->original && strcmp(r->original, r->address) != 0) {
 			e->rcpts[i].has_original = 1;
@@ -365,6 +366,7 @@ int ph_entry_pack(const struct ph_index *ix, const struct ph_entry *e, int64_t d
 		const struct ph_entry_rcpt *x = &e->rcpts[i];
 
 		r |= ph_pack_u8(out, (uint8_t)(x->state | x->deferred << 2 | x->has_original << 3 | (x->reason ? 16 : 0)));
+		r |= ph_pack_u8(out, x->notify);
 		if (x->reason)
 			r |= ph_pack_bytes(out, ix->reasons[x->reason].blob, ix->reasons[x->reason].n);
 	}
@@ -396,6 +398,7 @@ static bool unpack_rcpts(struct ph_index *ix, struct ph_entry *e, struct ph_unpa
 		e->rcpts[i].state = bits & 3;
 		e->rcpts[i].deferred = bits >> 2 & 1;
 		e->rcpts[i].has_original = bits >> 3 & 1;
+		e->rcpts[i].notify = ph_unpack_u8(u);
 		if (e->rcpts[i].state != PH_RCPT_TODO)
 			e->n_todo--;
 		if ((bits & 16) == 0)

@@ -21,7 +21,8 @@ struct ph_segment {
 	uint32_t live;                  /* messages; and those that somebody still reads */
 	uint32_t open;                  /* its writer is connected and goes on writing: number of such links */
 	bool own;                       /* one message's own file */
-	bool compacting;
+	bool compacting;                /* is being read to its end, or copied out of */
+	uint32_t gap_scans;             /* of these: the former */
 	bool doubtful;                  /* not read to its end: never discarded */
 	struct ph_extent { uint64_t from, to; } *holes;         /* messages behind covered, not joined to it yet; sorted */
 	uint32_t n_holes, cap_holes;
@@ -51,7 +52,8 @@ struct ph_entry_rcpt {
 	uint32_t reason;                /* 0: none */
 	uint8_t state;
 	uint8_t deferred;               /* the reason is one of deferral */
-	uint16_t has_original;
+	uint8_t has_original;
+	uint8_t notify;                 /* PH_NOTIFY_* */
 };
 
 struct ph_entry {

@@ -6,6 +6,10 @@
 
 #include "queue/index.h"
 
+#ifndef PH_SEGMENT_START
+#define PH_SEGMENT_START 4096
+#endif
+
 static size_t segment_key(char *buf, size_t bytes, const char *file, uint64_t instance)
 {
 	int n = snprintf(buf, bytes, "%.39s %016llx", file, (unsigned long long)instance);
@@ -44,6 +48,7 @@ struct ph_segment *ph_index_segment(struct ph_index *ix, const char *file, uint6
 	snprintf(seg->file, sizeof(seg->file), "%s", file);
 	seg->instance = instance;
 	seg->own = is_own(file);
+	seg->covered = seg->end = PH_SEGMENT_START;
 	ph_list_append(&ix->segments, &seg->node);
 	ph_htab_putn(&ix->segment_by_name, (const char *)(seg + 1), n, seg);
 	return seg;

@@ -27,10 +27,11 @@ struct ph_qmgr_settings {
 };
 
 /* ---- a process that delivers ---- */
-struct ph_agent {
+struct ph_qagent {
 	struct ph_list node;
-	struct ph_ipc *ipc;
+	struct ph_ipc *ipc;             /* NULL: the connection is lost, the process perhaps not */
 	uint32_t pid;
+	int64_t lost_ms;
 	uint8_t slot;
 	bool root, ready, stopping, rotating;
 	char journal[64];
@@ -43,11 +44,11 @@ struct ph_active;
 struct ph_qdelivery {                   /* a delivery under way */
 	struct ph_list agent_node;
 	uint64_t id;
-	struct ph_agent *agent;
-	struct ph_active *active;       /* NULL: not known (yet): adopted before its message was found */
-	struct ph_sched_batch *batch;
-	int64_t started_ms;
-	char *queue_id;                 /* adopted and waiting for its message: whose; else NULL */
+	struct ph_qagent *agent;
+	struct ph_active *active;       /* NULL: adopted, and its message is not active (yet) */
+	struct ph_sched_batch *batch;   /* NULL: adopted */
+	char queue_id[PH_QUEUE_ID_MAX];
+	bool listed;                    /* scratch: the agent's HELLO has it */
 	uint32_t n_rcpts, *rcpts;       /* adopted */
 };
 
@@ -62,7 +63,8 @@ struct ph_active {
 	struct ph_arena *arena;
 	struct ph_envelope *env;
 	struct ph_msg_ref ref;
-	int64_t active_us;
+	const char *verp_delims;        /* NULL: no VERP */
+	int64_t active_us, filled_ms;
 	enum ph_active_phase phase;
 	uint32_t cursor;                /* next recipient to resolve */
 	uint32_t deliveries;            /* under way */
@@ -70,7 +72,7 @@ struct ph_active {
 	bool resolving;                 /* a worker has it */
 	bool hold, expire_now;
 	bool again;                     /* an agent died over it: at once, once */
-	bool verp;
+	unsigned char *adopted;         /* per recipient: under way since before; NULL: none */
 	uint32_t redirected;            /* recipient that stands for all others (REDIRECT) + 1 */
 	const char **addresses;         /* as the transport shall see them; NULL entries: as in env */
 };
@@ -96,8 +98,10 @@ struct ph_qmgr {
 	struct ph_route *route;
 
 	struct ph_list agents, intakes, active;
+	struct ph_intake_conn self;     /* the segments that we write */
 	struct ph_htab deliveries;      /* by id */
 	uint64_t next_delivery;
+	size_t n_adopted;               /* deliveries that were under way before we began */
 	uint32_t *expected;             /* pids of agents that must say hello */
 	size_t n_expected;
 	bool agents_known;              /* the master has told which agents live */
@@ -108,9 +112,11 @@ struct ph_qmgr {
 	size_t n_active, n_active_rcpts;
 	struct ph_active *pool;         /* to be used again, linked by work.next */
 	size_t n_pool;
-	struct ph_list to_resolve, to_end;
+	struct ph_list to_resolve, to_end, partial;     /* active.work */
 	unsigned resolvers, resolvers_idle, enders, enders_idle;
 	struct ph_waitq resolve_wait, end_wait;
+	struct ph_waitq agent_wait;     /* woken when an agent comes */
+	int64_t blocked_since;          /* deliveries wait for an agent; 0: no */
 	bool turn_from_deferred;        /* whose turn it is when the active set has room */
 	bool pump_pending;
 	struct ph_timer *pump_timer, *scan_timer, *tick_timer;
@@ -123,9 +129,17 @@ struct ph_qmgr {
 	uint64_t journal_bytes;         /* since the last checkpoint, about */
 	struct ph_store *store;         /* for bounces, compaction */
 	bool checkpointing, compacting;
-	struct ph_timer *checkpoint_timer;
+	bool checkpoint_now;
+	uint64_t checkpoints, ticks;
+	int64_t next_checkpoint_ms, next_compact_ms;
+	char **old_files;               /* journals that go with the next checkpoint */
+	size_t n_old_files;
+	struct ph_waitq rotate_wait;
 	struct { uint64_t sent, deferred, bounced, expired, deliveries, notifications, compacted, discarded; } stats;
 	struct ph_arena *scratch;       /* of one frame */
+	struct ph_buf out;              /* frame that is being built */
+	struct ph_request_rcpt *req_rcpts;
+	size_t req_rcpts_cap;
 };
 
 extern struct ph_qmgr *ph_qmgr;         /* this process's */
@@ -142,6 +156,8 @@ void ph_qmgr_add(struct ph_qmgr *q, const struct ph_msg_ref *ref, struct ph_slic
 void ph_qmgr_pump(struct ph_qmgr *q);                   /* soon: start what can be started */
 void ph_active_check(struct ph_qmgr *q, struct ph_active *a);   /* has its attempt ended? */
 void ph_active_free(struct ph_qmgr *q, struct ph_active *a);
+/* Recipients of a have ended: n less; time to read more of them? */
+void ph_active_less(struct ph_qmgr *q, struct ph_active *a, uint32_t n);
 void ph_active_withdraw(struct ph_qmgr *q, struct ph_active *a);
 struct ph_active *ph_active_start(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env);
 /* qmgr_resolve.c */
@@ -162,6 +178,7 @@ bool ph_qmgr_agents_ready(const struct ph_qmgr *q);
 /* qmgr_intake.c */
 void ph_qmgr_intake_serve(struct ph_qmgr *q, struct ph_ipc *ipc, struct ph_slice hello);
 void ph_qmgr_throttle(struct ph_qmgr *q);
+void ph_qmgr_own_open(struct ph_qmgr *q);
 void ph_segment_check(struct ph_qmgr *q, struct ph_segment *seg);       /* can it be discarded? */
 void ph_qmgr_gap_scan(struct ph_qmgr *q, struct ph_segment *seg, uint64_t limit);
 
@@ -190,6 +207,7 @@ void ph_recover_note(struct ph_qmgr *q, const struct ph_journal_rec *rec);      
 void ph_recover_open(struct ph_qmgr *q, const struct ph_msg_ref *committed);
 int ph_recover_journal(struct ph_qmgr *q, const char *file, struct ph_err *err);
 /* checkpoint.c, compact.c */
+void ph_checkpoint_old_file(struct ph_qmgr *q, const char *file);
 void ph_checkpoint_maybe(struct ph_qmgr *q);
 void ph_checkpoint_rotated(struct ph_qmgr *q);
 void ph_compact_maybe(struct ph_qmgr *q);
@@ -198,6 +216,6 @@ void ph_qmgr_control_serve(struct ph_qmgr *q, struct ph_ipc *ipc);
 /* requeue */
 int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err);      /* Yields */
 
-/* qmgr_log.c */
-void ph_log_delays(char *buf, size_t bytes, int digits, int64_t arrival_us, int64_t active_us, int64_t now_us);
+/* As the delivery host formats delays (agent/result.c). */
+void ph_delay_format(int64_t us, int max_digits, char *buf, size_t bytes);
 #endif

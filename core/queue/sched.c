@@ -30,6 +30,7 @@ void ph_sched_msg_init(struct ph_sched_msg *m)
 {
 	ph_list_init(&m->jobs);
 	m->waiting = m->busy = m->unread = 0;
+	m->single = false;
 }
 
 /* ---- batches ---- */
@@ -87,6 +88,7 @@ enum ph_sched_added ph_sched_add(struct ph_sched *s, struct ph_sched_msg *m, str
 	struct ph_sched_job *j;
 	struct ph_sched_peer *p;
 	struct ph_sched_batch *b;
+	uint32_t limit = m->single ? 1 : (uint32_t)t->p.dest_recipient_limit;
 
 	if (t->dead_until && now < t->dead_until)
 		return dead(s, t->dsn, "", t->text, ret_dsn, ret_text);
@@ -96,7 +98,7 @@ enum ph_sched_added ph_sched_add(struct ph_sched *s, struct ph_sched_msg *m, str
 	j = ph_sched_job_get(s, m, t, now);
 	p = ph_sched_peer_get(s, j, d, true);
 	b = ph_list_last(&p->waiting, struct ph_sched_batch, node);
-	if (b == NULL || (t->p.dest_recipient_limit > 0 && b->n >= (uint32_t)t->p.dest_recipient_limit)) {
+	if (b == NULL || (limit > 0 && b->n >= limit)) {
 		bool first = b == NULL;
 
 		b = batch_new(p);
@@ -125,21 +127,6 @@ static void batch_started(struct ph_sched *s, struct ph_sched_batch *b)
 	d->busy++;
 	d->transport->busy++;
 	b->msg->busy += b->n;
-}
-
-struct ph_sched_batch *ph_sched_adopt(struct ph_sched *s, struct ph_sched_msg *m, struct ph_sched_transport *t, const char *nexthop,
-				      const char *address, const uint32_t *rcpts, uint32_t n, int64_t now)
-{
-	struct ph_sched_dest *d = ph_sched_dest_get(s, t, nexthop, address);
-	struct ph_sched_batch *b = batch_new(ph_sched_peer_get(s, ph_sched_job_get(s, m, t, now), d, true));
-	uint32_t i;
-
-	for (i = 0; i < n; i++)
-		batch_add(b, rcpts[i]);
-	t->rcpts += n;
-	batch_started(s, b);
-	ph_sched_dest_check(s, d);
-	return b;
 }
 
 /* ---- choosing ---- */

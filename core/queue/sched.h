@@ -49,6 +49,7 @@ struct ph_sched_params {                /* of a transport */
 struct ph_sched_msg {
 	struct ph_list jobs;
 	uint32_t waiting, busy;         /* recipients: in batches that wait; in deliveries under way */
+	bool single;                    /* the caller's: one recipient a batch (VERP) */
 	uint32_t unread;                /* the caller's: recipients that were not added yet; such a message does not overtake */
 };
 void ph_sched_msg_init(struct ph_sched_msg *m);
@@ -81,9 +82,6 @@ enum ph_sched_added { PH_SCHED_QUEUED, PH_SCHED_DEAD };
  * (valid until the next call) say why. */
 enum ph_sched_added ph_sched_add(struct ph_sched *s, struct ph_sched_msg *m, struct ph_sched_transport *t, const char *nexthop,
 				 const char *address, uint32_t rcpt, int64_t now, const char **ret_dsn, const char **ret_text);
-/* A delivery that is under way already (in an agent that outlived the queue manager): counts as busy. */
-struct ph_sched_batch *ph_sched_adopt(struct ph_sched *s, struct ph_sched_msg *m, struct ph_sched_transport *t, const char *nexthop,
-				      const char *address, const uint32_t *rcpts, uint32_t n, int64_t now);
 /* The next delivery to start, or NULL; then *ret_wake is when to ask again at the latest (INT64_MAX: after an event). */
 struct ph_sched_batch *ph_sched_next(struct ph_sched *s, int64_t now, int64_t *ret_wake);
 /* A batch that must be deferred because its destination or transport was given up; NULL: none.  The caller owns it: ph_sched_drop. */
@@ -105,6 +103,9 @@ void ph_sched_drop(struct ph_sched *s, struct ph_sched_batch *b);
 void ph_sched_withdraw(struct ph_sched *s, struct ph_sched_msg *m);
 /* The transport is not to be had until now + retry_ms: what waits is deferred. */
 void ph_sched_transport_down(struct ph_sched *s, struct ph_sched_transport *t, const char *dsn, const char *text, int64_t now);
+/* Nobody is there to do its deliveries now: none is started until it is unblocked. */
+void ph_sched_transport_block(struct ph_sched *s, struct ph_sched_transport *t, bool blocked);
+void ph_sched_unblock_all(struct ph_sched *s);
 /* Flush: forget that destinations and transports were given up. */
 void ph_sched_revive_all(struct ph_sched *s);
 
@@ -119,7 +120,7 @@ struct ph_sched_dest_info {
 };
 void ph_sched_dest_info(const struct ph_sched_dest *d, struct ph_sched_dest_info *ret);
 struct ph_sched_dest *ph_sched_dest_next(struct ph_sched *s, size_t *cursor);   /* cursor 0 to begin; does not survive other calls */
-struct ph_sched_transport_info { const char *name; uint32_t busy, waiting, jobs, dests; bool dead; uint64_t preemptions; };
+struct ph_sched_transport_info { const char *name; uint32_t busy, waiting, jobs, dests; bool dead, blocked; uint64_t preemptions; };
 bool ph_sched_transport_next(struct ph_sched *s, size_t *cursor, struct ph_sched_transport_info *ret);
 const char *ph_sched_dest_name(const struct ph_sched_dest *d);
 const char *ph_sched_dest_nexthop(const struct ph_sched_dest *d);

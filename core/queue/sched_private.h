@@ -26,6 +26,7 @@ struct ph_sched_transport {
 	uint32_t waiting, rcpts;        /* recipients that wait; those and the busy ones */
 	uint32_t n_jobs, n_dests;
 	int64_t dead_until, paused_until;
+	bool blocked;
 	char *dsn, *text;
 	uint64_t preemptions;
 };

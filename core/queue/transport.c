@@ -121,7 +121,7 @@ bool ph_sched_transport_open(const struct ph_sched_transport *t)
 {
 	uint32_t limit = (uint32_t)t->p.process_limit;
 
-	if (t->dead_until || t->paused_until)
+	if (t->dead_until || t->paused_until || t->blocked)
 		return false;
 	if (t->p.transport_rate_delay_ms > 0)
 		limit = 1;
@@ -185,6 +185,21 @@ void ph_sched_transport_down(struct ph_sched *s, struct ph_sched_transport *t, c
 	ph_sched_transport_check(s, t);
 }
 
+void ph_sched_transport_block(struct ph_sched *s, struct ph_sched_transport *t, bool blocked)
+{
+	t->blocked = blocked;
+	ph_sched_transport_check(s, t);
+}
+
+void ph_sched_unblock_all(struct ph_sched *s)
+{
+	struct ph_sched_transport *t;
+	size_t cursor = 0;
+
+	while ((t = ph_htab_next(&s->transports, &cursor, NULL)) != NULL)
+		ph_sched_transport_block(s, t, false);
+}
+
 const char *ph_sched_transport_name(const struct ph_sched_transport *t)
 {
 	return t->name;
@@ -207,6 +222,6 @@ bool ph_sched_transport_next(struct ph_sched *s, size_t *cursor, struct ph_sched
 	if (t == NULL)
 		return false;
 	*ret = (struct ph_sched_transport_info){ .name = t->name, .busy = t->busy, .waiting = t->waiting, .jobs = t->n_jobs,
-		.dests = t->n_dests, .dead = t->dead_until != 0, .preemptions = t->preemptions };
+		.dests = t->n_dests, .dead = t->dead_until != 0, .blocked = t->blocked, .preemptions = t->preemptions };
 	return true;
 }

@@ -531,27 +531,6 @@ static void test_transport_down(void)
 	ph_sched_free(&s);
 }
 
-static void test_adopt(void)
-{
-	struct ph_sched_msg *m = msg(), *other = msg();
-	struct ph_sched_batch *b, *c;
-
-	defaults();
-	params.initial_concurrency = 1;
-	params.dest_concurrency_limit = 1;
-	b = ph_sched_adopt(s, m, ph_sched_transport(s, "smtp"), "a.test", "u0", (uint32_t[]){ 0, 1, 2 }, 3, now);
-	tap_ok(m->busy == 3, "an adopted delivery counts as busy");
-	add(other, "smtp", "a.test", 0);
-	tap_ok(next() == NULL, "and in the window");
-	ok(b);
-	c = next();
-	tap_ok(c && c->msg == other, "until it ends");
-	ok(c);
-	free(m);
-	free(other);
-	ph_sched_free(&s);
-}
-
 /* Random walk: no crash, no loss, counters agree. */
 static void test_random(void)
 {
@@ -658,7 +637,6 @@ int main(void)
 	test_preemption();
 	test_preemption_choice();
 	test_transport_down();
-	test_adopt();
 	test_random();
 	bench();
 	return tap_done();

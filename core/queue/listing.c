@@ -1,0 +1,216 @@
+/* listing.c: the queue as text.  Source: postqueue(1).  No state but struct ph_listing; does not yield. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "queue/listing.h"
+
+/* ---- JSON ---- */
+
+/* Bytes of the UTF-8 character at s, 0 when it is none (overlong, surrogate, beyond 0x10ffff). */
+static size_t utf8_len(const unsigned char *s)
+{
+	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0, i;
+
+	for (i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+static bool plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+void ph_json_put(struct ph_buf *out, const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t n;
+
+	ph_buf_putc(out, '"');
+	while (*s) {
+		for (n = 0; plain(s[n]); n++)
+			;
+		ph_buf_append(out, s, n);
+		s += n;
+		if (*s == '\0')
+			break;
+		if (*s == '"' || *s == '\\') {
+			ph_buf_putc(out, '\\');
+			ph_buf_putc(out, *s++);
+		} else if (*s < 0x20 || *s == 0x7f) {
+			ph_buf_printf(out, "\\u%04X", *s++);
+		} else if ((n = utf8_len(s)) > 1 && !(s[0] == 0xe2 && s[1] == 0x80 && (s[2] & 0xfe) == 0xa8)) {
+			ph_buf_append(out, s, n);
+			s += n;
+		} else if (n > 1) {             /* U+2028, U+2029: line ends to some parsers */
+			ph_buf_puts(out, s[2] == 0xa8 ? "\\u2028" : "\\u2029");
+			s += n;
+		} else {
+			ph_buf_puts(out, "\\uFFFD");
+			s++;
+		}
+	}
+	ph_buf_putc(out, '"');
+}
+
+static const char *queue_name(const struct ph_entry *e)
+{
+	switch ((enum ph_entry_state)e->state) {
+	case PH_ENTRY_INCOMING: return "incoming";
+	case PH_ENTRY_ACTIVE: return "active";
+	case PH_ENTRY_DEFERRED: return "deferred";
+	case PH_ENTRY_HOLD: return "hold";
+	}
+	return "";
+}
+
+static void json_entry(const struct ph_index *ix, const struct ph_entry *e, struct ph_buf *out)
+{
+	const char *cursor = ph_entry_rcpts(e), *original, *address;
+	struct ph_reason r;
+	bool first = true;
+	uint32_t i;
+
+	ph_buf_printf(out, "{\"queue_name\": \"%s\", \"queue_id\": \"%s\", \"arrival_time\": %lld, \"message_size\": %lld, \"forced_expire\": %s, \"sender\": ",
+		      queue_name(e), ph_entry_queue_id(e), (long long)(e->arrival_us / 1000000), (long long)e->content_bytes,
+		      e->marks & PH_MARK_EXPIRE ? "true" : "false");
+	ph_json_put(out, *ph_entry_sender(e) ? ph_entry_sender(e) : "MAILER-DAEMON");
+	ph_buf_puts(out, ", \"recipients\": [");
+	for (i = 0; i < e->n_rcpts; i++) {
+		address = ph_entry_rcpt_next(e, i, &cursor, &original);
+		if (e->rcpts[i].state != PH_RCPT_TODO && e->rcpts[i].state != PH_RCPT_BOUNCED)
+			continue;
+		ph_buf_puts(out, first ? "{\"address\": " : ", {\"address\": ");
+		first = false;
+		ph_json_put(out, address);
+		if (ph_entry_reason(ix, e, i, &r)) {
+			ph_buf_puts(out, e->rcpts[i].state == PH_RCPT_BOUNCED ? ", \"bounce_reason\": " : ", \"delay_reason\": ");
+			ph_json_put(out, r.text);
+		}
+		ph_buf_putc(out, '}');
+	}
+	ph_buf_puts(out, "]}\n");
+}
+
+/* ---- mailq ---- */
+
+static void put_printable(struct ph_buf *out, const char *s)
+{
+	size_t n;
+
+	while (*s) {
+		for (n = 0; (unsigned char)s[n] >= 0x20 && (unsigned char)s[n] < 0x7f; n++)
+			;
+		ph_buf_append(out, s, n);
+		s += n;
+		if (*s == '\0')
+			break;
+		n = utf8_len((const unsigned char *)s);
+		if (n > 1 && (unsigned char)s[0] != 0xc2) {     /* U+0080..U+009F are control characters, too */
+			ph_buf_append(out, s, n);
+			s += n;
+		} else if (n > 1 && (unsigned char)s[1] >= 0xa0) {
+			ph_buf_append(out, s, n);
+			s += n;
+		} else {
+			ph_buf_putc(out, '?');
+			s++;
+		}
+	}
+}
+
+static void mailq_head(struct ph_listing *l, const char *queue_id, char mark, int64_t arrival_s, int64_t bytes, const char *sender, struct ph_buf *out)
+{
+	char id[80];
+	struct tm tm;
+	time_t t = (time_t)arrival_s;
+
+	if (l->messages == 0)
+		ph_buf_puts(out, l->long_ids ? "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------\n"
+					     : "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n");
+	else
+		ph_buf_putc(out, '\n');
+	if (l->day != arrival_s || l->when[0] == '\0') {        /* mail of one second comes together */
+		localtime_r(&t, &tm);
+		strftime(l->when, sizeof(l->when), "%a %b %e %H:%M:%S", &tm);
+		l->day = arrival_s;
+	}
+	snprintf(id, sizeof(id), "%s%c", queue_id, mark);
+	if (mark == ' ')
+		id[strlen(queue_id)] = '\0';
+	ph_buf_printf(out, l->long_ids ? "%-17s %8lld %19.19s " : "%-11s %7lld %20.20s ", id, (long long)bytes, l->when);
+	put_printable(out, *sender ? sender : "MAILER-DAEMON");
+	ph_buf_putc(out, '\n');
+	l->messages++;
+	l->bytes += (uint64_t)bytes;
+}
+
+static void mailq_reason(struct ph_listing *l, const char *text, struct ph_buf *out)
+{
+	size_t width = l->long_ids ? 77 : 76, n = strlen(text) + 2;
+
+	if (n < width)
+		ph_buf_printf(out, "%*s", (int)(width - n), "");
+	ph_buf_putc(out, '(');
+	put_printable(out, text);
+	ph_buf_puts(out, ")\n");
+}
+
+static void mailq_entry(struct ph_listing *l, const struct ph_index *ix, const struct ph_entry *e, struct ph_buf *out)
+{
+	const char *cursor = ph_entry_rcpts(e), *original, *address;
+	uint32_t i, shown = 0;
+	struct ph_reason r;
+	char mark = e->state == PH_ENTRY_ACTIVE ? '*' : e->state == PH_ENTRY_HOLD ? '!' : e->marks & PH_MARK_EXPIRE ? '#' : ' ';
+
+	mailq_head(l, ph_entry_queue_id(e), mark, e->arrival_us / 1000000, e->content_bytes, ph_entry_sender(e), out);
+	for (i = 0; i < e->n_rcpts; i++) {
+		address = ph_entry_rcpt_next(e, i, &cursor, &original);
+		if (e->rcpts[i].state != PH_RCPT_TODO && e->rcpts[i].state != PH_RCPT_BOUNCED)
+			continue;
+		if (e->rcpts[i].reason != shown && ph_entry_reason(ix, e, i, &r))
+			mailq_reason(l, r.text, out);
+		shown = e->rcpts[i].reason;
+		ph_buf_printf(out, l->long_ids ? "%47s" : "%42s", "");
+		put_printable(out, address);
+		ph_buf_putc(out, '\n');
+	}
+}
+
+/* ---- both ---- */
+
+void ph_listing_entry(struct ph_listing *l, const struct ph_index *ix, const struct ph_entry *e, struct ph_buf *out)
+{
+	if (l->format == PH_LISTING_JSON)
+		json_entry(ix, e, out);
+	else
+		mailq_entry(l, ix, e, out);
+}
+
+void ph_listing_maildrop(struct ph_listing *l, const char *queue_id, int64_t arrival_s, int64_t bytes, const char *sender, struct ph_buf *out)
+{
+	if (l->format == PH_LISTING_MAILQ) {
+		mailq_head(l, queue_id, ' ', arrival_s, bytes, sender, out);
+		return;
+	}
+	ph_buf_printf(out, "{\"queue_name\": \"maildrop\", \"queue_id\": \"%s\", \"arrival_time\": %lld, \"message_size\": %lld, \"forced_expire\": false, \"sender\": ",
+		      queue_id, (long long)arrival_s, (long long)bytes);
+	ph_json_put(out, *sender ? sender : "MAILER-DAEMON");
+	ph_buf_puts(out, ", \"recipients\": []}\n");
+}
+
+void ph_listing_end(struct ph_listing *l, struct ph_buf *out)
+{
+	if (l->format == PH_LISTING_JSON)
+		return;
+	if (l->messages == 0)
+		ph_buf_puts(out, "Mail queue is empty\n");
+	else
+		ph_buf_printf(out, "\n-- %llu Kbytes in %llu Request%s.\n", (unsigned long long)(l->bytes / 1024),
+			      (unsigned long long)l->messages, l->messages == 1 ? "" : "s");
+}

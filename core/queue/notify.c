@@ -1,0 +1,365 @@
+/* notify.c: who is told what about a message: non-delivery, delay, success, reports; and when nobody is (bounce(8), RFC 3461).
+ *
+ * A notification is durable before the journal says that it was sent; between the two a restart finds the notification itself, whose envelope
+ * says whom it is about (recover.c), so none is sent twice.  One that cannot be made leaves the message in the queue.
+ * No state.  ph_notify_send yields. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/pack.h"
+#include "queue/qmgr_private.h"
+
+#define LIST_MAX ((size_t)16 * 1024)    /* of recipients in the envelope's attribute */
+
+static bool class_on(const struct ph_qmgr *q, const char *name)
+{
+	const char *p = q->set.notify_classes;
+	size_t n = strlen(name);
+
+	while (*p) {
+		p += strspn(p, PH_SEP_LIST);
+		if (strncasecmp(p, name, n) == 0 && (p[n] == '\0' || strchr(PH_SEP_LIST, p[n])))
+			return true;
+		p += strcspn(p, PH_SEP_LIST);
+	}
+	return false;
+}
+
+static bool has_state(const struct ph_entry *e, uint8_t state)
+{
+	uint32_t i;
+
+	for (i = 0; i < e->n_rcpts; i++) {
+		if (e->rcpts[i].state == state)
+			return true;
+	}
+	return false;
+}
+
+static bool delay_due(const struct ph_qmgr *q, const struct ph_entry *e)
+{
+	return q->set.delay_warning_ms > 0 && !(e->marks & PH_MARK_WARNED) && ph_retry_age_ms(q, e) >= q->set.delay_warning_ms;
+}
+
+bool ph_notify_wanted(struct ph_qmgr *q, struct ph_active *a)
+{
+	const struct ph_entry *e = a->e;
+
+	if (e->flags & PH_ENV_VERIFY)
+		return e->n_todo > 0;
+	if (e->n_todo > 0 && !a->hold && (ph_retry_expired(q, e) || delay_due(q, e)))
+		return true;
+	if ((e->flags & PH_ENV_TRACE_ONLY) || ((e->flags & PH_ENV_TRACE) && !(e->marks & PH_MARK_TRACED)))
+		return true;
+	return has_state(e, PH_RCPT_BOUNCED) || has_state(e, PH_RCPT_SENT);
+}
+
+/* ---- the request ---- */
+
+struct notice {
+	struct ph_qmgr *q;
+	struct ph_active *a;
+	enum ph_bounce_kind kind;
+	const char *word;               /* in the journal */
+	struct ph_bounce_rcpt *rcpts;
+	size_t n;
+};
+
+static const char *keep(struct ph_active *a, const char *s)
+{
+	return ph_arena_strdup(a->arena, s);
+}
+
+/* Is a notification of this kind about recipient i wanted by the sender? */
+static bool wanted(const struct notice *n, const struct ph_entry *e, uint32_t i)
+{
+	unsigned notify = e->rcpts[i].notify;
+
+	switch (n->kind) {
+	case PH_BOUNCE_FAILURE:
+		return e->rcpts[i].state == PH_RCPT_BOUNCED && !(notify & PH_NOTIFY_NEVER) && (notify == 0 || (notify & PH_NOTIFY_FAILURE));
+	case PH_BOUNCE_DELAY:
+		return e->rcpts[i].state == PH_RCPT_TODO && !(notify & PH_NOTIFY_NEVER) && (notify == 0 || (notify & PH_NOTIFY_DELAY));
+	case PH_BOUNCE_SUCCESS:
+		return e->rcpts[i].state == PH_RCPT_SENT;
+	case PH_BOUNCE_TRACE:
+		return e->rcpts[i].state != PH_RCPT_CLOSED;
+	}
+	return false;
+}
+
+static const char *action_of(const struct notice *n, const struct ph_entry *e, const struct ph_reason *r, enum ph_delivery_status status)
+{
+	if (e->flags & PH_ENV_TRACE_ONLY)
+		return status == PH_SENT ? "deliverable" : "undeliverable";
+	/* Sent on to another server, which will not say more. */
+	if (n->kind == PH_BOUNCE_SUCCESS && strchr(r->relay, '['))
+		return "relayed";
+	return NULL;
+}
+
+static void collect(struct notice *n)
+{
+	const struct ph_entry *e = n->a->e;
+	uint32_t i;
+
+	n->rcpts = ph_arena_alloc(n->a->arena, (e->n_rcpts + 1) * sizeof(n->rcpts[0]));
+	n->n = 0;
+	for (i = 0; i < e->n_rcpts; i++) {
+		struct ph_reason r;
+		enum ph_delivery_status status = e->rcpts[i].state == PH_RCPT_SENT ? PH_SENT : e->rcpts[i].state == PH_RCPT_BOUNCED ? PH_BOUNCED : PH_DEFERRED;
+
+		if (!wanted(n, e, i))
+			continue;
+		ph_entry_reason(n->q->ix, e, i, &r);
+		n->rcpts[n->n++] = (struct ph_bounce_rcpt){ .index = i, .status = status, .action = action_of(n, e, &r, status),
+			.dsn = keep(n->a, *r.dsn ? r.dsn : status == PH_SENT ? "2.0.0" : status == PH_BOUNCED ? "5.0.0" : "4.0.0"),
+			.text = keep(n->a, r.text), .relay = keep(n->a, r.relay), .mta = *r.mta ? keep(n->a, r.mta) : NULL,
+			.diag = *r.diag ? keep(n->a, r.diag) : NULL, .time_us = ph_wall_us() };
+	}
+}
+
+/* "0,1,2" for as long as it fits; the rest would be told twice after a crash in the wrong microsecond. */
+static const char *rcpt_list(const struct notice *n)
+{
+	struct ph_buf b = PH_BUF_INIT(LIST_MAX);
+	const char *text;
+	size_t i;
+
+	for (i = 0; i < n->n; i++) {
+		if (ph_buf_printf(&b, "%s%u", i ? "," : "", n->rcpts[i].index) < 0)
+			break;
+	}
+	text = ph_arena_strdup(n->a->arena, ph_buf_str(&b));
+	ph_buf_done(&b);
+	return text;
+}
+
+static const struct ph_conf *conf_of(struct ph_qmgr *q, enum ph_bounce_kind kind)
+{
+	return ph_qmgr_service_conf(q, kind == PH_BOUNCE_FAILURE ? q->set.bounce_service : kind == PH_BOUNCE_DELAY ? q->set.defer_service :
+				    q->set.trace_service);
+}
+
+static int send_to(struct notice *n, const char *to, bool postmaster, bool double_bounce, struct ph_bounce_rcpt *rcpts, size_t n_rcpts)
+{
+	struct ph_qmgr *q = n->q;
+	struct ph_active *a = n->a;
+	char queue_id[PH_QUEUE_ID_MAX] = "";
+	const char *names[3] = { "notice_of", "notice_kind", "notice_rcpts" };
+	const char *values[3] = { a->ref.queue_id, n->word, rcpt_list(n) };
+	int64_t life = *a->env->sender ? q->set.lifetime_ms : q->set.bounce_lifetime_ms;
+	struct ph_bounce_request req = {
+		.kind = n->kind, .conf = conf_of(q, n->kind), .env = a->env, .ref = &a->ref, .queue_dirfd = q->dirfd, .to = to,
+		.postmaster = postmaster, .double_bounce = double_bounce,
+		.full = n->kind == PH_BOUNCE_FAILURE && !(a->env->ret && strcasecmp(a->env->ret, "HDRS") == 0) && (!postmaster || double_bounce),
+		.expires_us = a->env->arrival_us + life * 1000, .n_rcpts = n_rcpts, .rcpts = rcpts, .arena = a->arena,
+		/* The copy for the postmaster does not stand for the sender's. */
+		.attr_names = names, .attr_values = values, .n_attrs = postmaster && !double_bounce ? 0 : 3, .ret_queue_id = queue_id,
+	};
+	struct ph_err err = { 0 };
+	int r = ph_bounce_send(&req, &err);
+
+	if (r < 0)
+		ph_log(PH_LOG_WARNING, "%s: notification to <%s> failed: %s", a->ref.queue_id, to, err.text);
+	else
+		q->stats.notifications++;
+	return r;
+}
+
+/* The journal knows; the recipients are closed (not after a delay warning: these go on). */
+static void record(struct notice *n)
+{
+	struct ph_qmgr *q = n->q;
+	struct ph_journal_rec rec = { .type = PH_J_NOTIFIED, .time_ms = ph_wall_us() / 1000, .text = { n->word, strlen(n->word) } };
+	struct ph_buf blob = PH_BUF_INIT(SIZE_MAX / 2);
+	struct ph_err err;
+	size_t i;
+
+	memcpy(rec.queue_id, n->a->ref.queue_id, sizeof(rec.queue_id));
+	for (i = 0; i < n->n; i++) {
+		if (n->kind != PH_BOUNCE_TRACE || n->rcpts[i].status == PH_SENT)
+			ph_pack_u32(&blob, n->rcpts[i].index);
+	}
+	rec.blob = (struct ph_slice){ blob.data, blob.len };
+	if (ph_journal_append(q->journal, &rec, &err) < 0)
+		ph_log(PH_LOG_ERROR, "%s: journal: %s", rec.queue_id, err.text);
+	q->journal_bytes += 64 + blob.len;
+	ph_buf_done(&blob);
+}
+
+static void close_rcpts(struct notice *n, struct ph_entry *e)
+{
+	size_t i;
+
+	for (i = 0; i < n->n; i++)
+		ph_index_result(n->q->ix, e, n->rcpts[i].index, PH_RCPT_CLOSED, NULL);
+}
+
+/* Recipients of this state about whom nobody wants to hear. */
+static void close_unwanted(struct notice *n, struct ph_entry *e, uint8_t state)
+{
+	uint32_t i;
+
+	for (i = 0; i < e->n_rcpts; i++) {
+		if (e->rcpts[i].state == state && !wanted(n, e, i))
+			ph_index_result(n->q->ix, e, i, PH_RCPT_CLOSED, NULL);
+	}
+}
+
+/* ---- the kinds ---- */
+
+static bool is_double_bounce_sender(const struct ph_qmgr *q, const char *sender)
+{
+	size_t n = strlen(q->set.double_bounce_sender);
+
+	return strncasecmp(sender, q->set.double_bounce_sender, n) == 0 && (sender[n] == '\0' || sender[n] == '@');
+}
+
+/* VERP: each recipient's bounce goes to an address that names the recipient. */
+static int send_verp(struct notice *n)
+{
+	struct ph_active *a = n->a;
+	const char *sender = a->env->sender, *at = strrchr(sender, '@');
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < n->n && r == 0; i++) {
+		const char *rcpt = a->env->rcpts[n->rcpts[i].index].address, *rat = strrchr(rcpt, '@');
+		const char *to = ph_arena_printf(a->arena, "%.*s%c%.*s%c%s%s", at ? (int)(at - sender) : (int)strlen(sender), sender, a->verp_delims[0],
+						 rat ? (int)(rat - rcpt) : (int)strlen(rcpt), rcpt, a->verp_delims[1], rat ? rat + 1 : "", at ? at : "");
+
+		r = send_to(n, to, false, false, &n->rcpts[i], 1);
+	}
+	return r;
+}
+
+static int send_failure(struct notice *n)
+{
+	struct ph_qmgr *q = n->q;
+	const char *sender = n->a->env->sender;
+	int r = 0;
+
+	collect(n);
+	if (n->n == 0)
+		return 0;
+	if (is_double_bounce_sender(q, sender)) {
+		ph_log_as("bounce", PH_LOG_WARNING, "%s: undeliverable postmaster notification discarded", n->a->ref.queue_id);
+	} else if (*sender == '\0') {
+		if (class_on(q, "2bounce"))
+			r = send_to(n, q->set.two_bounce_notice, true, true, n->rcpts, n->n);
+	} else {
+		r = n->a->verp_delims && !q->set.disable_verp_bounces ? send_verp(n) : send_to(n, sender, false, false, n->rcpts, n->n);
+		if (r == 0 && class_on(q, "bounce"))
+			send_to(n, q->set.bounce_notice, true, false, n->rcpts, n->n);
+	}
+	return r;
+}
+
+static int send_delay(struct notice *n)
+{
+	struct ph_qmgr *q = n->q;
+	const char *sender = n->a->env->sender;
+	int r = 0;
+
+	collect(n);
+	if (n->n == 0 || *sender == '\0' || is_double_bounce_sender(q, sender))
+		return 0;
+	r = send_to(n, sender, false, false, n->rcpts, n->n);
+	if (r == 0 && class_on(q, "delay"))
+		send_to(n, q->set.delay_notice, true, false, n->rcpts, n->n);
+	return r;
+}
+
+static int send_plain(struct notice *n)
+{
+	collect(n);
+	if (n->n == 0 || *n->a->env->sender == '\0')
+		return 0;
+	return send_to(n, n->a->env->sender, false, false, n->rcpts, n->n);
+}
+
+/* All that is still to be delivered has failed now, for the reason of its last delay. */
+static void expire(struct ph_qmgr *q, struct ph_active *a)
+{
+	struct ph_entry *e = a->e;
+	uint32_t i;
+
+	ph_log(PH_LOG_INFO, "%s: from=<%s>, status=%s, returned to sender", a->ref.queue_id,
+	       *a->env->sender ? ph_address_quote(a->arena, a->env->sender) : "", e->marks & PH_MARK_EXPIRE ? "force-expired" : "expired");
+	q->stats.expired++;
+	for (i = 0; i < e->n_rcpts; i++) {
+		struct ph_reason r, copy;
+
+		if (e->rcpts[i].state != PH_RCPT_TODO)
+			continue;
+		if (!ph_entry_reason(q->ix, e, i, &r))
+			r = (struct ph_reason){ "4.7.0", "message is administratively expired", "none", "", "" };
+		copy = (struct ph_reason){ keep(a, r.dsn), keep(a, r.text), keep(a, r.relay), keep(a, r.mta), keep(a, r.diag) };
+		ph_index_result(q->ix, e, i, (e->rcpts[i].notify & PH_NOTIFY_NEVER) ? PH_RCPT_CLOSED : PH_RCPT_BOUNCED, &copy);
+	}
+}
+
+static int run(struct ph_qmgr *q, struct ph_active *a, enum ph_bounce_kind kind, const char *word, int (*send)(struct notice *n), uint8_t state)
+{
+	struct notice n = { .q = q, .a = a, .kind = kind, .word = word };
+	int r = send(&n);
+
+	if (r < 0 || a->e == NULL)
+		return r;
+	if (n.n)
+		record(&n);
+	if (state != PH_RCPT_TODO) {
+		close_rcpts(&n, a->e);
+		close_unwanted(&n, a->e, state);
+	}
+	return 0;
+}
+
+/* A report on every recipient; what was delivered is closed, what failed is also bounced unless this was only a report. */
+static int run_trace(struct ph_qmgr *q, struct ph_active *a)
+{
+	struct notice n = { .q = q, .a = a, .kind = PH_BOUNCE_TRACE, .word = "trace" };
+	int r = send_plain(&n);
+	uint32_t i;
+
+	if (r < 0 || a->e == NULL)
+		return r;
+	record(&n);
+	a->e->marks |= PH_MARK_TRACED;
+	for (i = 0; i < a->e->n_rcpts; i++) {
+		if (a->e->rcpts[i].state == PH_RCPT_SENT || (a->e->flags & PH_ENV_TRACE_ONLY))
+			ph_index_result(q->ix, a->e, i, PH_RCPT_CLOSED, NULL);
+	}
+	return 0;
+}
+
+int ph_notify_send(struct ph_qmgr *q, struct ph_active *a)
+{
+	struct ph_entry *e = a->e;
+	int r = 0;
+	uint32_t i;
+
+	if (e->flags & PH_ENV_VERIFY) {         /* a probe is not tried twice */
+		for (i = 0; i < e->n_rcpts; i++)
+			ph_index_result(q->ix, e, i, PH_RCPT_CLOSED, NULL);
+		return 0;
+	}
+	if ((e->flags & PH_ENV_TRACE_ONLY) || ((e->flags & PH_ENV_TRACE) && !(e->marks & PH_MARK_TRACED)))
+		r = run_trace(q, a);
+	if (r == 0 && a->e && e->n_todo > 0 && !a->hold && ph_retry_expired(q, e))
+		expire(q, a);
+	if (r == 0 && a->e && has_state(e, PH_RCPT_BOUNCED))
+		r = run(q, a, PH_BOUNCE_FAILURE, "failure", send_failure, PH_RCPT_BOUNCED);
+	if (r == 0 && a->e && has_state(e, PH_RCPT_SENT))
+		r = run(q, a, PH_BOUNCE_SUCCESS, "success", send_plain, PH_RCPT_SENT);
+	if (r == 0 && a->e && e->n_todo > 0 && delay_due(q, e)) {
+		r = run(q, a, PH_BOUNCE_DELAY, "delay", send_delay, PH_RCPT_TODO);
+		if (r == 0 && a->e)
+			e->marks |= PH_MARK_WARNED;
+	}
+	if (r < 0)
+		ph_log(PH_LOG_INFO, "%s: status=deferred (bounce failed)", a->ref.queue_id);
+	return r;
+}

@@ -1,0 +1,124 @@
+/* requeue.c: postsuper -r: a message goes through intake once more (rewriting, mappings, content_filter), under a new queue id.
+ *
+ * The new message's envelope says which one it replaces, so a crash between its commit and the removal of the old one does not leave both (recover.c).
+ * No state.  Yields. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "message/intake.h"
+#include "queue/qmgr_private.h"
+
+#define PIECE 3072              /* bytes of content at a time */
+
+static int feed_line(struct ph_intake *in, const char *line, size_t n, bool cont)
+{
+	return ph_intake_line(in, line, n, cont);
+}
+
+/* Content as lines; a long one in pieces. */
+static int feed(struct ph_intake *in, struct ph_stored *m)
+{
+	char buf[PIECE];
+	size_t have = 0;
+	int64_t offset = 0;
+	ssize_t n;
+	int r = 0;
+
+	while (r == 0) {
+		char *p = buf, *nl;
+
+		n = ph_stored_read(m, offset, buf + have, sizeof(buf) - have);
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			break;
+		offset += n;
+		have += (size_t)n;
+		while (r == 0 && (nl = memchr(p, '\n', have)) != NULL) {
+			r = feed_line(in, p, (size_t)(nl - p), false);
+			have -= (size_t)(nl + 1 - p);
+			p = nl + 1;
+		}
+		if (r == 0 && have == sizeof(buf)) {
+			r = feed_line(in, p, have, true);
+			have = 0;
+		}
+		memmove(buf, p, have);
+	}
+	if (r == 0 && have > 0)
+		r = feed_line(in, buf, have, false);
+	return r;
+}
+
+static int envelope(struct ph_intake *in, const struct ph_envelope *env, const struct ph_entry *e, const char *old_id)
+{
+	static const char *const own[] = { "notice_of", "notice_kind", "notice_rcpts", "requeue_of" };
+	size_t i, k;
+	int r = 0;
+
+	for (i = 0; i < env->n_attrs; i++) {
+		for (k = 0; k < PH_ARRAY_LEN(own) && strcmp(env->attrs[i].name, own[k]) != 0; k++)
+			;
+		if (k == PH_ARRAY_LEN(own))
+			ph_intake_attr(in, env->attrs[i].name, env->attrs[i].value);
+	}
+	ph_intake_attr(in, "requeue_of", old_id);
+	ph_intake_sender(in, env->sender, env->envid, env->ret, env->encoding, env->flags & ~(uint32_t)PH_ENV_HOLD);
+	for (i = 0; i < env->n_rcpts && r == 0; i++) {
+		const struct ph_rcpt *rc = &env->rcpts[i];
+
+		if (e->rcpts[i].state == PH_RCPT_TODO)
+			r = ph_intake_rcpt(in, rc->address, rc->dsn_orcpt, rc->dsn_notify);
+	}
+	return r;
+}
+
+int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err)
+{
+	const struct ph_service *pickup = ph_config_service(q->cfg->config, q->set.pickup_service, PH_SVC_UNIX);
+	const char *cleanup = q->set.cleanup_service, *context;
+	struct ph_arena *arena = ph_arena_new();
+	struct ph_intake_params p = { .prog = "pickup", .origin = "local", .flags = PH_INTAKE_NO_MILTERS, .arena = arena };
+	struct ph_intake *in = NULL;
+	struct ph_stored *m;
+	struct ph_msg_ref ref;
+	struct ph_verdict v;
+	int64_t size;
+	int r;
+
+	ph_entry_ref(e, &ref);
+	if (pickup && ph_conf_get(pickup->conf, "cleanup_service_name"))
+		cleanup = ph_conf_get(pickup->conf, "cleanup_service_name");
+	p.conf = ph_qmgr_service_conf(q, cleanup);
+	r = ph_stored_open(q->dirfd, &ref, arena, &m, err);
+	if (r < 0)
+		goto out;
+	context = ph_envelope_attr(m->env, "rewrite_context");
+	p.local_origin = context == NULL || strcmp(context, "local") == 0;
+	r = ph_intake_begin(&p, &in, err);
+	if (r < 0)
+		goto out;
+	ph_log_as("pickup", PH_LOG_INFO, "%s: uid=%d from=<%s> orig_id=%s", ph_intake_queue_id(in), (int)geteuid(), m->env->sender, ref.queue_id);
+	r = envelope(in, m->env, e, ref.queue_id);
+	if (r == 0)
+		r = feed(in, m);
+	if (r < 0) {
+		ph_err_set(err, r, "%s: cannot be read or stored again", ref.queue_id);
+		goto out;
+	}
+	v = ph_intake_end(&in, &size);
+	if (v.code != 250) {
+		r = ph_err_set(err, -EIO, "%s: %d %s", ref.queue_id, v.code, v.text ? v.text : "");
+		goto out;
+	}
+	e = ph_index_find(q->ix, ref.queue_id);
+	if (e)
+		ph_qmgr_remove(q, e, false);
+out:
+	ph_intake_abort(&in);
+	ph_arena_free(&arena);
+	return r;
+}
