@@ -81,6 +81,7 @@ static void entry_link(struct ph_index *ix, struct ph_entry *e)
 {
 	ph_htab_put(&ix->by_id, ph_entry_queue_id(e), e);
 	ph_list_append(&ix->all, &e->all);
+	e->added = (uint32_t)ix->added++;
 	ix->n++;
 	ix->n_state[e->state]++;
 	ix->content_bytes += (uint64_t)e->content_bytes;

@@ -71,6 +71,7 @@ struct ph_entry {
 	uint8_t state;                  /* enum ph_entry_state */
 	uint8_t crashes;                /* agents that died over it */
 	uint32_t text_bytes;
+	uint32_t added;                 /* the how manieth this was (wraps) */
 	struct ph_entry_rcpt rcpts[];
 };
 
@@ -78,7 +79,7 @@ struct ph_index {
 	struct ph_htab by_id;
 	struct ph_list all, segments;
 	struct ph_heap incoming, deferred;
-	uint64_t incoming_seq;
+	uint64_t incoming_seq, added;
 	size_t n, n_state[4];
 	uint64_t bytes;                 /* memory of entries */
 	uint64_t content_bytes;

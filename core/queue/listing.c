@@ -150,9 +150,9 @@ static void mailq_head(struct ph_listing *l, const char *queue_id, char mark, in
 	l->bytes += (uint64_t)bytes;
 }
 
-static void mailq_reason(struct ph_listing *l, const char *text, struct ph_buf *out)
+static void mailq_reason(const char *text, struct ph_buf *out)
 {
-	size_t width = l->long_ids ? 77 : 76, n = strlen(text) + 2;
+	size_t width = 78, n = strlen(text) + 2;
 
 	if (n < width)
 		ph_buf_printf(out, "%*s", (int)(width - n), "");
@@ -174,9 +174,9 @@ static void mailq_entry(struct ph_listing *l, const struct ph_index *ix, const s
 		if (e->rcpts[i].state != PH_RCPT_TODO && e->rcpts[i].state != PH_RCPT_BOUNCED)
 			continue;
 		if (e->rcpts[i].reason != shown && ph_entry_reason(ix, e, i, &r))
-			mailq_reason(l, r.text, out);
+			mailq_reason(r.text, out);
 		shown = e->rcpts[i].reason;
-		ph_buf_printf(out, l->long_ids ? "%47s" : "%42s", "");
+		ph_buf_printf(out, l->long_ids ? "%47s" : "%41s", "");
 		put_printable(out, address);
 		ph_buf_putc(out, '\n');
 	}

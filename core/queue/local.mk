@@ -26,7 +26,12 @@ TESTS += t/unit/test_envelope
 libcore_la_SOURCES += core/queue/maildrop.c core/queue/maildrop.h
 # the queue manager
 libcore_la_SOURCES += core/queue/sched.h core/queue/sched_private.h core/queue/sched.c core/queue/transport.c core/queue/peer.c core/queue/job.c \
-	core/queue/index.h core/queue/index.c core/queue/index_segment.c
+	core/queue/index.h core/queue/index.c core/queue/index_segment.c \
+	core/queue/qmgr.h core/queue/qmgr_private.h core/queue/qmgr.c core/queue/qmgr_settings.c core/queue/qmgr_active.c \
+	core/queue/qmgr_resolve.c core/queue/qmgr_agent.c core/queue/qmgr_intake.c core/queue/retry.c core/queue/recover.c \
+	core/queue/checkpoint.c core/queue/compact.c core/queue/control.h core/queue/control.c core/queue/control_show.c \
+	core/queue/control_client.h core/queue/control_client.c core/queue/listing.h core/queue/listing.c core/queue/link.c \
+	core/queue/notify.c core/queue/requeue.c
 
 check_PROGRAMS += t/unit/test_sched
 t_unit_test_sched_SOURCES = t/unit/test_sched.c

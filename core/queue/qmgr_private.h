@@ -3,6 +3,7 @@
 #define CORE_QUEUE_QMGR_PRIVATE_H
 
 #include <posthouse/co.h>
+#include "base/fdw.h"
 #include "base/ipc.h"
 #include "base/loop.h"
 #include "message/bounce.h"
@@ -106,7 +107,9 @@ struct ph_qmgr {
 	size_t n_expected;
 	bool agents_known;              /* the master has told which agents live */
 	bool recovered;                 /* the index is complete */
-	bool stopping;
+	bool stopping, failed;
+	struct ph_fdw listen[2];
+	int64_t flushed_ms;
 	struct ph_recovery *recovery;
 
 	size_t n_active, n_active_rcpts;

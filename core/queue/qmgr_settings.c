@@ -76,8 +76,10 @@ int ph_qmgr_settings_load(struct ph_qmgr *q, struct ph_err *err)
 		ph_log(PH_LOG_WARNING, "maximal_backoff_time is less than minimal_backoff_time; using minimal_backoff_time for both");
 		q->set.maximal_backoff_ms = q->set.minimal_backoff_ms;
 	}
-	if (q->set.queue_run_ms > q->set.minimal_backoff_ms && q->set.helpful_warnings)
-		ph_log(PH_LOG_DEBUG, "queue_run_delay is longer than minimal_backoff_time");
+	if (q->set.bounce_lifetime_ms > q->set.lifetime_ms) {
+		ph_log(PH_LOG_WARNING, "bounce_queue_lifetime is larger than maximal_queue_lifetime - adjusting bounce_queue_lifetime");
+		q->set.bounce_lifetime_ms = q->set.lifetime_ms;
+	}
 	q->route_conf = ph_qmgr_service_conf(q, q->set.rewrite_service);
 	return 0;
 }

@@ -110,7 +110,7 @@ int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err)
 		goto out;
 	}
 	v = ph_intake_end(&in, &size);
-	if (v.code != 250) {
+	if (v.cls != PH_PERMIT) {
 		r = ph_err_set(err, -EIO, "%s: %d %s", ref.queue_id, v.code, v.text ? v.text : "");
 		goto out;
 	}
