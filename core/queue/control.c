@@ -34,6 +34,8 @@ int ph_control_text(struct ph_control *c, const char *text, size_t n)
 	struct ph_buf b = PH_BUF_INIT(PH_IPC_FRAME_MAX);
 	int r;
 
+	if (c->ipc == NULL)
+		return c->on_line ? c->on_line(c->arg, text, n) : 0;
 	ph_pack_bytes(&b, text, n);
 	r = ph_ipc_send(c->ipc, PH_F_CTL_LINE, b.data, b.len);
 	ph_buf_done(&b);
@@ -158,7 +160,7 @@ static int do_flush_id(struct ph_control *c, const json_t *req, struct ph_err *e
 	struct ph_entry *e = ph_index_find(c->q->ix, member(req, "id"));
 
 	if (e == NULL)
-		return ph_err_set(err, -ENOENT, "no such message");
+		return ph_err_set(err, -ESRCH, "no such message");
 	if (e->state == PH_ENTRY_DEFERRED) {
 		ph_sched_revive_all(c->q->sched);
 		ph_retry_now(c->q, e);
@@ -416,22 +418,29 @@ static int request(struct ph_control *c, const json_t *req, struct ph_err *err)
 	return ph_err_set(err, -EINVAL, "unknown request");
 }
 
+int ph_control_request(struct ph_control *c, struct ph_slice text, struct ph_err *err)
+{
+	json_t *req = text.p ? json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	int r;
+
+	if (!json_is_object(req))
+		r = ph_err_set(err, -EINVAL, "not a JSON object");
+	else
+		r = request(c, req, err);
+	json_decref(req);
+	return r;
+}
+
 static int on_request(struct ph_control *c, struct ph_slice payload)
 {
 	struct ph_err err = { 0 };
 	struct ph_unpack u;
 	struct ph_slice text;
-	json_t *req;
 	int r;
 
 	ph_unpack_init(&u, payload);
 	text = ph_unpack_bytes(&u);
-	req = u.bad ? NULL : json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
-	if (!json_is_object(req))
-		r = ph_err_set(&err, -EINVAL, "not a JSON object");
-	else
-		r = request(c, req, &err);
-	json_decref(req);
+	r = ph_control_request(c, u.bad ? (struct ph_slice){ NULL, 0 } : text, &err);
 	return answer_end(c, r < 0 ? -r : 0, r < 0 ? err.text : "");
 }
 

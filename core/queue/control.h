@@ -6,10 +6,14 @@
 
 struct ph_control {
 	struct ph_qmgr *q;
-	struct ph_ipc *ipc;
+	struct ph_ipc *ipc;             /* NULL: on_line instead */
+	int (*on_line)(void *arg, const char *text, size_t n);
+	void *arg;
 	bool trusted;                   /* root or the mail owner */
 };
 /* One CTL_LINE.  0 or negative.  Yields when the client is slow. */
 int ph_control_text(struct ph_control *c, const char *text, size_t n);
+/* One request.  0 or negative with err.  Yields. */
+int ph_control_request(struct ph_control *c, struct ph_slice text, struct ph_err *err);
 int ph_control_show(struct ph_control *c, const char *what, struct ph_err *err);
 #endif

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -160,6 +161,33 @@ static void on_own(const struct ph_msg_ref *ref, const struct ph_envelope *env)
 
 /* ---- start and end ---- */
 
+/* Held until the process ends. */
+int ph_qmgr_lock(int dirfd)
+{
+	int fd = openat(dirfd, "journal", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	close(fd);
+	return r;
+}
+
+/* The one before us may be about to end. */
+static int lock_wait(struct ph_qmgr *q, struct ph_err *err)
+{
+	int i, r = -EBUSY;
+
+	for (i = 0; i < 200 && r == -EBUSY; i++) {
+		r = ph_qmgr_lock(q->dirfd);
+		if (r == -EBUSY)
+			usleep(50000);
+	}
+	return r < 0 ? ph_err_errno(err, r, "the queue is in use by another process") : 0;
+}
+
 static void lists_init(struct ph_qmgr *q)
 {
 	ph_list_init(&q->agents);
@@ -220,6 +248,8 @@ int ph_qmgr_run(const struct ph_qmgr_config *cfg)
 		if (q->dirfd < 0)
 			r = ph_err_errno(&err, -errno, "open %s", cfg->queue_dir);
 	}
+	if (r == 0)
+		r = lock_wait(q, &err);
 	if (r == 0)
 		r = open_store(q, &err);
 	if (r == 0)

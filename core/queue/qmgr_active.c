@@ -437,7 +437,7 @@ static void pump(void *arg)
 
 void ph_qmgr_pump(struct ph_qmgr *q)
 {
-	if (q->pump_pending)
+	if (q->pump_pending || q->offline)
 		return;
 	q->pump_pending = true;
 	ph_loop_defer(pump, q);

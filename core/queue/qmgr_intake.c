@@ -18,7 +18,7 @@ void ph_segment_check(struct ph_qmgr *q, struct ph_segment *seg)
 {
 	int r;
 
-	if (seg->live > 0 || seg->open > 0 || seg->compacting || seg->doubtful || !q->recovered)
+	if (seg->live > 0 || seg->open > 0 || seg->compacting || seg->doubtful || !q->recovered || q->offline)
 		return;
 	if (!seg->own && seg->n_holes > 0)      /* something in it was never heard of */
 		return;

@@ -108,6 +108,7 @@ struct ph_qmgr {
 	bool agents_known;              /* the master has told which agents live */
 	bool recovered;                 /* the index is complete */
 	bool stopping, failed;
+	bool offline;                   /* a command's, without the mail system: nothing is delivered or freed */
 	struct ph_fdw listen[2];
 	int64_t flushed_ms;
 	struct ph_recovery *recovery;
@@ -205,6 +206,7 @@ int ph_qmgr_note(struct ph_qmgr *q, enum ph_journal_type type, const struct ph_e
 bool ph_notify_wanted(struct ph_qmgr *q, struct ph_active *a);
 int ph_notify_send(struct ph_qmgr *q, struct ph_active *a);             /* Yields */
 /* recover.c */
+void ph_recover_run(void *q);                           /* what the start does not do itself; a coroutine's function */
 int ph_recover_start(struct ph_qmgr *q, struct ph_err *err);
 void ph_recover_note(struct ph_qmgr *q, const struct ph_journal_rec *rec);      /* from an agent's journal */
 void ph_recover_open(struct ph_qmgr *q, const struct ph_msg_ref *committed);
@@ -216,7 +218,9 @@ void ph_checkpoint_rotated(struct ph_qmgr *q);
 void ph_compact_maybe(struct ph_qmgr *q);
 /* control.c */
 void ph_qmgr_control_serve(struct ph_qmgr *q, struct ph_ipc *ipc);
-/* requeue */
+/* Two queue managers, or one and a command that works on the files, would undo each other's work: 0 or -EBUSY. */
+int ph_qmgr_lock(int dirfd);
+/* requeue.c */
 int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err);      /* Yields */
 
 /* As the delivery host formats delays (agent/result.c). */

@@ -335,7 +335,7 @@ static void settle_all(struct ph_qmgr *q)
 		}
 		settle(q, e, t, due);
 		if (gone(e))
-			ph_qmgr_remove(q, e, true);
+			ph_qmgr_remove(q, e, !q->offline);
 	}
 	ph_index_cursor_close(&c);
 }
@@ -407,7 +407,7 @@ static int read_journals(struct ph_qmgr *q, struct ph_err *err)
 			best = names[i];
 			best_ms = l.time_ms;
 		}
-		if (strcmp(names[i], ph_journal_file(q->journal)) != 0)
+		if (q->journal == NULL || strcmp(names[i], ph_journal_file(q->journal)) != 0)
 			ph_checkpoint_old_file(q, names[i]);
 	}
 	if (best && r >= 0) {
@@ -546,13 +546,15 @@ static void recover_message(struct ph_qmgr *q, const struct ph_msg_ref *ref, str
 		return;
 	if (ref->env_length == 0) {
 		ph_segment_cover(seg, ref->offset, ref->offset + ref->length);
-		ph_store_quarantine(q->dirfd, ref, "damaged");
+		if (!q->offline)
+			ph_store_quarantine(q->dirfd, ref, "damaged");
 		return;
 	}
 	ph_arena_reset(q->scratch);
 	if (ph_envelope_decode(bytes, q->scratch, &env, &err) < 0 || env->n_rcpts == 0 || !ph_queue_id_valid(ref->queue_id)) {
 		ph_segment_cover(seg, ref->offset, ref->offset + ref->length);
-		ph_store_quarantine(q->dirfd, ref, "its envelope is damaged");
+		if (!q->offline)
+			ph_store_quarantine(q->dirfd, ref, "its envelope is damaged");
 		return;
 	}
 	already_notified(q, env);
@@ -568,7 +570,7 @@ static void recover_message(struct ph_qmgr *q, const struct ph_msg_ref *ref, str
 	q->recovery->messages++;
 	settle(q, e, t, 0);
 	if (gone(e))
-		ph_qmgr_remove(q, e, true);
+		ph_qmgr_remove(q, e, !q->offline);
 }
 
 /* False: a living process writes it and has not said hello yet. */
@@ -590,7 +592,7 @@ static bool scan_file(struct ph_qmgr *q, const char *file)
 	}
 	ph_buf_init(&s.found, SIZE_MAX / 2);
 	ph_offload(scan_read, &s);
-	if (s.idle == 0 && s.limit == 0) {
+	if (s.idle == 0 && s.limit == 0 && !q->offline) {
 		ph_buf_done(&s.found);
 		return false;
 	}
@@ -614,7 +616,7 @@ static bool scan_file(struct ph_qmgr *q, const char *file)
 	}
 	ph_buf_done(&s.found);
 	seg = ph_index_segment_find(q->ix, file, instance);
-	if (seg == NULL && s.idle == 1 && s.result == 0 && instance_of(q->dirfd, file) == instance) {
+	if (seg == NULL && !q->offline && s.idle == 1 && s.result == 0 && instance_of(q->dirfd, file) == instance) {
 		ph_segment_discard(q->dirfd, file);     /* nothing that was ever acknowledged */
 	} else if (seg) {
 		seg->doubtful = s.result < 0;
@@ -640,7 +642,7 @@ static void recovered(struct ph_qmgr *q)
 	struct ph_recovery *r = q->recovery;
 
 	q->recovered = true;
-	if (q->ix->n)
+	if (q->ix->n && !q->offline)
 		ph_log(PH_LOG_INFO, "%zu messages in the queue, read in %lld ms", q->ix->n, (long long)(ph_now_ms_exact() - r->started_ms));
 	ph_htab_done(&r->told);
 	ph_arena_free(&r->arena);
@@ -659,7 +661,8 @@ static void recovered(struct ph_qmgr *q)
 	ph_qmgr_pump(q);
 }
 
-static void recover_main(void *arg)
+/* Yields. */
+void ph_recover_run(void *arg)
 {
 	struct ph_qmgr *q = arg;
 	char **names;
@@ -701,6 +704,7 @@ int ph_recover_start(struct ph_qmgr *q, struct ph_err *err)
 	r = read_journals(q, err);
 	if (r < 0)
 		return r;
-	ph_co_spawn("qmgr recovery", recover_main, q);
+	if (!q->offline)
+		ph_co_spawn("qmgr recovery", ph_recover_run, q);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "message/intake.h"
+#include "queue/maildrop.h"
 #include "queue/qmgr_private.h"
 
 #define PIECE 3072              /* bytes of content at a time */
@@ -76,6 +77,45 @@ static int envelope(struct ph_intake *in, const struct ph_envelope *env, const s
 	return r;
 }
 
+/* Without the mail system: into maildrop/, from where pickup takes it when that comes up. */
+static int to_maildrop(struct ph_qmgr *q, struct ph_entry *e, struct ph_stored *m, struct ph_err *err)
+{
+	struct ph_maildrop_writer *w;
+	char buf[PIECE];
+	int64_t offset = 0;
+	ssize_t n;
+	size_t i;
+	int r = ph_maildrop_create(q->cfg->queue_dir, &w, err);
+
+	if (r < 0)
+		return r;
+	ph_maildrop_put(w, PH_DROP_SENDER, m->env->sender, strlen(m->env->sender));
+	if (m->env->envid)
+		ph_maildrop_put(w, PH_DROP_ENVID, m->env->envid, strlen(m->env->envid));
+	if (m->env->ret)
+		ph_maildrop_put(w, PH_DROP_RET, m->env->ret, strlen(m->env->ret));
+	if (m->env->encoding && *m->env->encoding)
+		ph_maildrop_put(w, PH_DROP_ENCODING, m->env->encoding, strlen(m->env->encoding));
+	for (i = 0; i < m->env->n_rcpts; i++) {
+		const struct ph_rcpt *rc = &m->env->rcpts[i];
+
+		if (e->rcpts[i].state == PH_RCPT_TODO)
+			ph_maildrop_put_rcpt(w, rc->address, rc->dsn_notify, rc->dsn_orcpt);
+	}
+	while ((n = ph_stored_read(m, offset, buf, sizeof(buf))) > 0) {
+		ph_maildrop_put(w, PH_DROP_CONTENT, buf, (size_t)n);
+		offset += n;
+	}
+	if (n < 0) {
+		ph_maildrop_abort(&w);
+		return ph_err_errno(err, (int)n, "%s", m->ref.queue_id);
+	}
+	r = ph_maildrop_finish(&w, err);
+	if (r == 0)
+		ph_qmgr_remove(q, e, false);
+	return r;
+}
+
 int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err)
 {
 	const struct ph_service *pickup = ph_config_service(q->cfg->config, q->set.pickup_service, PH_SVC_UNIX);
@@ -96,6 +136,10 @@ int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err)
 	r = ph_stored_open(q->dirfd, &ref, arena, &m, err);
 	if (r < 0)
 		goto out;
+	if (q->offline) {
+		r = to_maildrop(q, e, m, err);
+		goto out;
+	}
 	context = ph_envelope_attr(m->env, "rewrite_context");
 	p.local_origin = context == NULL || strcmp(context, "local") == 0;
 	r = ph_intake_begin(&p, &in, err);

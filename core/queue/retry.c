@@ -33,6 +33,8 @@ int ph_qmgr_note(struct ph_qmgr *q, enum ph_journal_type type, const struct ph_e
 	struct ph_err err;
 	int r;
 
+	if (q->journal == NULL)         /* a listing without the mail system */
+		return 0;
 	memcpy(rec.queue_id, ph_entry_queue_id(e), strlen(ph_entry_queue_id(e)) + 1);
 	r = batched ? ph_journal_append_batched(q->journal, &rec, &err) : ph_journal_append(q->journal, &rec, &err);
 	if (r < 0)

@@ -134,6 +134,7 @@ static void test_cover(void)
 {
 	struct ph_index *ix = ph_index_new();
 	struct ph_segment *seg = ph_index_segment(ix, "incoming/S01.00000001", 9);
+	enum { B = 4096 };              /* PH_SEGMENT_START */
 	unsigned order[100], i, seed = 3;
 
 	for (i = 0; i < 100; i++)
@@ -145,15 +146,15 @@ static void test_cover(void)
 		order[j] = t;
 	}
 	for (i = 0; i < 100; i++)
-		ph_segment_cover(seg, order[i] * 10, order[i] * 10 + 10);
-	tap_ok(seg->covered == 1000 && seg->n_holes == 0 && seg->end == 1000, "any order (%llu, %u)", (unsigned long long)seg->covered, seg->n_holes);
-	ph_segment_cover(seg, 2000, 2100);
-	ph_segment_cover(seg, 2200, 2300);
-	tap_ok(seg->covered == 1000 && seg->n_holes == 2 && seg->end == 2300, "a gap stays a gap");
-	ph_segment_cover(seg, 2100, 2200);
+		ph_segment_cover(seg, B + order[i] * 10, B + order[i] * 10 + 10);
+	tap_ok(seg->covered == B + 1000 && seg->n_holes == 0 && seg->end == B + 1000, "any order (%llu, %u)", (unsigned long long)seg->covered, seg->n_holes);
+	ph_segment_cover(seg, B + 2000, B + 2100);
+	ph_segment_cover(seg, B + 2200, B + 2300);
+	tap_ok(seg->covered == B + 1000 && seg->n_holes == 2 && seg->end == B + 2300, "a gap stays a gap");
+	ph_segment_cover(seg, B + 2100, B + 2200);
 	tap_ok(seg->n_holes == 1, "joined");
-	ph_segment_cover(seg, 1000, 2000);
-	tap_ok(seg->covered == 2300 && seg->n_holes == 0, "and covered");
+	ph_segment_cover(seg, B + 1000, B + 2000);
+	tap_ok(seg->covered == B + 2300 && seg->n_holes == 0, "and covered");
 	ph_index_free(&ix);
 }
 
