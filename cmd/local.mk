@@ -21,3 +21,5 @@ libposthouse_la_SOURCES += cmd/maptool.c cmd/maptool.h cmd/postmap.c cmd/postali
 # The configuration.
 libposthouse_la_SOURCES += cmd/postconf.c cmd/postconf.h cmd/postconf_param.c cmd/postconf_master.c cmd/postconf_edit.c cmd/postconf_file.c \
 	cmd/postconf_file.h cmd/postconf_list.c
+# The queue.
+libposthouse_la_SOURCES += cmd/postqueue.c cmd/postsuper.c cmd/ctl.c

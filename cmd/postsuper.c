@@ -87,7 +87,7 @@ static int on_line(void *arg, const char *text, size_t n)
 	return 0;
 }
 
-static void send(struct postsuper *p, json_t *req)
+static void super_send(struct postsuper *p, json_t *req)
 {
 	char *text;
 	struct ph_err err;
@@ -113,7 +113,7 @@ static void flush_ids(struct postsuper *p)
 
 	p->ids = NULL;
 	if (ids)
-		send(p, json_pack("{s:o}", "ids", ids));
+		super_send(p, json_pack("{s:o}", "ids", ids));
 }
 
 static void add_id(struct postsuper *p, char op, const char *id)
@@ -193,7 +193,7 @@ static void run(void *arg)
 		if (strcmp(w->id, "ALL") == 0) {
 			flush_ids(p);
 			p->op = w->op;
-			send(p, json_pack("{s:b}", "all", 1));
+			super_send(p, json_pack("{s:b}", "all", 1));
 		} else if (strcmp(w->id, "-") == 0) {
 			read_ids(p, w->op);
 		} else {

@@ -191,7 +191,7 @@ void ph_qmgr_announce(const struct ph_msg_ref *ref, const struct ph_envelope *en
 		if (link_.own_n < OWN_MAX)
 			link_.own_n++;
 	} else if (link_.ipc && strcmp(link_.file, ref->file) != 0) {
-		snprintf(link_.file, sizeof(link_.file), "%s", ref->file);
+		memcpy(link_.file, ref->file, sizeof(link_.file));
 		send_open();
 	}
 	if (link_.ipc)
