@@ -91,9 +91,9 @@ enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *recipien
 		*ret_code = r->s.code_alias;
 		return PH_LOOKUP_NOTFOUND;
 	}
-	if (res.error) {
+	if (res.error || strcmp(res.transport, "retry") == 0) {
 		*ret_text = res.nexthop;
-		*ret_code = res.nexthop[0] == '4' && res.nexthop[1] == '.' ? 450 : 550;
+		*ret_code = !res.error || (res.nexthop[0] == '4' && res.nexthop[1] == '.') ? 450 : 550;
 		return PH_LOOKUP_NOTFOUND;
 	}
 	maps = class_maps(r, res.cls, &name, ret_code);

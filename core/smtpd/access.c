@@ -241,7 +241,7 @@ struct ph_verdict ph_access_action(struct ph_session *s, const char *where, cons
 			a.cls_name = "Unverified Client host";
 	}
 	a.full = action + strspn(action, " \t");
-	n = strcspn(a.full, " \t,");
+	n = strcspn(a.full, " \t");
 	if (n == 0) {
 		ph_log(PH_LOG_WARNING, "access table %s entry %s has empty value", where, what);
 		return ph_verdict_permit();

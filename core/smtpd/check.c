@@ -190,10 +190,32 @@ const char *ph_smtpd_check_eod(struct ph_session *s)
 	return check_message(s, s->svc->eod, "END-OF-MESSAGE", "End-of-data", PH_ACCESS_EOD);
 }
 
+static const char *no_space(struct ph_session *s, int64_t free_bytes)
+{
+	struct ph_verdict v = ph_verdict_text(s, PH_DEFER, 452, "4.3.1", "Insufficient system storage");
+
+	ph_log(PH_LOG_WARNING, "not enough free space in mail queue: %lld bytes < 1.5*message size limit", (long long)free_bytes);
+	return done(s, apply(s, &v));
+}
+
+static int64_t queue_free(void)
+{
+	return ph_store_self() ? ph_store_free_bytes(ph_store_self()) : -1;
+}
+
+const char *ph_smtpd_check_queue(struct ph_session *s)
+{
+	int64_t n = queue_free();
+
+	begin(s, false);
+	if (n >= 0 && (n <= s->set->queue_minfree || n / 3 * 2 < s->set->message_size_limit))
+		return no_space(s, n);
+	return NULL;
+}
+
 const char *ph_smtpd_check_size(struct ph_session *s, int64_t size)
 {
-	int64_t limit = s->set->message_size_limit;
-	int64_t free_bytes = ph_store_self() ? ph_store_free_bytes(ph_store_self()) : -1;
+	int64_t limit = s->set->message_size_limit, n = queue_free();
 	struct ph_verdict v;
 
 	begin(s, false);
@@ -201,11 +223,8 @@ const char *ph_smtpd_check_size(struct ph_session *s, int64_t size)
 		v = ph_verdict_text(s, PH_REJECT, 552, "5.3.4", "Message size exceeds fixed limit");
 		return done(s, apply(s, &v));
 	}
-	if (free_bytes >= 0 && (free_bytes < s->set->queue_minfree || free_bytes / 3 * 2 < limit || free_bytes < size)) {
-		ph_log(PH_LOG_WARNING, "not enough free space in mail queue: %lld bytes < 1.5*message size limit", (long long)free_bytes);
-		v = ph_verdict_text(s, PH_DEFER, 452, "4.3.1", "Insufficient system storage");
-		return done(s, apply(s, &v));
-	}
+	if (n >= 0 && n / 3 * 2 < size)
+		return no_space(s, n);
 	return NULL;
 }
 

@@ -147,6 +147,9 @@ static int mail(struct ph_session *s, struct ph_smtpd_cmdline *c)
 	}
 	if (c->overflow)
 		return ph_smtpd_refuse(s, "501 5.5.4 Error: too many options");
+	refused = ph_smtpd_check_queue(s);
+	if (refused)
+		return ph_smtpd_refuse(s, "%s", refused);
 	s->t->sender = address;
 	if (s->t->verp && !*address)
 		return ph_smtpd_refuse(s, "503 5.5.4 Error: XVERP requires non-null sender");

@@ -31,6 +31,21 @@ static void log_established(struct ph_session *s)
 	ph_buf_done(&b);
 }
 
+/* What OpenSSL has to say is a warning of its own. */
+static void log_failed(struct ph_session *s, int r, const char *text)
+{
+	if (r == -ETIMEDOUT)
+		text = "Connection timed out";
+	else if (strncmp(text, "TLS library problem", 19) != 0)
+		text = "lost connection";
+	if (strncmp(text, "TLS library problem", 19) != 0) {
+		ph_log(PH_LOG_INFO, "SSL_accept error from %s: %s", s->namaddr, text);
+		return;
+	}
+	ph_log(PH_LOG_INFO, "SSL_accept error from %s: -1", s->namaddr);
+	ph_log(PH_LOG_WARNING, "%s:", text);
+}
+
 static bool too_many_sessions(struct ph_session *s)
 {
 	unsigned n;
@@ -58,11 +73,11 @@ int ph_smtpd_tls_start(struct ph_session *s)
 		ph_log(PH_LOG_INFO, "Refusing TLS service request from %s for service %s", s->namaddr, s->svc->name);
 		return -EPROTO;
 	}
-	if (s->svc->tls_loglevel >= 1)
+	if (s->svc->tls_loglevel >= 2)
 		ph_log(PH_LOG_INFO, "setting up TLS connection from %s", s->namaddr);
 	r = ph_stream_tls_accept(s->io, s->svc->tls, ph_now_ms() + s->set->starttls_timeout_ms, &err);
 	if (r < 0) {
-		ph_log(PH_LOG_INFO, "SSL_accept error from %s: %s", s->namaddr, err.text);
+		log_failed(s, r, err.text);
 		return r == -ETIMEDOUT ? r : -ECONNRESET;
 	}
 	s->tls_used = true;
@@ -94,10 +109,8 @@ int ph_smtpd_cmd_starttls(struct ph_session *s, struct ph_smtpd_cmdline *c)
 	if (r < 0)
 		return r;
 	r = ph_smtpd_tls_start(s);
-	if (r < 0) {
-		s->cmd_all[PH_CMD_STARTTLS]++;
+	if (r < 0)
 		return r;
-	}
 	ph_smtpd_session_restart(s);
 	return 0;
 }

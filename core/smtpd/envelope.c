@@ -234,7 +234,8 @@ int ph_smtpd_finish(struct ph_session *s, bool bdat)
 		ph_smtpd_log_whatsup(s, "reject", "bare <LF> received");
 		snprintf(text, sizeof(text), "%d %s %.60s Error: bare <LF> received", s->set->bare_newline_code,
 			 s->set->bare_newline_code / 100 == 4 ? "4.5.2" : "5.5.2", s->set->myhostname);
-		return finish_refused(s, text);
+		r = finish_refused(s, text);
+		return r < 0 ? r : -EPROTO;
 	}
 	refused = s->svc->standalone ? NULL : ph_smtpd_check_eod(s);
 	if (refused)
@@ -250,6 +251,8 @@ int ph_smtpd_finish(struct ph_session *s, bool bdat)
 		else
 			r = ph_smtpd_reply(s, "250 2.0.0 Ok: queued as %s", id);
 	} else {
+		if (v.code == 552)
+			ph_log(PH_LOG_WARNING, "%s: queue file size limit exceeded", id);
 		r = reply_verdict(s, &v);
 		if (r >= 0)
 			r = v.cls == PH_DISCONNECT ? -EPROTO : 1;

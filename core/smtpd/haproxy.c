@@ -145,5 +145,5 @@ ssize_t ph_proxy_parse(struct ph_slice in, struct ph_proxy_info *ret, const char
 		return n2 < 12 ? 0 : parse_v2(in, ret, ret_why);
 	if (memcmp(in.p, "PROXY ", n1) == 0)
 		return n1 < 6 ? 0 : parse_v1(in, ret, ret_why);
-	return fail(ret_why, "missing protocol header");
+	return fail(ret_why, "unrecognized protocol header");
 }

@@ -43,8 +43,6 @@ static const struct smtpd_command {
 	{ "QUIT", PH_CMD_QUIT, ph_smtpd_cmd_quit, PRE_TLS },
 };
 static const struct smtpd_command unknown_command = { "UNKNOWN", PH_CMD_UNKNOWN, NULL, PRE_TLS };
-/* Words of smtpd_noop_commands. */
-static const struct smtpd_command noop_command = { "NOOP", PH_CMD_NOOP, ph_smtpd_cmd_noop, LIMIT | PRE_TLS | LAST };
 
 static const struct smtpd_command *find_command(struct ph_slice verb)
 {
@@ -159,6 +157,8 @@ int ph_smtpd_greet(struct ph_session *s)
 	s->xclient_ok = ph_smtpd_matches(s, s->svc->xclient_hosts, "smtpd_authorized_xclient_hosts");
 	s->xforward_ok = ph_smtpd_matches(s, s->svc->xforward_hosts, "smtpd_authorized_xforward_hosts");
 	ehlo_discard_for_client(s);
+	if (ph_smtpd_sasl_offered(s) && ph_smtpd_sasl_mechs(s) < 0)
+		return -EPROTO;         /* a service that cannot do what it is for; the client shall come again */
 	r = ph_smtpd_filters_open(s);
 	if (r)
 		return r;
@@ -343,7 +343,7 @@ static int dispatch(struct ph_session *s, const struct smtpd_command *cmd, struc
 	}
 	r = cmd->fn(s, c);
 	s->cmd_all[cmd->id]++;
-	if (r == 0)
+	if (r == 0 && cmd->id != PH_CMD_XCLIENT)        /* XCLIENT begins a new session, in Postfix's count */
 		s->cmd_ok[cmd->id]++;
 	else if (r > 0)
 		s->errors++;
@@ -378,8 +378,12 @@ static __attribute__((noinline)) int one_command(struct ph_session *s, struct ph
 		return ph_smtpd_reply(s, c.n ? "500 5.5.2 Error: bad UTF-8 syntax" : "500 5.5.2 Error: bad syntax");
 	}
 	cmd = find_command(c.w[0].text);
-	if (cmd == &unknown_command && word_matches(s, &s->svc->noop, c.w[0].text))
-		cmd = &noop_command;
+	if (cmd == &unknown_command && word_matches(s, &s->svc->noop, c.w[0].text)) {
+		ph_stream_consume(s->io, take);
+		if (s->junk++ > s->set->junk_command_limit)
+			s->errors++;
+		return ph_smtpd_reply(s, "250 2.0.0 Ok");
+	}
 	if (take) {
 		/* Commands look at their words while they wait for tables and servers: the buffer stays as it is until they are done, but
 		 * the input behind this line must be visible now. */

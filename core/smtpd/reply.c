@@ -101,9 +101,10 @@ static void append_footer(struct ph_session *s, struct ph_buf *b)
 	ph_buf_puts(b, p);
 }
 
-/* Text "250 a\nb" leaves as "250-a", "250 b". */
+/* Text "250 a\nb" leaves as "250-a", "250 b"; an enhanced code in the first line is repeated in those without one. */
 static int send_lines(struct ph_session *s, const char *text, size_t n)
 {
+	size_t dsn = dsn_length(text + 4);
 	int64_t deadline = ph_now_ms() + s->set->timeout_ms;
 	const char *p = text + 4, *end = text + n, *nl;
 	char code[4] = { text[0], text[1], text[2], '-' };
@@ -114,6 +115,8 @@ static int send_lines(struct ph_session *s, const char *text, size_t n)
 		if (!nl)
 			code[3] = ' ';
 		r = ph_stream_write(s->io, code, 4, deadline);
+		if (r == 0 && dsn && p > text + 4 && !dsn_length(p))
+			r = ph_stream_write(s->io, text + 4, dsn + 1, deadline);
 		if (r == 0)
 			r = ph_stream_write(s->io, p, (size_t)((nl ? nl : end) - p), deadline);
 		if (r == 0)

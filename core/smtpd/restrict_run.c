@@ -209,6 +209,18 @@ static enum ph_check run_table(struct ph_session *s, struct ph_ruse *u, const ch
 	return run_module(s, m, name, cls);
 }
 
+/* "reject, something": the something is never reached. */
+static void warn_unreachable(struct ph_session *s, const struct ph_rlist *l, size_t i)
+{
+	static const char *const final[] = { "permit", "reject", "defer", "check_relay_domains" };
+
+	if (i + 1 == l->n || s->warn_if_reject || l->u[i].kind != PH_RUSE_MODULE)
+		return;
+	for (size_t k = 0; k < PH_ARRAY_LEN(final); k++)
+		if (strcasecmp(l->u[i].name, final[k]) == 0)
+			ph_log(PH_LOG_WARNING, "restriction `%s' after `%s' is ignored", l->u[i + 1].name, final[k]);
+}
+
 static enum ph_check run_one(struct ph_session *s, struct ph_ruse *u, const char *name, const char *cls, enum ph_access_class acl)
 {
 	switch (u->kind) {
@@ -241,6 +253,7 @@ enum ph_check ph_rlist_run(struct ph_session *s, struct ph_rlist *l, const char 
 				s->warn_if_reject = s->recursion;
 			continue;
 		}
+		warn_unreachable(s, l, i);
 		r = run_one(s, &l->u[i], name, cls, acl);
 		if (s->warn_if_reject >= s->recursion)
 			s->warn_if_reject = 0;

@@ -256,6 +256,7 @@ const char *ph_smtpd_check_etrn(struct ph_session *s);
 const char *ph_smtpd_check_vrfy(struct ph_session *s);
 const char *ph_smtpd_check_data(struct ph_session *s);
 const char *ph_smtpd_check_eod(struct ph_session *s);
+const char *ph_smtpd_check_queue(struct ph_session *s);         /* is there room in the queue at all? */
 const char *ph_smtpd_check_size(struct ph_session *s, int64_t size);
 /* Are header addresses of this client completed with our domain? */
 bool ph_smtpd_rewrite_local(struct ph_session *s);

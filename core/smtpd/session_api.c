@@ -65,6 +65,15 @@ int64_t ph_session_size(const struct ph_session *s)
 	return s->stage == PH_STAGE_EOD ? s->t->content : s->t->size;
 }
 
+const char *ph_session_full_address(struct ph_session *s, const char *address)
+{
+	const char *full;
+
+	if (!*address || ph_route_rewrite(s->svc->route, true, address, ph_session_arena(s), &full) < 0)
+		return address;
+	return full;
+}
+
 int ph_session_is_authorized_destination(struct ph_session *s, const char *address, struct ph_err *err)
 {
 	return ph_route_is_authorized(s->svc->route, address, ph_session_arena(s), err);

@@ -48,6 +48,9 @@ PH_API int64_t ph_session_size(const struct ph_session *s);                     
 PH_API const char *ph_session_queue_id(const struct ph_session *s);             /* NULL before it is known */
 PH_API const char *ph_session_etrn_domain(const struct ph_session *s);          /* NULL unless ETRN */
 
+/* The address as trivial-rewrite(8) completes it ("joe" -> "joe@example.com"): what access tables are asked for.  In the session's arena.
+ * Yields. */
+PH_API const char *ph_session_full_address(struct ph_session *s, const char *address);
 /* Does the address belong to us, as reject_unauth_destination asks?  FOUND when its domain is in mydestination,
  * inet_interfaces, virtual_*_domains or relay_domains and it holds no sender-specified routing; TEMPFAIL (err).  Yields. */
 PH_API int ph_session_is_authorized_destination(struct ph_session *s, const char *address, struct ph_err *err);

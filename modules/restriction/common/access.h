@@ -80,8 +80,21 @@ static inline enum ph_lookup access_mail(struct access_use *u, struct ph_session
 
 	if (!*address)
 		return ph_maps_find(u->maps, null_key ? null_key : "<>", false, ph_session_arena(s), ret, err);
-	return ph_maps_find_address(u->maps, u->conf, address, PH_ADDR_FULL | PH_ADDR_NOEXT | PH_ADDR_DOMAIN | PH_ADDR_USER_AT, "smtpd_access_maps",
+	return ph_maps_find_address(u->maps, u->conf, ph_session_full_address(s, address), PH_ADDR_FULL | PH_ADDR_NOEXT | PH_ADDR_DOMAIN | PH_ADDR_USER_AT, "smtpd_access_maps",
 				    ph_session_arena(s), ret, NULL, err);
+}
+
+/* The table cannot be asked. */
+static inline struct ph_verdict access_failed(struct ph_session *s, const char *what, enum ph_access_class cls, const struct ph_err *err)
+{
+	static const char *const names[] = {
+		[PH_ACCESS_CLIENT] = "Client host", [PH_ACCESS_HELO] = "Helo command", [PH_ACCESS_SENDER] = "Sender address",
+		[PH_ACCESS_RECIPIENT] = "Recipient address", [PH_ACCESS_ETRN] = "Etrn command", [PH_ACCESS_DATA] = "Data command",
+		[PH_ACCESS_EOD] = "End-of-data",
+	};
+
+	ph_log(PH_LOG_WARNING, "%s", err->text);
+	return ph_verdict_text(s, PH_DEFER, 451, "4.3.5", "<%s>: %s rejected: Server configuration error", what, names[cls]);
 }
 
 static inline struct ph_verdict access_answer(struct access_use *u, struct ph_session *s, enum ph_lookup r, const char *action,
@@ -96,7 +109,7 @@ static inline struct ph_verdict access_answer(struct access_use *u, struct ph_se
 	case PH_LOOKUP_PERMERR:
 		break;
 	}
-	return ph_verdict_lookup_failed(s, PH_LOOKUP_TEMPFAIL, what, err);
+	return access_failed(s, what, cls, err);
 }
 
 #define ACCESS_MODULE(name_, summary_) \

@@ -21,6 +21,9 @@ static inline enum mailhost mailhost_ask(struct ph_arena *a, const char *domain,
 	mx = q[0].answer;
 	if (null_mx_matters && mx->status == PH_DNS_OK && mx->n == 1 && mx->rr[0].type == PH_DNS_MX && !*mx->rr[0].name)
 		return MAILHOST_NULLMX;
+	for (size_t i = 0; mx->status == PH_DNS_OK && i < mx->n; i++)
+		if (mx->rr[i].type == PH_DNS_MX && *mx->rr[i].name && strspn(mx->rr[i].name, "0123456789.") == strlen(mx->rr[i].name))
+			ph_log(PH_LOG_WARNING, "numeric domain name in resource data of MX record for %s: %s", domain, mx->rr[i].name);
 	for (size_t i = 0; i < PH_ARRAY_LEN(q); i++) {
 		if (q[i].answer->status == PH_DNS_OK && q[i].answer->n > 0)
 			return MAILHOST_OK;
