@@ -16,7 +16,7 @@ BIN_LINKS = mailq newaliases
 #
 libposthouse_la_SOURCES += cmd/posthouse.c cmd/postfix.c cmd/manual.c cmd/sendmail.c cmd/postdrop.c cmd/submit.c cmd/submit.h
 # Tables and modules.
-libposthouse_la_SOURCES += cmd/maptool.c cmd/maptool.h cmd/postmap.c cmd/postalias.c cmd/modules.c modules/lookup/common/text.c \
+libposthouse_la_SOURCES += cmd/maptool.c cmd/maptool.h cmd/postmap.c cmd/postmap_message.c cmd/postalias.c cmd/modules.c modules/lookup/common/text.c \
 	modules/lookup/common/text.h
 # The configuration.
 libposthouse_la_SOURCES += cmd/postconf.c cmd/postconf.h cmd/postconf_param.c cmd/postconf_master.c cmd/postconf_edit.c cmd/postconf_file.c \

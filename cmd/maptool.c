@@ -30,14 +30,19 @@ void ph_maptool_fatal(const char *fmt, ...)
 	exit(1);
 }
 
-void ph_maptool_setup(struct ph_maptool *t, const char *dir)
+void ph_maptool_begin(const struct ph_maptool *t)
 {
 	struct ph_log_config log = { .prog = t->prog, .only_stderr = true };
-	struct ph_err err = { 0 };
-	const char *utf8;
 
 	ph_log_open(&log);
 	ph_log_set_immediate(true);
+}
+
+void ph_maptool_setup(struct ph_maptool *t, const char *dir)
+{
+	struct ph_err err = { 0 };
+	const char *utf8;
+
 	ph_log_set_verbose(t->verbose);
 	if (ph_config_load(ph_cmd_config_dir(dir), PH_CONFIG_NO_MASTER | PH_CONFIG_QUIET, &t->config, &err) < 0)
 		ph_maptool_fatal("%s", err.text);
@@ -130,8 +135,7 @@ static void print_entry(struct ph_maptool *t, const char *key, const char *value
 		putchar('\n');
 }
 
-/* Ask the tables in turn.  True when one had the key. */
-static bool query_one(struct ph_maptool *t, struct ph_table **tables, const char *key, bool with_key)
+bool ph_maptool_query(struct ph_maptool *t, struct ph_table **tables, const char *key, bool with_key)
 {
 	struct ph_arena *a = ph_arena_new();
 	struct ph_err err = { 0 };
@@ -143,9 +147,7 @@ static bool query_one(struct ph_maptool *t, struct ph_table **tables, const char
 
 		if (tables[i] == NULL)
 			tables[i] = open_table(t, a, t->args[i], PH_TABLE_READ);
-		if (key[0] == '\0') {
-			continue;
-		} else if (t->utf8 && !ph_utf8_valid(key, strlen(key))) {
+		if (t->utf8 && !t->body && !ph_utf8_valid(key, strlen(key))) {
 			ph_log(PH_LOG_WARNING, "%s: non-UTF-8 key \"%s\": malformed UTF-8 or invalid codepoint",
 			       ph_table_title(tables[i]), key);
 			continue;
@@ -153,7 +155,7 @@ static bool query_one(struct ph_maptool *t, struct ph_table **tables, const char
 		status = ph_table_get(tables[i], fold(t, tables[i], key, a), a, &value, &err);
 		if (status < 0)
 			ph_maptool_fatal("table %s: query error: %s", ph_table_title(tables[i]), err.text);
-		if (status == PH_LOOKUP_FOUND && t->utf8 && !ph_utf8_valid(value, strlen(value))) {
+		if (status == PH_LOOKUP_FOUND && t->utf8 && !t->body && !ph_utf8_valid(value, strlen(value))) {
 			ph_log(PH_LOG_WARNING, "%s: key \"%s\": non-UTF-8 value \"%s\": malformed UTF-8 or invalid codepoint",
 			       ph_table_title(tables[i]), key, value);
 			ph_maptool_fatal("table %s: query error", ph_table_title(tables[i]));
@@ -192,11 +194,13 @@ static void run_query(struct ph_maptool *t)
 	char *line = NULL;
 	size_t cap = 0;
 
-	if (strcmp(t->query, "-") == 0) {
+	if (t->headers || t->body) {
+		found = ph_postmap_message(t, tables);
+	} else if (strcmp(t->query, "-") == 0) {
 		while (read_key(&line, &cap))
-			found |= query_one(t, tables, line, true);
+			found |= ph_maptool_query(t, tables, line, true);
 	} else {
-		found = query_one(t, tables, t->query, false);
+		found = ph_maptool_query(t, tables, t->query, false);
 	}
 	free(line);
 	for (int i = 0; i < t->n_args; i++)

@@ -24,6 +24,7 @@ struct ph_maptool {
 	int utf8;                       /* 1 -U, 0 -u, -1: as smtputf8_enable says */
 	unsigned nul;                   /* PH_TABLE_NO_NUL, PH_TABLE_WITH_NUL */
 	int verbose;
+	bool headers, body, mime;       /* -h, -b, -m: standard input is a message */
 	const char *query, *remove;     /* -q, -d */
 	char **args;                    /* [type:]file ... */
 	int n_args;
@@ -32,10 +33,16 @@ struct ph_maptool {
 
 /* "prog: fatal: text" to stderr and the log; exit status 1. */
 void ph_maptool_fatal(const char *fmt, ...) PH_PRINTF(1, 2) __attribute__((noreturn));
+/* First of all: where messages go. */
+void ph_maptool_begin(const struct ph_maptool *t);
 /* Read main.cf of dir (-c), say where modules are.  Fatal on errors. */
 void ph_maptool_setup(struct ph_maptool *t, const char *dir);
 /* Run what the options ask for, in a coroutine: t->status.  create: build one table from its source or standard input. */
 void ph_maptool_run(struct ph_maptool *t, void (*create)(struct ph_maptool *t, const char *type, const char *name));
+/* Ask the tables in turn and print what the first one says, with the key.  False: none has it. */
+bool ph_maptool_query(struct ph_maptool *t, struct ph_table **tables, const char *key, bool with_key);
+/* Keys are the headers and body lines of the message on standard input (postmap_message.c).  True when one was found. */
+bool ph_postmap_message(struct ph_maptool *t, struct ph_table **tables);
 /* "type:name" or "name": into arena. */
 void ph_maptool_split(struct ph_maptool *t, struct ph_arena *a, const char *arg, const char **ret_type, const char **ret_name);
 

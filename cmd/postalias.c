@@ -137,8 +137,9 @@ int ph_main_postalias(int argc, char **argv)
 	const char *dir = NULL;
 	int c;
 
+	ph_maptool_begin(&t);
 	optind = 1;
-	while ((c = getopt(argc, argv, "c:d:fijnNopq:rsuvw")) != -1) {
+	while ((c = getopt(argc, argv, "+c:d:fijnNopq:rsuvw")) != -1) {
 		switch (c) {
 		case 'c': dir = optarg; break;
 		case 'd': t.remove = optarg; break;

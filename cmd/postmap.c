@@ -15,7 +15,7 @@
 
 static void usage(void)
 {
-	ph_maptool_fatal("usage: postmap [-fFijnNoprsuUvw] [-c config_dir] [-d key] [-q key] [map_type:]file...");
+	ph_maptool_fatal("usage: postmap [-bfFhijmnNoprsuUvw] [-c config_dir] [-d key] [-q key] [map_type:]file...");
 }
 
 /* -F: the content of the files that value names, as base64 in arena; NULL: logged. */
@@ -105,14 +105,17 @@ static void parse(struct ph_maptool *t, int argc, char **argv, const char **ret_
 	int c;
 
 	optind = 1;
-	while ((c = getopt(argc, argv, "c:d:fFijnNopq:rsuUvw")) != -1) {
+	while ((c = getopt(argc, argv, "+bc:d:fFhijmnNopq:rsuUvw")) != -1) {
 		switch (c) {
+		case 'b': t->body = true; break;
 		case 'c': *ret_dir = optarg; break;
 		case 'd': t->remove = optarg; break;
 		case 'f': t->fold = false; break;
 		case 'F': t->from_files = true; break;
+		case 'h': t->headers = true; break;
 		case 'i': t->incremental = true; break;
 		case 'j': t->json = true; break;
+		case 'm': t->mime = true; break;
 		case 'n': t->nul = PH_TABLE_NO_NUL; break;
 		case 'N': t->nul = PH_TABLE_WITH_NUL; break;
 		case 'o': t->as_owner = false; break;
@@ -133,6 +136,10 @@ static void parse(struct ph_maptool *t, int argc, char **argv, const char **ret_
 		usage();
 	if ((t->query != NULL) + (t->remove != NULL) + t->list > 1)
 		ph_maptool_fatal("specify only one of -s -q or -d");
+	if ((t->headers || t->body || t->mime) && (t->query == NULL || strcmp(t->query, "-") != 0))
+		ph_maptool_fatal("specify -b -h or -m only with \"-q -\"");
+	if (t->mime && !t->headers && !t->body)
+		ph_log(PH_LOG_WARNING, "ignoring -m option without -b or -h");
 	if (t->json && !t->query && !t->list)
 		ph_maptool_fatal("specify -j only with -q or -s");
 }
@@ -142,6 +149,7 @@ int ph_main_postmap(int argc, char **argv)
 	struct ph_maptool t = { .prog = "postmap", .fold = true, .keep_perm = true, .as_owner = true, .utf8 = -1 };
 	const char *dir = NULL;
 
+	ph_maptool_begin(&t);
 	parse(&t, argc, argv, &dir);
 	ph_maptool_setup(&t, dir);
 	ph_maptool_run(&t, create);

@@ -50,7 +50,7 @@ struct ph_lookup_ops {
 	/* Open the table.  0 and *ret (handed to the others), or negative with err: the core then puts a surrogate in its place
 	 * that answers TEMPFAIL with err's text, and tries again when the file has changed.  Does not yield. */
 	int (*open)(const struct ph_table_spec *spec, void **ret, struct ph_err *err);
-	/* Look up key (NUL-terminated, not empty, at most 64 KiB, folded if so flagged).  FOUND sets *ret_value, in arena or
+	/* Look up key (NUL-terminated, at most 64 KiB, folded if so flagged; only postmap asks for an empty one).  FOUND sets *ret_value, in arena or
 	 * unchanged until the next call (the core copies it).  err is filled for TEMPFAIL and PERMERR.  May yield when NETWORK is
 	 * set: then several gets of one table can be under way at once; close comes when none is. */
 	enum ph_lookup (*get)(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err);

@@ -193,7 +193,7 @@ static int get_in(struct table *t, MDB_txn *txn, const char *key, struct ph_aren
 	int rc = MDB_NOTFOUND;
 	MDB_val k, v;
 
-	if (strlen(key) + 1 > (size_t)mdb_env_get_maxkeysize(t->env))
+	if (key[0] == '\0' || strlen(key) + 1 > (size_t)mdb_env_get_maxkeysize(t->env))
 		return MDB_NOTFOUND;
 	for (int nul = 1; nul >= 0 && rc == MDB_NOTFOUND; nul--) {
 		if (!(nul ? t->with_nul : t->without_nul))

@@ -125,6 +125,33 @@ list() {
 	[ "${2%%:*}" = cdb ] || same "$1" -s "$2"
 }
 
+cat > msg <<'X'
+From: a@b
+Subject: one
+  two
+X-Empty:
+Content-Type: multipart/mixed; boundary="xx"
+
+preamble
+--xx
+Content-Type: text/plain
+X-Part: 1
+
+part body
+--xx
+Content-Type: message/rfc822
+
+Subject: nested
+From: n@n
+
+nested body
+not: header
+--xx--
+epilogue
+X
+printf 'Subject: a\nnot a header\nX: body\n' > msg2
+printf 'Subject: only' > msg3
+
 # same TOOL [-e] ARGS...: run both in a folder each; compare output and status, and with -e messages, too.
 same() {
 	tool=$1; shift
@@ -220,6 +247,16 @@ same postmap -q foo 'regexp:{ {/fo(o)/ x$1 y}, {/b/ c} }'
 input=$dir/rekeys same postmap -q - regexp:re
 input=$dir/rekeys same postmap -q - pcre:re
 input=$dir/cikeys same postmap -e -q - cidr:ci
+
+for m in msg msg2 msg3 empty re; do
+	for flag in -h -b -hm -bm -hb -hbm; do
+		input=$dir/$m same postmap -e $flag -q - static:v
+		input=$dir/$m same postmap -e $flag -q - 'regexp:{{/^$/ empty}, {/one/ two}, {/not/ x}}'
+	done
+done
+same postmap -e -h -q x static:v
+same postmap -e -m static:v
+same postmap -q '' static:v
 
 for t in hash btree lmdb cdb; do
 	same postalias $t:al
