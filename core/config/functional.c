@@ -13,33 +13,26 @@
 
 #include "config/private.h"
 
-#define DEFAULT_DOMAIN "localdomain"
-
 const char *ph_default_myhostname(const struct ph_conf *conf, struct ph_arena *a)
 {
-	struct ph_conf *view = (struct ph_conf *)(uintptr_t)conf;
 	const char *domain = NULL;
 	char host[256];
 
-	if (view->naming)               /* mydomain = ...$myhostname... */
-		return "";
 	if (gethostname(host, sizeof(host) - 1) < 0)
 		strcpy(host, "localhost");
 	host[sizeof(host) - 1] = '\0';
 	if (strchr(host, '.'))
 		return ph_arena_strdup(a, host);
-	view->naming = true;
 	if (ph_conf_setting(conf, "mydomain"))
 		domain = ph_conf_get(conf, "mydomain");
-	view->naming = false;
-	return ph_arena_printf(a, "%s.%s", host, domain && *domain ? domain : DEFAULT_DOMAIN);
+	return ph_arena_printf(a, "%s.%s", host, domain && *domain ? domain : PH_DEFAULT_DOMAIN);
 }
 
 const char *ph_default_mydomain(const struct ph_conf *conf, struct ph_arena *a)
 {
 	const char *host = ph_conf_get(conf, "myhostname"), *dot = host ? strchr(host, '.') : NULL;
 
-	return ph_arena_strdup(a, dot && dot[1] ? dot + 1 : DEFAULT_DOMAIN);
+	return ph_arena_strdup(a, dot && dot[1] ? dot + 1 : PH_DEFAULT_DOMAIN);
 }
 
 /* ---- mynetworks ---- */

@@ -24,3 +24,14 @@ t_unit_config_check_SOURCES = t/unit/config_check.c
 t_unit_config_check_LDADD = libcore.la
 t_unit_config_check_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
 TESTS += t/unit/config_check t/unit/config_match t/unit/config_expand t/unit/config_files t/unit/config_settings
+
+EXTRA_DIST += t/fuzz/corpus/maincf t/fuzz/corpus/mastercf
+if FUZZ
+noinst_PROGRAMS += t/fuzz/maincf t/fuzz/mastercf
+t_fuzz_maincf_SOURCES = t/fuzz/maincf.c
+t_fuzz_maincf_LDADD = libcore.la
+t_fuzz_maincf_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer -static
+t_fuzz_mastercf_SOURCES = t/fuzz/mastercf.c
+t_fuzz_mastercf_LDADD = libcore.la
+t_fuzz_mastercf_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer -static
+endif

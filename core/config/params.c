@@ -137,23 +137,40 @@ bool ph_default_is_computed(const char *name)
 	return k && (k->flags & PH_KNOWN_COMPUTED);
 }
 
-static const char *computed(const struct ph_conf *conf, const char *name)
+static const char *default_mynetworks(const struct ph_conf *conf)
 {
 	const char *style, *interfaces, *protocols, *ret = "";
 	struct ph_arena *a = conf->config->arena;
 	struct ph_err err;
 
-	if (strcmp(name, "myhostname") == 0)
-		return ph_default_myhostname(conf, a);
-	if (strcmp(name, "mydomain") == 0)
-		return ph_default_mydomain(conf, a);
-	if (strcmp(name, "mynetworks") != 0)
-		return "";
 	style = ph_conf_get(conf, "mynetworks_style");
 	interfaces = ph_conf_get(conf, "inet_interfaces");
 	protocols = ph_conf_get(conf, "inet_protocols");
 	if (ph_default_mynetworks(style ? style : "host", interfaces ? interfaces : "all", protocols ? protocols : "all", a, &ret, &err) < 0)
 		ph_log(PH_LOG_ERROR, "%s: %s", ph_setting_where(conf, "mynetworks_style", a), err.text);
+	return ret;
+}
+
+static const char *computed(const struct ph_conf *conf, const char *name)
+{
+	/* in_progress: what the name means while it is being worked out ("myhostname = mx.$mydomain" without mydomain). */
+	static const struct { const char *name, *in_progress; } all[] = {
+		{ "myhostname", "" }, { "mydomain", PH_DEFAULT_DOMAIN }, { "mynetworks", "" },
+	};
+	struct ph_conf *view = (struct ph_conf *)(uintptr_t)conf;
+	const char *ret;
+	unsigned i;
+
+	for (i = 0; i < PH_ARRAY_LEN(all) && strcmp(all[i].name, name) != 0; i++)
+		;
+	if (i == PH_ARRAY_LEN(all))
+		return "";
+	if (view->computing & 1u << i)
+		return all[i].in_progress;
+	view->computing |= 1u << i;
+	ret = i == 0 ? ph_default_myhostname(conf, conf->config->arena) :
+	      i == 1 ? ph_default_mydomain(conf, conf->config->arena) : default_mynetworks(conf);
+	view->computing &= ~(1u << i);
 	return ret;
 }
 

@@ -104,6 +104,7 @@ const struct ph_param *ph_param_exact(const char *name);
 const char *ph_conf_default(const struct ph_conf *conf, const char *name);
 
 /* ---- functional.c: defaults that are computed; text in arena ---- */
+#define PH_DEFAULT_DOMAIN "localdomain"
 const char *ph_default_myhostname(const struct ph_conf *conf, struct ph_arena *a);
 const char *ph_default_mydomain(const struct ph_conf *conf, struct ph_arena *a);
 int ph_default_mynetworks(const char *style, const char *interfaces, const char *protocols, struct ph_arena *a,
@@ -125,7 +126,7 @@ struct ph_conf {
 	struct ph_attached *attached;   /* newest first */
 	struct ph_htab attached_by_key;
 	const struct ph_general_settings *general;
-	bool naming;                    /* myhostname's default is being worked out */
+	unsigned computing;             /* defaults that are being worked out: bits of params.c */
 	struct ph_conf *next;           /* all views of the generation, newest first */
 };
 struct ph_conf *ph_conf_new(struct ph_config *c, const struct ph_conf *base, const char *service, const char *process);

@@ -107,6 +107,13 @@ static void test_defaults(void)
 	c = parse("mydomain = x$myhostname\n", NULL);
 	tap_ok(ph_conf_get(ph_config_main(c), "mydomain") != NULL, "mydomain that refers to the default of myhostname ends");
 	ph_config_free(&c);
+	c = parse("myhostname = mx.$mydomain\n", NULL);
+	tap_is(ph_conf_get(ph_config_main(c), "myhostname"), "mx.localdomain", "myhostname that refers to the default of mydomain");
+	tap_is(ph_conf_get(ph_config_main(c), "mydomain"), "localdomain", "and mydomain");
+	ph_config_free(&c);
+	c = parse("mynetworks_style = $mynetworks\ninet_interfaces = $mynetworks\n", NULL);
+	tap_ok(ph_conf_get(ph_config_main(c), "mynetworks") != NULL, "mynetworks that refers to itself ends");
+	ph_config_free(&c);
 }
 
 static const char master[] =
