@@ -7,7 +7,7 @@
 
 static const struct ph_param smtpd_params[] = {
 	PH_P_STR1(S, myhostname, "myhostname", "", "name of this mail system"),
-	PH_P_STR(S, mail_name, "mail_name", "Postfix", "product name in the greeting and in Received:"),
+	PH_P_STR(S, mail_name, "mail_name", "Posthouse", "product name in the greeting and in Received:"),
 	PH_P_STR(S, banner, "smtpd_banner", "$myhostname ESMTP $mail_name", "text behind the 220 of the greeting"),
 	PH_P_STR(S, syslog_name, "syslog_name", "${multi_instance_name?{$multi_instance_name}:{postfix}}", "name in front of the program in log lines"),
 	PH_P_TIME(S, timeout_ms, "smtpd_timeout", "${stress?{10}:{300}}s", 's', 1000, 0, "limit for a command to arrive and for a reply to be taken"),
