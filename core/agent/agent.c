@@ -26,6 +26,9 @@ static void stop_when_idle(void *unused)
 	ph_agent_services_stop();
 	if (a->link)
 		(void)ph_ipc_drain(a->link, ph_now_ms() + PH_SECONDS(5));
+	ph_co_cancel(a->link_co);
+	while (a->link_co)
+		(void)ph_co_sleep(1);
 	ph_loop_stop();
 }
 
@@ -76,9 +79,8 @@ int ph_agent_run(const struct ph_agent_config *cfg)
 		r = ph_signal_on(SIGCHLD, on_child, NULL);
 	if (r < 0)
 		return 1;
-	ph_co_spawn("queue manager", ph_agent_link_run, NULL);
+	a->link_co = ph_co_spawn("queue manager", ph_agent_link_run, NULL);
 	ph_loop_run();
-	ph_ipc_close(&a->link);
 	ph_journal_close(&a->journal);
 	close(a->queue_dirfd);
 	return 0;

@@ -44,6 +44,7 @@ struct ph_delivery {
 	struct ph_slice request;        /* the frame as it came, for a child */
 	struct ph_stored *stored;
 	const char *content;            /* all of it, once asked for */
+	bool checked, damaged;          /* its checksums were looked at; they are wrong */
 	bool probe;                     /* address verification: nothing is delivered */
 	/* time stamps, wall clock; 0: not yet */
 	int64_t started_us, connected_us;
@@ -64,6 +65,7 @@ struct ph_agent {
 	const struct ph_agent_config *cfg;
 	int queue_dirfd;
 	struct ph_journal *journal;     /* NULL in a child before it was handed one */
+	struct ph_co *link_co;          /* the coroutine of link.c; NULL: has ended */
 	struct ph_ipc *link;            /* to the queue manager, or a child's to its parent; NULL: none now */
 	struct ph_list deliveries;
 	size_t n_deliveries;

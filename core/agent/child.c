@@ -182,6 +182,7 @@ static void on_result(struct ph_agent_child *c, struct ph_slice payload)
 	for (i = 0; i < d->req->n_rcpts; i++) {
 		if (d->req->rcpts[i].index == index && !d->rcpts[i].done) {
 			d->rcpts[i].done = true;
+			ph_journal_touched(ph_agent_self.journal);
 			ph_agent_send(PH_F_RESULT, &copy);
 		}
 	}

@@ -144,6 +144,7 @@ void ph_agent_link_run(void *unused)
 			complain = ph_now_ms() + COMPLAIN_MS;
 		}
 		if (ph_co_sleep(AGAIN_MS) < 0)
-			return;
+			break;
 	}
+	a->link_co = NULL;
 }
