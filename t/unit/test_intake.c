@@ -10,7 +10,7 @@
 
 static struct ph_arena *arena;
 
-static const char base_cf[] = "local_recipient_maps =\nmyhostname = mail.here.test\nmydomain = here.test\ncompatibility_level = 3.6\n"
+static const char base_cf[] = "mail_name = Postfix\nlocal_recipient_maps =\nmyhostname = mail.here.test\nmydomain = here.test\ncompatibility_level = 3.6\n"
 	"mydestination = here.test, mail.here.test\ninet_interfaces = loopback-only\nrecipient_delimiter = +\n";
 
 static const struct ph_conf *conf_of(const char *more)
