@@ -46,3 +46,4 @@ t_fuzz_fuzz_content_LDADD = libcore.la
 t_fuzz_fuzz_content_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer $(WHOLE_CORE) $(INTAKE_WRAP)
 t_fuzz_fuzz_content_DEPENDENCIES = libcore.la
 endif
+EXTRA_DIST += t/fuzz/corpus/fuzz_content t/fuzz/corpus/fuzz_address

@@ -22,17 +22,16 @@ static void setup(void)
 		abort();
 }
 
-static int check_qp(void *arg, const char *line, size_t n, bool cont)
+static void count(void *arg, const char *line, size_t n)
 {
 	*(size_t *)arg += n;
-	return 0;
 }
 
 static void feed_lines(const uint8_t *data, size_t n, bool local, size_t piece)
 {
 	struct ph_arena *arena = ph_arena_new();
 	size_t out = 0;
-	struct ph_mime_downgrade *d = ph_mime_downgrade_new(true, check_qp, &out);
+	struct ph_mime_downgrade *d = ph_mime_downgrade_new(count, &out);
 	struct ph_intake_params p = { .conf = ph_config_main(config), .prog = "fuzz", .local_origin = local, .size_limit = 100000, .arena = arena };
 	struct ph_intake *in;
 	struct ph_err err;
@@ -50,13 +49,12 @@ static void feed_lines(const uint8_t *data, size_t n, bool local, size_t piece)
 		if (cont)
 			k = piece;
 		ph_intake_line(in, (const char *)data, k, cont);
-		ph_mime_downgrade_line(d, (const char *)data, k, cont);
 		k += !cont && nl;
+		ph_mime_downgrade_feed(d, (const char *)data, k);
 		data += k;
 		n -= k;
 	}
-	ph_mime_downgrade_end(d);
-	ph_mime_downgrade_free(&d);
+	ph_mime_downgrade_end(&d);
 	v = ph_intake_end(&in, NULL);
 	if (v.cls == PH_PERMIT && (!got_content || strlen(got_content) > 400000))
 		abort();

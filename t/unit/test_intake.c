@@ -13,6 +13,9 @@ static struct ph_arena *arena;
 static const char base_cf[] = "mail_name = Postfix\nlocal_recipient_maps =\nmyhostname = mail.here.test\nmydomain = here.test\ncompatibility_level = 3.6\n"
 	"mydestination = here.test, mail.here.test\ninet_interfaces = loopback-only\nrecipient_delimiter = +\n";
 
+static struct ph_config *configs[200];
+static size_t n_configs;
+
 static const struct ph_conf *conf_of(const char *more)
 {
 	struct ph_config *c = NULL;
@@ -21,6 +24,7 @@ static const struct ph_conf *conf_of(const char *more)
 
 	if (ph_config_parse(text, "", &c, &err) < 0)
 		printf("Bail out! %s\n", err.text);
+	configs[n_configs++] = c;
 	return ph_config_main(c);
 }
 
@@ -325,7 +329,14 @@ int main(void)
 		return 1;
 	arena = ph_arena_new();
 	ph_run_blocking(run, NULL);
+	while (n_configs)
+		ph_config_free(&configs[--n_configs]);
 	ph_arena_free(&arena);
+	ph_buf_done(&got_log);
+	ph_buf_done(&got_env);
+	ph_buf_done(&seen);
+	ph_buf_done(&the_msg.content);
+	free(got_content);
 	tmp_end();
 	return tap_done();
 }
