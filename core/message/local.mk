@@ -47,3 +47,10 @@ t_fuzz_fuzz_content_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer $(WHOLE_CORE) $(IN
 t_fuzz_fuzz_content_DEPENDENCIES = libcore.la
 endif
 EXTRA_DIST += t/fuzz/corpus/fuzz_content t/fuzz/corpus/fuzz_address
+
+check_PROGRAMS += t/unit/test_bounce
+t_unit_test_bounce_SOURCES = t/unit/test_bounce.c t/unit/intake_stub.h
+t_unit_test_bounce_LDADD = libcore.la
+t_unit_test_bounce_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE) $(INTAKE_WRAP) -Wl,--wrap=ph_stored_open -Wl,--wrap=ph_stored_read
+t_unit_test_bounce_DEPENDENCIES = libcore.la
+TESTS += t/unit/test_bounce

@@ -131,6 +131,7 @@ void __wrap_ph_log(enum ph_log_level level, const char *fmt, ...)
 }
 
 /* What modules log goes through libposthouse's own ph_log_as. */
+__attribute__((unused))
 static void take_stderr(void)
 {
 	char buf[4096];
@@ -148,6 +149,7 @@ static void take_stderr(void)
 }
 
 /* One message.  rcpts: separated by spaces.  The verdict as text: "250 Ok", "550 5.7.1 text". */
+__attribute__((unused))
 static const char *submit(const struct ph_conf *conf, struct ph_arena *arena, struct ph_filter_chain *chain, bool local, unsigned flags,
 			  int64_t limit, const char *sender, const char *rcpts, const char *text)
 {
