@@ -10,3 +10,10 @@ libcore_la_SOURCES += \
 	core/smtpd/pickup.c core/smtpd/proto.c core/smtpd/reply.c core/smtpd/restrict.c core/smtpd/restrict.h core/smtpd/restrict_private.h \
 	core/smtpd/restrict_run.c core/smtpd/sasl.c core/smtpd/server.c core/smtpd/service.c core/smtpd/session.c \
 	core/smtpd/session_api.c core/smtpd/stdio.c core/smtpd/verdict.c
+
+# The scripted dialogues of t/smtp run against this.
+check_PROGRAMS += t/smtp/server
+t_smtp_server_SOURCES = t/smtp/server.c
+t_smtp_server_LDADD = libcore.la
+t_smtp_server_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
+t_smtp_server_DEPENDENCIES = libcore.la
