@@ -44,3 +44,9 @@ t_unit_test_index_SOURCES = t/unit/test_index.c
 t_unit_test_index_LDADD = libcore.la
 t_unit_test_index_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 TESTS += t/unit/test_index
+
+check_PROGRAMS += t/unit/test_qmgr
+t_unit_test_qmgr_SOURCES = t/unit/test_qmgr.c
+t_unit_test_qmgr_LDADD = $(WHOLE_CORE) libcore.la
+t_unit_test_qmgr_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_qmgr

@@ -6,6 +6,12 @@
 #include "queue/index.h"
 #include "tap.h"
 
+static bool same(const struct ph_msg_ref *a, const struct ph_msg_ref *b)
+{
+	return strcmp(a->queue_id, b->queue_id) == 0 && strcmp(a->file, b->file) == 0 && a->instance == b->instance &&
+	       a->offset == b->offset && a->length == b->length && a->env_length == b->env_length;
+}
+
 static void make(struct ph_msg_ref *ref, struct ph_envelope *env, struct ph_rcpt *rcpts, unsigned i, size_t n)
 {
 	static char id[32], sender[64], address[4][64];
@@ -54,7 +60,7 @@ static void test_basic(void)
 	tap_is(orig, "alias@example.net", "its original");
 	tap_is(ph_entry_rcpt_next(e, 2, &p, &orig), "recipient5.2@example.org", "recipient 2");
 	ph_entry_ref(e, &got);
-	tap_ok(memcmp(&got, &ref, sizeof(ref)) == 0, "where it lies");
+	tap_ok(same(&got, &ref), "where it lies");
 	tap_ok(ph_index_find(ix, ref.queue_id) == e && ph_index_find(ix, "nope") == NULL, "found by id");
 
 	tap_ok(ph_index_result(ix, e, 0, PH_RCPT_TODO, &r) && e->rcpts[0].deferred && e->n_todo == 3, "deferred");
@@ -109,7 +115,7 @@ static void test_pack(void)
 	tap_ok(f && due == 123456 && f->attempts == 4 && f->n_todo == 2 && f->rcpts[1].state == PH_RCPT_SENT &&
 	       (f->marks & PH_MARK_WARNED), "unpacked");
 	ph_entry_ref(f, &got);
-	tap_ok(memcmp(&got, &ref, sizeof(ref)) == 0, "where it lies");
+	tap_ok(same(&got, &ref), "where it lies");
 	ph_entry_reason(to, f, 0, &back);
 	tap_is(back.diag, "diag", "with its reason");
 	tap_ok(ph_entry_unpack(to, seg, ref.queue_id, (struct ph_slice){ b.data, b.len }, &due, NULL) == NULL, "not twice");
