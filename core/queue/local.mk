@@ -47,6 +47,6 @@ TESTS += t/unit/test_index
 
 check_PROGRAMS += t/unit/test_qmgr
 t_unit_test_qmgr_SOURCES = t/unit/test_qmgr.c
-t_unit_test_qmgr_LDADD = $(WHOLE_CORE) libcore.la
-t_unit_test_qmgr_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+t_unit_test_qmgr_LDADD = libcore.la
+t_unit_test_qmgr_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
 TESTS += t/unit/test_qmgr
