@@ -52,6 +52,7 @@ struct ph_delivery {
 	/* what is said before a result */
 	const char *mta, *diag;
 	bool dsn_passed;
+	struct ph_delivery_parts *parts;        /* of each recipient; NULL: none */
 	/* for DONE */
 	bool dest_down;
 	const char *down_dsn, *down_text;
@@ -98,6 +99,12 @@ struct ph_result {
 	const char *dsn, *relay, *text;
 };
 void ph_delivery_record(struct ph_delivery *d, size_t i, const struct ph_result *r);
+/* Its pieces, for parts of recipients: make class, status filter and soft_bounce hold (true: softened); the log line, for address; journal
+ * and frame; the text, bounded and printable, in the delivery's arena. */
+bool ph_result_settle(struct ph_delivery *d, struct ph_result *r);
+void ph_result_log(struct ph_delivery *d, size_t i, const char *address, const struct ph_result *r, bool softened);
+void ph_result_commit(struct ph_delivery *d, size_t i, const struct ph_result *r);
+const char *ph_result_text(struct ph_delivery *d, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 
 /* ---- content.c ---- */
 int ph_delivery_open(struct ph_delivery *d, struct ph_err *err);

@@ -142,19 +142,19 @@ static void journal(struct ph_delivery *d, size_t i, const struct ph_result *r)
 		ph_log(PH_LOG_ERROR, "%s: the result for %s cannot be recorded: %s", rec.queue_id, d->rcpts[i].address, err.text);
 }
 
-static void log_line(struct ph_delivery *d, size_t i, const struct ph_result *r, const char *word)
+static void log_line(struct ph_delivery *d, size_t i, const char *address, const struct ph_result *r, const char *word)
 {
 	const struct ph_rcpt *rcpt = &d->rcpts[i];
 	char delays[160], use[32] = "";
 	const char *orig = "";
 
-	if (strcasecmp(rcpt->address, rcpt->original) != 0)
+	if (strcasecmp(address, rcpt->original) != 0)
 		orig = ph_arena_printf(d->arena, " orig_to=<%s>,", ph_address_quote(d->arena, rcpt->original));
 	if (d->conn_use > 1)
 		snprintf(use, sizeof(use), " conn_use=%d,", d->conn_use);
 	log_delays(d, delays);
 	ph_log(PH_LOG_INFO, "%s: to=<%s>,%s relay=%s,%s %s, dsn=%s, status=%s (%s)", d->req->ref.queue_id,
-	       ph_address_quote(d->arena, rcpt->address), orig, r->relay, use, delays, r->dsn, word, r->text);
+	       ph_address_quote(d->arena, address), orig, r->relay, use, delays, r->dsn, word, r->text);
 }
 
 static void frame(struct ph_delivery *d, size_t i, const struct ph_result *r)
@@ -183,37 +183,54 @@ static const char *status_word(const struct ph_delivery *d, enum ph_delivery_sta
 	return status == PH_SENT ? "sent" : status == PH_DEFERRED ? "deferred" : "bounced";
 }
 
+bool ph_result_settle(struct ph_delivery *d, struct ph_result *r)
+{
+	char *dsn;
+
+	if (!dsn_valid(r->dsn))
+		r->dsn = r->status == PH_SENT ? "2.0.0" : r->status == PH_DEFERRED ? "4.0.0" : "5.0.0";
+	if (r->dsn[0] != dsn_class(r->status)) {
+		dsn = ph_arena_strdup(d->arena, r->dsn);
+		dsn[0] = dsn_class(r->status);
+		r->dsn = dsn;
+	}
+	filter(d, r);
+	if (r->status != PH_BOUNCED || !d->service->set.soft_bounce || d->probe)
+		return false;
+	r->status = PH_DEFERRED;
+	dsn = ph_arena_strdup(d->arena, r->dsn);
+	dsn[0] = '4';
+	r->dsn = dsn;
+	return true;
+}
+
+void ph_result_log(struct ph_delivery *d, size_t i, const char *address, const struct ph_result *r, bool softened)
+{
+	log_line(d, i, address, r, status_word(d, r->status, softened));
+}
+
+void ph_result_commit(struct ph_delivery *d, size_t i, const struct ph_result *r)
+{
+	d->rcpts[i].done = true;
+	journal(d, i, r);
+	frame(d, i, r);
+}
+
 void ph_delivery_record(struct ph_delivery *d, size_t i, const struct ph_result *given)
 {
 	struct ph_result r = *given;
-	bool softened = false;
-	char *dsn;
+	bool softened = ph_result_settle(d, &r);
 
-	if (!dsn_valid(r.dsn))
-		r.dsn = r.status == PH_SENT ? "2.0.0" : r.status == PH_DEFERRED ? "4.0.0" : "5.0.0";
-	if (r.dsn[0] != dsn_class(r.status)) {
-		dsn = ph_arena_strdup(d->arena, r.dsn);
-		dsn[0] = dsn_class(r.status);
-		r.dsn = dsn;
-	}
-	filter(d, &r);
-	if (r.status == PH_BOUNCED && d->service->set.soft_bounce && !d->probe) {
-		softened = true;
-		r.status = PH_DEFERRED;
-		dsn = ph_arena_strdup(d->arena, r.dsn);
-		dsn[0] = '4';
-		r.dsn = dsn;
-	}
 	d->rcpts[i].done = true;
 	journal(d, i, &r);
-	log_line(d, i, &r, status_word(d, r.status, softened));
+	ph_result_log(d, i, d->rcpts[i].address, &r, softened);
 	frame(d, i, &r);
 }
 
 /* ---- what modules call -------------------------------------------------------------------- */
 
 /* The text, bounded, without bytes that could break a line of a log or of a notification. */
-static const char *text_make(struct ph_delivery *d, const char *fmt, va_list ap)
+const char *ph_result_text(struct ph_delivery *d, const char *fmt, va_list ap)
 {
 	char small[512], *text = small;
 	va_list again;
@@ -239,7 +256,7 @@ void ph_delivery_result(struct ph_delivery *d, size_t i, enum ph_delivery_status
 	if (d->rcpts[i].done)
 		return;                 /* the first result stands */
 	va_start(ap, fmt);
-	r.text = text_make(d, fmt, ap);
+	r.text = ph_result_text(d, fmt, ap);
 	va_end(ap);
 	ph_delivery_record(d, i, &r);
 }
@@ -252,7 +269,7 @@ void ph_delivery_result_all(struct ph_delivery *d, enum ph_delivery_status statu
 
 	ph_assert(d->magic == PH_DELIVERY_MAGIC);
 	va_start(ap, fmt);
-	r.text = text_make(d, fmt, ap);
+	r.text = ph_result_text(d, fmt, ap);
 	va_end(ap);
 	for (i = 0; i < d->req->n_rcpts; i++) {
 		if (!d->rcpts[i].done)
@@ -288,7 +305,7 @@ void ph_delivery_dest_down(struct ph_delivery *d, const char *dsn, const char *f
 	va_list ap;
 
 	va_start(ap, fmt);
-	d->down_text = text_make(d, fmt, ap);
+	d->down_text = ph_result_text(d, fmt, ap);
 	va_end(ap);
 	d->down_dsn = ph_arena_strdup(d->arena, dsn);
 	d->dest_down = true;

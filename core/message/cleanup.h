@@ -42,7 +42,7 @@ struct ph_cleanup {                     /* per configuration view, attached to i
 };
 struct ph_cleanup *ph_cleanup_of(const struct ph_conf *conf);
 
-struct ph_intake_rcpt_in { const char *address, *orcpt; unsigned notify; };
+struct ph_intake_rcpt_in { const char *address, *orcpt; unsigned notify; const char *original; };
 
 struct ph_intake {
 	struct ph_intake_params p;

@@ -156,7 +156,7 @@ static int add_rcpt(struct expander *x, const struct ph_intake_rcpt_in *rc)
 	ph_route_rewrite(in->c->route, true, addr, in->arena, &addr);
 	if (ph_cleanup_map_rcpt(in, PH_CLS_ENV_RCPT, &addr) < 0)
 		return in->lost;
-	r = expand(x, addr, rc->address, rc->orcpt, rc->notify);
+	r = expand(x, addr, rc->original ? rc->original : rc->address, rc->orcpt, rc->notify);
 	return r < 0 ? r : bcc_by_map(x, in->c->rcpt_bcc, "recipient_bcc", addr);
 }
 

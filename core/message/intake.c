@@ -122,6 +122,12 @@ void ph_intake_full_name(struct ph_intake *in, const char *full_name)
 	in->full_name = ph_arena_strdup(in->arena, full_name);
 }
 
+void ph_intake_rcpt_original(struct ph_intake *in, const char *original)
+{
+	ph_assert(in->n_rcpts > 0);
+	in->rcpts[in->n_rcpts - 1].original = ph_arena_strdup(in->arena, original);
+}
+
 size_t ph_intake_rcpt_count(const struct ph_intake *in)
 {
 	return in->n_rcpts;

@@ -38,6 +38,8 @@ void ph_intake_sender(struct ph_intake *in, const char *sender, const char *envi
 void ph_intake_full_name(struct ph_intake *in, const char *full_name);
 /* notify: PH_NOTIFY_*; orcpt decoded or NULL.  0, or -ENOBUFS. */
 int ph_intake_rcpt(struct ph_intake *in, const char *address, const char *orcpt, unsigned notify);
+/* The recipient that was added last stands for this one ("orig_to"): forwarded mail. */
+void ph_intake_rcpt_original(struct ph_intake *in, const char *original);
 size_t ph_intake_rcpt_count(const struct ph_intake *in);
 /* Access actions of restrictions: FILTER, HOLD, REDIRECT, BCC, PREPEND, DISCARD. */
 int ph_intake_action(struct ph_intake *in, const char *verb, const char *arg);

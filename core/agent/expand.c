@@ -1,0 +1,101 @@
+/* expand.c: recipients that turn into several destinations, or into recipients of other transports (posthouse/delivery.h).
+ *
+ * State: what the parts of each recipient came to, in the delivery.  Yields where said. */
+#include "agent/agent_private.h"
+#include "agent/forward.h"
+#include "route/route.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct ph_delivery_parts {
+	bool any;
+	struct ph_result worst;         /* deferred over bounced over sent */
+};
+
+static int rank(enum ph_delivery_status s)
+{
+	return s == PH_DEFERRED ? 2 : s == PH_BOUNCED ? 1 : 0;
+}
+
+void ph_delivery_part(struct ph_delivery *d, size_t i, const char *address, enum ph_delivery_status status, const char *dsn,
+		      const char *relay, const char *fmt, ...)
+{
+	struct ph_result r = { status, ph_arena_strdup(d->arena, dsn), relay, NULL };
+	struct ph_delivery_parts *p;
+	bool softened;
+	va_list ap;
+
+	ph_assert(d->magic == PH_DELIVERY_MAGIC && i < d->req->n_rcpts);
+	if (!d->parts)
+		d->parts = ph_arena_alloc(d->arena, d->req->n_rcpts * sizeof *d->parts);
+	p = &d->parts[i];
+	va_start(ap, fmt);
+	r.text = ph_result_text(d, fmt, ap);
+	va_end(ap);
+	softened = ph_result_settle(d, &r);
+	ph_result_log(d, i, address, &r, softened);
+	if (!p->any || rank(r.status) > rank(p->worst.status))
+		p->worst = r;
+	p->any = true;
+}
+
+void ph_delivery_parts_end(struct ph_delivery *d, size_t i)
+{
+	if (d->parts && d->parts[i].any && !d->rcpts[i].done)
+		ph_result_commit(d, i, &d->parts[i].worst);
+}
+
+enum ph_lookup ph_delivery_resolve(struct ph_delivery *d, const char *address, const char **ret_address, bool *ret_same, struct ph_err *err)
+{
+	struct ph_route *route = ph_route_of(d->service->conf);
+	struct ph_resolved res;
+	const char *full;
+	enum ph_lookup l;
+
+	if (!*address || strlen(address) > 1000)
+		return PH_LOOKUP_NOTFOUND;
+	ph_route_rewrite(route, true, address, d->arena, &full);
+	l = ph_route_resolve(route, d->req->sender, full, d->arena, &res, err);
+	if (l != PH_LOOKUP_FOUND)
+		return l;
+	*ret_address = res.recipient;
+	*ret_same = !res.error && strcmp(res.transport, d->req->service) == 0;
+	return PH_LOOKUP_FOUND;
+}
+
+static unsigned notify_of(const struct ph_delivery *d, size_t i)
+{
+	return d->rcpts[i].dsn_notify;
+}
+
+int ph_delivery_forward(struct ph_delivery *d, const char *sender, const char *const *rcpts, size_t n, const char *original,
+			const char *prepend_headers, const char **ret_queue_id, struct ph_err *err)
+{
+	struct ph_forward f = { .req = d->req, .sender = sender, .rcpts = rcpts, .n_rcpts = n, .original = original, .top = prepend_headers,
+		.notify = notify_of(d, 0) };
+	char *id = ph_arena_alloc(d->arena, PH_QUEUE_ID_MAX);
+	int rc = ph_forward_mail(d, &f, id, err);
+
+	if (rc == 0)
+		*ret_queue_id = id;
+	return rc;
+}
+
+int ph_delivery_pass(struct ph_delivery *d, size_t i, const char *address, const char *transport_nexthop, struct ph_err *err)
+{
+	const char *colon = strchr(transport_nexthop, ':');
+	struct ph_forward f = { .req = d->req, .sender = d->req->sender, .rcpts = &address, .n_rcpts = 1, .original = d->rcpts[i].original, .top = "",
+		.notify = notify_of(d, i) };
+	char id[PH_QUEUE_ID_MAX];
+	int rc;
+
+	/* "transport" and "transport:" mean the nexthop that the mail has now. */
+	f.filter = colon && colon[1] ? transport_nexthop :
+		ph_arena_printf(d->arena, "%.*s:%s", (int)(colon ? colon - transport_nexthop : (ptrdiff_t)strlen(transport_nexthop)), transport_nexthop,
+			d->req->nexthop);
+	rc = ph_forward_mail(d, &f, id, err);
+	if (rc == 0)
+		ph_delivery_result(d, i, PH_SENT, "2.0.0", d->req->service, "passed on to %s as %s", f.filter, id);
+	return rc;
+}
