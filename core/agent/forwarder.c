@@ -200,7 +200,7 @@ static int ask_child(struct ph_delivery *d, const struct ph_forward *f, char ret
 	}
 	if (!r->ok)
 		return ph_err_set(err, -EAGAIN, "%s", r->text);
-	snprintf(ret_id, PH_QUEUE_ID_MAX, "%s", r->text);
+	snprintf(ret_id, PH_QUEUE_ID_MAX, "%.*s", PH_QUEUE_ID_MAX - 1, r->text);
 	return 0;
 }
 
