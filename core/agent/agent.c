@@ -82,6 +82,5 @@ int ph_agent_run(const struct ph_agent_config *cfg)
 	a->link_co = ph_co_spawn("queue manager", ph_agent_link_run, NULL);
 	ph_loop_run();
 	ph_journal_close(&a->journal);
-	close(a->queue_dirfd);
 	return 0;
 }

@@ -89,6 +89,8 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	close(m->signal_fd);
 	close(m->pid_fd);
+	if (m->ready_fd >= 0)
+		close(m->ready_fd);
 	if (m->qmgr_control >= 0)
 		close(m->qmgr_control);
 	ph_log_open(&log);

@@ -72,7 +72,7 @@ struct ph_master {
 	struct ph_guard_memory *guard;
 	uid_t owner_uid; gid_t owner_gid, drop_gid;
 	bool is_root;
-	int signal_fd, pid_fd;
+	int signal_fd, pid_fd, ready_fd;
 	int stop_signal;                /* why we end; 0: we do not */
 	int64_t stop_deadline_ms;
 	void *client_counters;          /* shared memory of the smtpd workers' per-client limits */

@@ -292,6 +292,7 @@ static int master_main(const struct ph_master_options *opt, struct ph_guard_memo
 	m->opt = opt;
 	m->guard = guard;
 	m->qmgr_control = m->pid_fd = -1;
+	m->ready_fd = opt->ready_fd;
 	ph_list_init(&m->children);
 	ph_list_init(&m->starts);
 	umask(022);
@@ -302,7 +303,8 @@ static int master_main(const struct ph_master_options *opt, struct ph_guard_memo
 		tell_ready(opt->ready_fd, &err);
 		return 1;
 	}
-	tell_ready(opt->ready_fd, NULL);
+	tell_ready(m->ready_fd, NULL);
+	m->ready_fd = -1;
 	master_loop(m);
 	ph_log_flush();
 	return 0;
