@@ -90,6 +90,7 @@ static uint32_t seq_max(int dirfd, unsigned slot)
 static int file_make(struct ph_journal *j)
 {
 	char name[sizeof(j->file)];
+	struct stat owner;
 	int fd = -1, tries, r;
 
 	r = ph_fault("journal.create");
