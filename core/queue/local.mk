@@ -5,6 +5,21 @@ libcore_la_SOURCES += core/queue/store.h core/queue/journal.h core/queue/proto.h
 	core/queue/store_commit.c core/queue/segment.c core/queue/msgfile.c core/queue/stored.c core/queue/window.h core/queue/window.c \
 	core/queue/scan.c core/queue/dirs.c core/queue/journal_private.h core/queue/journal.c core/queue/journal_rec.c core/queue/proto.c
 
+check_PROGRAMS += t/crash/store_crash
+t_crash_store_crash_SOURCES = t/crash/store_crash.c
+t_crash_store_crash_LDADD = libcore.la
+t_crash_store_crash_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+check_LTLIBRARIES += t/crash/syncshim.la
+t_crash_syncshim_la_SOURCES = t/crash/syncshim.c
+t_crash_syncshim_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+EXTRA_DIST += t/crash/store.t
+
+noinst_PROGRAMS += t/bench/durable_append t/bench/store_commit
+t_bench_durable_append_SOURCES = t/bench/durable_append.c
+t_bench_store_commit_SOURCES = t/bench/store_commit.c
+t_bench_store_commit_LDADD = libcore.la
+t_bench_store_commit_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+
 check_PROGRAMS += t/unit/test_store
 t_unit_test_store_SOURCES = t/unit/test_store.c
 t_unit_test_store_LDADD = libcore.la
