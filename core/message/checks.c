@@ -20,6 +20,7 @@ struct check {
 
 struct ph_checks {
 	struct check header, body;
+	struct check milter;            /* milter_header_checks: headers that milters add */
 };
 
 static bool any_set(const struct ph_conf *conf, const char *const *names)
@@ -33,7 +34,7 @@ static bool any_set(const struct ph_conf *conf, const char *const *names)
 	return false;
 }
 
-static void prepare(struct check *c, const struct ph_conf *conf, const char *name)
+static void prepare(struct check *c, const struct ph_conf *conf, const char *name, const char *arg)
 {
 	const struct ph_module *mod = ph_module_load(PH_KIND_FILTER, name, &c->why);
 
@@ -44,7 +45,7 @@ static void prepare(struct check *c, const struct ph_conf *conf, const char *nam
 	c->settings = ph_module_settings(mod, conf, &c->why);
 	if (!c->settings && mod->settings_size)
 		goto fail;
-	if (mod->ops.filter->prepare && mod->ops.filter->prepare(conf, c->settings, "", &c->use, &c->why) < 0)
+	if (mod->ops.filter->prepare && mod->ops.filter->prepare(conf, c->settings, arg, &c->use, &c->why) < 0)
 		goto fail;
 	c->ops = mod->ops.filter;
 	return;
@@ -56,7 +57,7 @@ static void checks_free(void *obj)
 {
 	struct ph_checks *k = obj;
 
-	for (struct check *c = &k->header; c <= &k->body; c++)
+	for (struct check *c = &k->header; c <= &k->milter; c++)
 		if (c->ops && c->ops->release)
 			c->ops->release(c->use);
 	free(k);
@@ -66,16 +67,19 @@ struct ph_checks *ph_checks_open(const struct ph_conf *conf)
 {
 	static const char *const header[] = { "header_checks", "mime_header_checks", "nested_header_checks", NULL };
 	static const char *const body[] = { "body_checks", NULL };
-	bool want_header = any_set(conf, header), want_body = any_set(conf, body);
+	static const char *const milter[] = { "milter_header_checks", NULL };
+	bool want_header = any_set(conf, header), want_body = any_set(conf, body), want_milter = any_set(conf, milter);
 	struct ph_checks *k;
 
-	if (!want_header && !want_body)
+	if (!want_header && !want_body && !want_milter)
 		return NULL;
 	k = ph_alloc(sizeof(*k));
 	if (want_header)
-		prepare(&k->header, conf, "header_checks");
+		prepare(&k->header, conf, "header_checks", "");
 	if (want_body)
-		prepare(&k->body, conf, "body_checks");
+		prepare(&k->body, conf, "body_checks", "");
+	if (want_milter)
+		prepare(&k->milter, conf, "header_checks", "milter");
 	ph_conf_attach_set(conf, "checks", k, checks_free);
 	return k;
 }
@@ -187,6 +191,33 @@ int ph_checks_header(struct ph_intake *in, const char *line, size_t n)
 	return out_header(in, line, n);
 }
 
+int ph_checks_added_header(struct ph_mail *m, const char *line, size_t n)
+{
+	struct ph_intake *in = m->in;
+	struct check *c = in->c->checks ? &in->c->checks->milter : NULL;
+	const char *filter = m->filter_name;
+	struct ph_verdict v;
+	int r = 0;
+
+	if (!c || !c->configured || strcmp(filter, "milter") != 0 || (in->p.flags & PH_INTAKE_NO_CHECKS))
+		return ph_content_out_line(in, line, n);
+	if (!ready(in, c, &m->milter_obj))
+		return in->lost;
+	m->filter_name = filter;
+	begin_line(m);
+	v = c->ops->header(m->milter_obj, m, PH_HEADER_PRIMARY, line, n);
+	m->in_line = false;
+	if (v.cls == PH_REJECT || v.cls == PH_DEFER || v.cls == PH_DISCONNECT)
+		refuse(in, &v);
+	if (in->lost)
+		return in->lost;
+	if (m->line_prepend)
+		r = out_text(in, m->line_prepend);
+	if (r < 0 || m->line_drop)
+		return r;
+	return m->line_replace ? out_text(in, m->line_replace) : ph_content_out_line(in, line, n);
+}
+
 int ph_checks_end_of_headers(struct ph_intake *in)
 {
 	struct ph_checks *k = in->c->checks;
@@ -269,6 +300,8 @@ void ph_mail_free(struct ph_mail **mp)
 	k = m->in->c->checks;
 	if (m->header_obj && k->header.ops->close)
 		k->header.ops->close(m->header_obj);
+	if (m->milter_obj && k->milter.ops->close)
+		k->milter.ops->close(m->milter_obj);
 	if (m->body_obj && k->body.ops->close)
 		k->body.ops->close(m->body_obj);
 	ph_buf_done(&m->body);

@@ -48,4 +48,6 @@ int ph_checks_end_of_headers(struct ph_intake *in);
 bool ph_checks_want_body(const struct ph_intake *in);
 int ph_checks_body(struct ph_intake *in, const char *line, size_t n, bool cont);
 int ph_checks_end(struct ph_intake *in);
+/* A header that a filter adds or changes: milter_header_checks if the filter is a milter; writes what is left of it. */
+int ph_checks_added_header(struct ph_mail *m, const char *line, size_t n);
 #endif

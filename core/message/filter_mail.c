@@ -353,14 +353,17 @@ static void apply_envelope(struct ph_mail *m, const struct ph_edit *e)
 int ph_mail_apply(struct ph_mail *m)
 {
 	bool content = m->new_body;
+	size_t i = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < m->n; i++) {
+	for (; i < m->n; i++) {
 		apply_envelope(m, &m->edits[i]);
 		content |= m->edits[i].type <= PH_EDIT_LINE;
 	}
 	if (content && !m->in->discard)
 		r = ph_mail_rewrite(m);
+	for (; i < m->n; i++)           /* what checks of added headers asked for */
+		apply_envelope(m, &m->edits[i]);
 	ph_mail_forget(m);
 	return r;
 }

@@ -35,7 +35,7 @@ struct ph_mail {
 	const char *line_replace;
 	const char *line_prepend;
 	/* checks: one object per message */
-	void *header_obj, *body_obj;
+	void *header_obj, *body_obj, *milter_obj;
 	bool checks_off;                /* a check said PERMIT: no more checks for this message */
 };
 

@@ -108,13 +108,11 @@ static ssize_t next_line(struct reader *rd, const char **ret)
 	}
 }
 
-static int put_header(struct ph_intake *in, const char *name, const char *value)
+static int put_header(struct ph_mail *m, const char *name, const char *value)
 {
-	int r = ph_content_out(in, name, strlen(name));
+	const char *line = ph_arena_printf(m->in->arena, "%s: %s", name, value);
 
-	if (r == 0)
-		r = ph_content_out(in, ": ", 2);
-	return r < 0 ? r : ph_content_out_line(in, value, strlen(value));
+	return ph_checks_added_header(m, line, strlen(line));
 }
 
 /* How far the n-th header of this name was counted: edits with that number. */
@@ -158,7 +156,7 @@ static int inserted(struct job *j, unsigned index, bool rest)
 		if (e->type != PH_EDIT_INSERT_HEADER || e->done || (!rest && e->nth != index))
 			continue;
 		e->done = true;
-		r = put_header(j->m->in, e->name, e->value);
+		r = put_header(j->m, e->name, e->value);        /* may add edits: e is stale now */
 	}
 	return r;
 }
@@ -180,7 +178,7 @@ static int header_start(struct job *j, const char *line, size_t n, bool hidden)
 	}
 	j->skip = last != NULL;
 	if (r == 0 && last && last->value)
-		r = put_header(j->m->in, last->name, last->value);
+		r = put_header(j->m, last->name, last->value);
 	return r;
 }
 
@@ -193,7 +191,7 @@ static int headers_done(struct job *j)
 		struct ph_edit *e = &j->m->edits[i];
 
 		if (e->type == PH_EDIT_ADD_HEADER || (e->type == PH_EDIT_CHANGE_HEADER && !e->done && e->value))
-			r = put_header(j->m->in, e->name, e->value);
+			r = put_header(j->m, e->name, e->value);
 	}
 	return r;
 }

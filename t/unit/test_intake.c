@@ -264,12 +264,15 @@ static struct ph_verdict t_eom(void *obj, struct ph_mail *m)
 }
 
 static const struct ph_filter_ops test_ops = { .size = sizeof(test_ops), .header = t_header, .body = t_body, .end_of_message = t_eom };
-#define PH_MODULE_SYMBOL_TEST ph_module_test_filter
+static const struct ph_module milter_module = {
+	.magic = PH_MODULE_MAGIC, .abi_major = PH_ABI_MAJOR, .abi_minor = PH_ABI_MINOR, .size = sizeof(struct ph_module), .kind = PH_KIND_FILTER,
+	.name = "milter", .version = "1", .summary = "", .ops.filter = &test_ops,
+};
 static const struct ph_module test_module = {
 	.magic = PH_MODULE_MAGIC, .abi_major = PH_ABI_MAJOR, .abi_minor = PH_ABI_MINOR, .size = sizeof(struct ph_module), .kind = PH_KIND_FILTER,
 	.name = "testf", .version = "1", .summary = "", .ops.filter = &test_ops,
 };
-const struct ph_module *const ph_static_modules[] = { &test_module, NULL };
+const struct ph_module *const ph_static_modules[] = { &test_module, &milter_module, NULL };
 
 static const char *filtered(const struct ph_conf *conf, const char *what, const char *text)
 {
@@ -308,6 +311,12 @@ static void test_filters(void)
 	tap_is(filtered(accept, "fail", text), "ok", "or is left out");
 	tap_is(got_content, text, "and then has changed nothing");
 	tap_is(ph_buf_str(&got_env), "s@x|u@x", "of the envelope neither");
+	conf = conf_of(ph_arena_printf(arena, "non_smtpd_milters = x\nmilter_header_checks = regexp:%s\n",
+				       tmp_write("mc", "/^X-Added:/ IGNORE\n/^X-New:/ REPLACE X-Newer: 1\n/^X-Second:/ BCC b@x\n", 0)));
+	tap_is(filtered(conf, "edits", text), "ok", "milter_header_checks");
+	tap_is(got_content, "X-Top: a\n\tBad: b\nX-Second: 2\nX-Dup: changed\nSubject: s\nX-Newer: 1\n\nbody\n\nend\n", "milter_header_checks");
+	tap_is(ph_buf_str(&got_env), "new@x|added@x/1|b@x/1|HOLD", "milter_header_checks: BCC");
+	tap_ok(strstr(ph_buf_str(&got_log), ": milter-header-replace: header X-New: new from local; from=<") != NULL, "and their log lines");
 	tap_ok(ph_filter_chain_new(conf_of(""), NULL, NULL) == NULL, "no filters, no chain");
 }
 

@@ -38,8 +38,9 @@ static void log_line(const struct line *l, const char *verb, const char *text)
 	struct ph_session *s = ph_mail_session(l->m);
 	struct ph_buf b = PH_BUF_INIT(8192);
 	const char *to = ph_mail_recipient(l->m, 0);
+	bool milter = strcmp(l->what, "milter-header") == 0;
 
-	ph_buf_printf(&b, "%s: %s: %s %s from ", ph_mail_queue_id(l->m), verb, l->what,
+	ph_buf_printf(&b, "%s: %s%s: %s %s from ", ph_mail_queue_id(l->m), milter ? "milter-header-" : "", verb, milter ? "header" : l->what,
 		      ph_str_printable(l->c->scratch, l->text, l->n < SHOWN ? l->n : SHOWN, true));
 	if (s)
 		ph_buf_printf(&b, "%s[%s]", ph_session_client_name(s), ph_session_client_addr(s));
@@ -107,7 +108,7 @@ static bool is_header(const char *text)
 
 static struct ph_verdict act_text(const struct line *l, const char *verb, const char *text)
 {
-	bool header = strcmp(l->what, "header") == 0;
+	bool header = strcmp(l->what, "body") != 0;
 
 	if (!*text && strcmp(verb, "REPLACE") == 0) {
 		without_text(l, verb);
