@@ -78,8 +78,6 @@ void pc_load(struct pc *pc)
 	pc->arena = ph_arena_new();
 	ph_refs_main(&pc->refs, pc->c, pc->arena);
 	ph_modules_configure(pc->conf);
-	if (!(pc->show & PC_DEFAULTS))
-		pc_warn_undefined(pc);
 }
 
 /* ---- printing ---- */
@@ -298,6 +296,8 @@ static void run(struct pc *pc, const char *given, const char *list_arg, char **a
 			pc_edit_params(pc, edit, args, n);
 	} else {
 		pc_load(pc);
+		if (!(pc->show & PC_DEFAULTS))
+			pc_warn_undefined(pc);
 		if (strchr(given, 'M'))
 			pc_show_services(pc, args, n);
 		else if (strchr(given, 'F'))

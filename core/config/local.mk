@@ -25,7 +25,7 @@ t_unit_config_check_LDADD = libcore.la
 t_unit_config_check_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
 TESTS += t/unit/config_check t/unit/config_match t/unit/config_expand t/unit/config_files t/unit/config_settings
 
-EXTRA_DIST += t/fuzz/corpus/maincf t/fuzz/corpus/mastercf
+EXTRA_DIST += t/fuzz/corpus/maincf t/fuzz/corpus/mastercf t/peers/postconf.t
 if FUZZ
 noinst_PROGRAMS += t/fuzz/maincf t/fuzz/mastercf
 t_fuzz_maincf_SOURCES = t/fuzz/maincf.c
