@@ -257,6 +257,11 @@ static int put_quoted(struct box *b, const char *p, size_t n)
 	return 0;
 }
 
+int box_top(struct box *b, const char *text)
+{
+	return put(b, text, strlen(text));
+}
+
 int box_write(struct box *b, const void *p, size_t n)
 {
 	if (n > 0)

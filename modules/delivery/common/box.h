@@ -31,6 +31,8 @@ struct box {
 
 /* 0, or -1: status, dsn and text are set and nothing is left behind. */
 int box_open(struct box *b);
+/* The lines on top of the message ("From sender date", Return-Path: ...), as they are; before the first box_write. */
+int box_top(struct box *b, const char *text);
 /* Message bytes, LF line ends; in an mbox, lines that begin with "From " get a ">". */
 int box_write(struct box *b, const void *p, size_t n);
 /* Make it durable and visible. */

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct box_job { struct box box; int64_t expect; };
+struct box_job { struct box box; const char *top; int64_t expect; };
 
 /* In the child.  Only what came whole is kept: the parent may have died, or failed to read the message. */
 static int box_child(void *arg)
@@ -27,6 +27,8 @@ static int box_child(void *arg)
 
 	signal(SIGXFSZ, SIG_IGN);
 	rc = box_open(b);
+	if (rc == 0)
+		rc = box_top(b, j->top);
 	while (rc == 0 && (n = read(0, buf, sizeof buf)) > 0) {
 		rc = box_write(b, buf, (size_t)n);
 		got += n;
@@ -57,7 +59,7 @@ static void box_run(struct local_state *st, struct ph_run_spec *spec, const stru
 {
 	bool maildir = b->path[strlen(b->path) - 1] == '/';
 	const char *top = local_top(st, !maildir, delivered_to);
-	struct box_job job = { *b, (int64_t)strlen(top) + ph_delivery_bytes(st->d) };
+	struct box_job job = { *b, top, ph_delivery_bytes(st->d) };
 	struct ph_run *run;
 	const char *output;
 	char dsn[12] = "4.2.0";
@@ -72,7 +74,7 @@ static void box_run(struct local_state *st, struct ph_run_spec *spec, const stru
 		local_result(st, PH_DEFERRED, "4.2.0", "%s", err.text);
 		return;
 	}
-	fed = local_feed(st, run, top, &err);
+	fed = local_feed(st, run, "", &err);
 	rc = ph_run_end(run, &status, &output);
 	if (rc == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		local_result(st, PH_SENT, "2.0.0", "%s", sent);

@@ -201,7 +201,7 @@ static void job_run(void *arg)
 	j->rc = 0;
 	if (j->first)
 		j->rc = box_open(&j->box);
-	if (j->rc == 0 && j->first && (j->rc = box_write(&j->box, j->top, strlen(j->top))) < 0)
+	if (j->rc == 0 && j->first && (j->rc = box_top(&j->box, j->top)) < 0)
 		box_abort(&j->box);
 	if (j->rc == 0 && j->data.n && (j->rc = box_write(&j->box, j->data.p, j->data.n)) < 0)
 		box_abort(&j->box);
