@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "module/loader.h"
 #include "queue/qmgr_private.h"
+#include <posthouse/delivery.h>
 
 typedef struct ph_qmgr_settings S;
 
@@ -122,6 +124,15 @@ static struct ph_sched_feedback feedback(const struct transport_conf *t, const c
 	return f;
 }
 
+/* Does the module behind the service deliver to one recipient at a time? */
+static bool takes_one(const char *command)
+{
+	struct ph_err err;
+	const struct ph_module *m = ph_module_load(PH_KIND_DELIVERY, command, &err);
+
+	return m && m->ops.delivery->single_recipient;
+}
+
 void ph_qmgr_transport_params(void *arg, const char *transport, struct ph_sched_params *p)
 {
 	struct ph_qmgr *q = arg;
@@ -137,6 +148,8 @@ void ph_qmgr_transport_params(void *arg, const char *transport, struct ph_sched_
 	p->failed_cohort_limit = number(&t, "destination_concurrency_failed_cohort_limit",
 					"default_destination_concurrency_failed_cohort_limit", 0, 1);
 	p->dest_recipient_limit = number(&t, "destination_recipient_limit", "default_destination_recipient_limit", 0, 50);
+	if (s && takes_one(s->command))
+		p->dest_recipient_limit = 1;
 	p->dest_rate_delay_ms = duration(&t, "destination_rate_delay", "default_destination_rate_delay");
 	p->transport_rate_delay_ms = duration(&t, "transport_rate_delay", "default_transport_rate_delay");
 	p->slot_cost = number(&t, "delivery_slot_cost", "default_delivery_slot_cost", 0, 5);

@@ -17,7 +17,7 @@ static const char *find_owner(struct local_state *st, const char *name)
 	const char *owner = ph_arena_printf(st->arena, "owner-%s", name), *value;
 	struct ph_err err;
 
-	if (ph_str_istarts(name, "owner-"))
+	if (!st->svc->owner_special || ph_str_istarts(name, "owner-") || (strlen(name) > 8 && ph_str_ieq(name + strlen(name) - 8, "-request")))
 		return NULL;
 	switch (ph_maps_find(st->svc->aliases, owner, false, st->arena, &value, &err)) {
 	case PH_LOOKUP_FOUND:

@@ -27,6 +27,7 @@ struct local_service {
 	uid_t default_uid;              /* default_privs */
 	gid_t default_gid;
 	const char *default_user;
+	bool owner_special;             /* owner_request_special */
 	int64_t command_limit_ms;       /* command_time_limit */
 };
 

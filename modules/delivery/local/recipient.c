@@ -89,14 +89,15 @@ static void split_address(struct local_state *st)
 {
 	const char *at = strrchr(st->address, '@'), *delims = ph_conf_get(st->svc->conf, "recipient_delimiter");
 	size_t n = at ? (size_t)(at - st->address) : strlen(st->address), cut = n;
+	bool special = st->svc->owner_special;
 
 	st->domain = at ? at + 1 : "";
 	st->local = ph_arena_strndup(st->arena, st->address, n);
 	st->extension = NULL;
-	if (delims && *delims && n > 1 && !ph_str_istarts(st->local, "owner-") && strcmp(st->local, "double-bounce") != 0 &&
+	if (delims && *delims && n > 1 && !(special && ph_str_istarts(st->local, "owner-")) && strcmp(st->local, "double-bounce") != 0 &&
 	    strcmp(st->local, "mailer-daemon") != 0) {
 		cut = 1 + strcspn(st->local + 1, delims);
-		if (n > 8 && ph_str_ieq(st->local + n - 8, "-request") && strchr(delims, '-') && cut >= n - 8)
+		if (special && n > 8 && ph_str_ieq(st->local + n - 8, "-request") && strchr(delims, '-') && cut >= n - 8)
 			cut = n;
 	}
 	st->user = ph_str_lower(ph_arena_strndup(st->arena, st->local, cut));
