@@ -16,8 +16,6 @@ struct check {
 	int errors;
 	struct ph_refs refs;
 	struct ph_arena *arena;
-	struct ph_module_info *modules;
-	size_t n_modules;
 };
 
 static void say(struct check *k, int severity, const struct ph_setting *set, const char *text)
@@ -166,49 +164,7 @@ static void check_networks(struct check *k, const struct ph_conf *view)
 		say(k, PH_CHECK_WARNING, set, "mynetworks holds the whole Internet: everybody may relay mail through this system");
 }
 
-static void check_general(struct check *k, const struct ph_conf *view)
-{
-	const struct ph_general_settings *g;
-	struct ph_err err;
-
-	if (ph_conf_general_check(view, &g, &err) < 0)
-		say(k, PH_CHECK_ERROR, NULL, ph_arena_strdup(k->arena, err.text));
-}
-
 /* ---- services ---- */
-
-static bool is_builtin(const char *command)
-{
-	static const char *const names[] = {
-		"anvil", "bounce", "cleanup", "dnsblog", "flush", "pickup", "postlogd", "postscreen", "proxymap", "qmgr", "scache", "showq",
-		"smtpd", "spawn", "tlsmgr", "tlsproxy", "trivial-rewrite", "verify", "nqmgr", "oqmgr",
-	};
-	size_t i;
-
-	for (i = 0; i < PH_ARRAY_LEN(names); i++) {
-		if (strcmp(names[i], command) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void check_command(struct check *k, const struct ph_service *s)
-{
-	const char *why = "there is no such delivery module";
-	size_t i;
-
-	if (is_builtin(s->command) || k->n_modules == 0)
-		return;
-	for (i = 0; i < k->n_modules; i++) {
-		if (strcmp(k->modules[i].kind, "delivery") != 0 || strcmp(k->modules[i].name, s->command) != 0)
-			continue;
-		if (k->modules[i].module)
-			return;
-		why = k->modules[i].why;
-	}
-	k->report(k->arg, PH_CHECK_WARNING, s->file, s->line, ph_arena_printf(k->arena, "service %s/%s: command %s: %s; mail for it "
-		  "will be deferred", s->name, ph_service_type_name(s->type), s->command, why));
-}
 
 static void check_service(struct check *k, const struct ph_service *s)
 {
@@ -216,29 +172,24 @@ static void check_service(struct check *k, const struct ph_service *s)
 
 	for (set = s->conf->overrides.first; set; set = set->next)
 		check_setting(k, s->conf, set);
-	if (s->conf->overrides.first) {
-		check_general(k, s->conf);
-		if (ph_htab_get(&s->conf->overrides.by_name, "mynetworks"))
-			check_networks(k, s->conf);
-	}
-	check_command(k, s);
+	if (ph_htab_get(&s->conf->overrides.by_name, "mynetworks"))
+		check_networks(k, s->conf);
 }
 
 /* ---- all of it ---- */
 
 static void load_modules(struct check *k)
 {
-	const struct ph_module *m;
-	size_t i;
+	struct ph_module_info *all;
+	size_t i, n;
 
 	ph_modules_configure(k->c->main_view);
-	k->n_modules = ph_modules_scan(k->arena, &k->modules);
-	for (i = 0; i < k->n_modules; i++) {
-		m = k->modules[i].module;
-		if (m)
-			ph_param_declare_module(m->params, m->n_params);
+	n = ph_modules_scan(k->arena, &all);
+	for (i = 0; i < n; i++) {
+		if (all[i].module)
+			ph_param_declare_module(all[i].module->params, all[i].module->n_params);
 		else
-			k->report(k->arg, PH_CHECK_WARNING, k->modules[i].path, 0, k->modules[i].why);
+			k->report(k->arg, PH_CHECK_WARNING, NULL, 0, all[i].why);
 	}
 }
 
@@ -256,7 +207,6 @@ int ph_config_check(const struct ph_config *c, ph_config_report_fn *report, void
 		report(arg, PH_CHECK_WARNING, note->file, note->line, note->text);
 	for (set = c->main.first; set; set = set->next)
 		check_setting(&k, c->main_view, set);
-	check_general(&k, c->main_view);
 	check_networks(&k, c->main_view);
 	for (i = 0; i < c->n_services; i++)
 		check_service(&k, &c->services[i]);

@@ -54,7 +54,7 @@ const struct ph_config *ph_conf_config(const struct ph_conf *conf);
 /* What is wrong, or set without effect.  report is called for each finding: severity PH_CHECK_*; file NULL when text names the place
  * itself; line 0: the whole file.  Returns the number of PH_CHECK_ERRORs: more than 0 stops a start.  Loads the descriptors of all modules on
  * module_directory. */
-enum { PH_CHECK_WARNING, PH_CHECK_ERROR };
+enum { PH_CHECK_WARNING = PH_LOG_WARNING, PH_CHECK_ERROR = PH_LOG_ERROR };
 typedef void ph_config_report_fn(void *arg, int severity, const char *file, int line, const char *text);
 int ph_config_check(const struct ph_config *c, ph_config_report_fn *report, void *arg);
 /* An object that lives and dies with the view (maps, match lists, resolver contexts): kept under key; freed by fn at the end. */

@@ -142,16 +142,25 @@ static int verify_level(struct ph_config *c, struct ph_err *err)
 	return 0;
 }
 
+/* The general settings, too: everybody asks for them and relies on an answer. */
 static int verify(struct ph_config *c, struct ph_err *err)
 {
+	const struct ph_general_settings *g;
+	const struct ph_conf *view;
 	size_t i;
 	int rc;
 
-	if (c->flags & (PH_CONFIG_NO_MASTER | PH_CONFIG_NO_VERIFY))
+	if (c->flags & PH_CONFIG_NO_VERIFY)
 		return 0;
-	rc = verify_settings(c, c->main_view, c->main.first, err);
-	for (i = 0; rc == 0 && i < c->n_services; i++)
-		rc = verify_settings(c, c->services[i].conf, c->services[i].conf->overrides.first, err);
+	rc = ph_conf_general_check(c->main_view, &g, err);
+	if (rc == 0 && !(c->flags & PH_CONFIG_NO_MASTER))
+		rc = verify_settings(c, c->main_view, c->main.first, err);
+	for (i = 0; rc == 0 && i < c->n_services; i++) {
+		view = c->services[i].conf;
+		rc = ph_conf_general_check(view, &g, err);
+		if (rc == 0)
+			rc = verify_settings(c, view, view->overrides.first, err);
+	}
 	return rc;
 }
 

@@ -113,7 +113,7 @@ static int fill_time(const struct field *f, int64_t *ret)
 		return ph_err_set(f->err, -EINVAL, "%s: parameter %s: bad time value or unit: %s", where(f), f->name, f->value);
 	if (v < f->p->min)
 		return ph_err_set(f->err, -ERANGE, "%s: invalid %s: %s (min %llds)", where(f), f->name, f->value,
-				  (long long)(f->p->min / 1000));
+				  (long long)((f->p->min + 999) / 1000));
 	if (f->p->max > 0 && v > f->p->max)
 		return ph_err_set(f->err, -ERANGE, "%s: invalid %s: %s (max %llds)", where(f), f->name, f->value,
 				  (long long)(f->p->max / 1000));

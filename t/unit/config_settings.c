@@ -123,6 +123,7 @@ static void test_general(void)
 		{ "inet_protocols = ipv5", "unknown inet_protocols value \"ipv5\"" },
 		{ "mynetworks_style = x", "unknown mynetworks_style value \"x\"" },
 		{ "line_length_limit = 5", "invalid line_length_limit parameter value 5 < 512" },
+		{ "soft_bounce = maybe", "main.cf, line 1: bad boolean configuration: soft_bounce = maybe; expected yes or no" },
 		{ "trigger_timeout = 0", "invalid trigger_timeout: 0 (min 1s)" },
 	};
 	const struct ph_general_settings *g = NULL;
@@ -132,9 +133,7 @@ static void test_general(void)
 
 	for (i = 0; i < PH_ARRAY_LEN(bad); i++) {
 		err.text[0] = '\0';
-		tap_ok(ph_config_parse(bad[i].text, NULL, &c, &err) == 0 &&
-		       ph_conf_general_check(ph_config_main(c), &g, &err) < 0 && strstr(err.text, bad[i].want), "%s", err.text);
-		ph_config_free(&c);
+		tap_ok(ph_config_parse(bad[i].text, NULL, &c, &err) < 0 && strstr(err.text, bad[i].want), "%s", err.text);
 	}
 	ph_config_parse("inet_protocols = ipv4\ninet_interfaces = loopback-only\nmynetworks_style = subnet\n", NULL, &c, &err);
 	tap_ok(ph_conf_general_check(ph_config_main(c), &g, &err) == 0, "general");
