@@ -33,37 +33,6 @@ static void put(struct ph_smtpd_trans *t, const char *p, size_t n, bool cont)
 		t->lost = true;         /* ph_smtpd_finish hears why */
 }
 
-/* The first line needs care: it must not be taken for mbox framing or for the continuation of our Received: header. */
-static void put_first(struct ph_session *s, const char *p, size_t n, bool cont)
-{
-	struct ph_smtpd_trans *t = s->t;
-	static const char tag[] = "X-Mailbox-Line: ";
-	size_t gt = 0;
-	char *line;
-
-	t->begun = true;
-	while (gt < n && p[gt] == '>')
-		gt++;
-	if (n - gt >= 5 && memcmp(p + gt, "From ", 5) == 0) {
-		line = ph_arena_alloc(t->arena, sizeof(tag) - 1 + n + 1);
-		memcpy(line, tag, sizeof(tag) - 1);
-		memcpy(line + sizeof(tag) - 1, p, n);
-		put(t, line, sizeof(tag) - 1 + n, cont);
-		return;
-	}
-	if (n && (*p == ' ' || *p == '\t'))
-		put(t, "", 0, false);
-	put(t, p, n, cont);
-}
-
-static inline void put_line(struct ph_session *s, const char *p, size_t n, bool cont)
-{
-	if (__builtin_expect(s->t->begun, true))
-		put(s->t, p, n, cont);
-	else
-		put_first(s, p, n, cont);
-}
-
 /* ---- DATA ---- */
 
 struct data_state {
@@ -101,7 +70,7 @@ static bool data_line(struct ph_session *s, struct data_state *d, const char *p,
 		p++;
 		n--;
 	}
-	put_line(s, p, n, false);
+	put(s->t, p, n, false);
 	d->line_start = true;
 	d->prev_crlf = crlf;
 	return false;
@@ -120,7 +89,7 @@ static size_t data_piece(struct ph_session *s, struct data_state *d, const char 
 		p++;
 		n--;
 	}
-	put_line(s, p, n, true);
+	put(s->t, p, n, true);
 	d->line_start = false;
 	return used;
 }
@@ -193,7 +162,7 @@ static void chunk_line(struct ph_session *s, const char *p, size_t n)
 		n--;
 	else
 		s->t->bare_lf = true;
-	put_line(s, p, n, false);
+	put(s->t, p, n, false);
 }
 
 /* The end of a line whose beginning came before: it stands in t->part. */
@@ -221,7 +190,7 @@ static void part_add(struct ph_session *s, const char *p, size_t n)
 		if (part->len <= limit)
 			continue;
 		take = part->data[limit - 1] == '\r' ? limit - 1 : limit;
-		put_line(s, part->data, take, true);
+		put(s->t, part->data, take, true);
 		ph_buf_consume(part, take);
 	}
 }
@@ -272,7 +241,7 @@ int ph_smtpd_content_chunk(struct ph_session *s, int64_t left, bool keep, bool l
 	if (last && s->t->part.len) {
 		/* The content's last line has no end: it gets one. */
 		s->t->content += 2;
-		put_line(s, s->t->part.data, s->t->part.len, false);
+		put(s->t, s->t->part.data, s->t->part.len, false);
 		ph_buf_clear(&s->t->part);
 	}
 	if (last)

@@ -106,7 +106,6 @@ struct ph_smtpd_trans {
 	unsigned n_actions;
 	int64_t content;                /* bytes of content that were received, CR LF line ends counted */
 	bool bare_lf;                   /* a line ended in LF alone, and that matters for this client */
-	bool begun;                     /* the first line of content has been looked at */
 	bool lost;                      /* the intake refused something: the rest is only counted */
 	/* BDAT */
 	bool bdat, bdat_error;
