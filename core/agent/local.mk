@@ -10,3 +10,23 @@ t_unit_test_smtp_client_LDADD = libcore.la
 t_unit_test_smtp_client_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
 TESTS += t/unit/test_smtp_client
 EXTRA_DIST += t/lib/sink.py
+check_PROGRAMS += t/bench/agent_relay
+t_bench_agent_relay_SOURCES = t/bench/agent_relay.c
+t_bench_agent_relay_LDADD = libcore.la
+t_bench_agent_relay_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
+check_PROGRAMS += t/unit/test_agent
+t_unit_test_agent_SOURCES = t/unit/test_agent.c t/unit/agent_world.h
+t_unit_test_agent_LDADD = libcore.la
+t_unit_test_agent_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
+TESTS += t/unit/test_agent
+check_PROGRAMS += t/unit/test_smtp_reply
+t_unit_test_smtp_reply_SOURCES = t/unit/test_smtp_reply.c modules/delivery/smtp/reply.c modules/delivery/smtp/reply.h
+t_unit_test_smtp_reply_LDADD = libcore.la
+t_unit_test_smtp_reply_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/test_smtp_reply
+if FUZZ
+noinst_PROGRAMS += t/fuzz/fuzz_smtp_reply
+t_fuzz_fuzz_smtp_reply_SOURCES = t/fuzz/fuzz_smtp_reply.c modules/delivery/smtp/reply.c
+t_fuzz_fuzz_smtp_reply_LDADD = libcore.la
+t_fuzz_fuzz_smtp_reply_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

@@ -35,6 +35,7 @@ struct outcome {
 	int results;
 };
 
+/* Not every test needs all of it. */
 static struct world {
 	char dir[64], log[96];
 	pid_t agent, servers[64];
@@ -59,6 +60,7 @@ static void path_in(char *out, size_t n, const char *name)
 /* ---- servers ------------------------------------------------------------------------------ */
 
 /* python3 t/lib/SCRIPT ARGS...; returns the port that it says. */
+__attribute__((unused))
 static int server_start(const char *script, const char *const *args)
 {
 	const char *src = getenv("PH_SRC");
@@ -92,6 +94,7 @@ static int server_start(const char *script, const char *const *args)
 }
 
 /* A sink with rules; its log is DIR/sink.NAME. */
+__attribute__((unused))
 static int sink_start(const char *name, const char *const *more)
 {
 	const char *args[30] = { "--log" };
@@ -123,6 +126,7 @@ static char *slurp(const char *path)
 	return text;
 }
 
+__attribute__((unused))
 static char *sink_log(const char *name)
 {
 	char path[128];
@@ -132,6 +136,7 @@ static char *sink_log(const char *name)
 }
 
 /* Wait until the sink has noted this (it notes what it hears a little later than we say it). */
+__attribute__((unused))
 static bool sink_saw(const char *name, const char *text)
 {
 	int i;
@@ -145,6 +150,7 @@ static bool sink_saw(const char *name, const char *text)
 	return false;
 }
 
+__attribute__((unused))
 static bool logged(const char *text)
 {
 	int i;
@@ -297,6 +303,7 @@ static void request_send(const struct order *o, uint64_t id)
 }
 
 /* Deliver and wait for DONE (at most a minute). */
+__attribute__((unused))
 static struct outcome *deliver(const struct order *o)
 {
 	struct outcome *out = calloc(1, sizeof(*out));
@@ -317,6 +324,7 @@ static struct outcome *deliver(const struct order *o)
 #define DELIVER(...) deliver(order_of((struct order){ __VA_ARGS__ }))
 
 /* What is not said is what most tests want. */
+__attribute__((unused))
 static const struct order *order_of(struct order o)
 {
 	static struct order filled;
@@ -328,6 +336,7 @@ static const struct order *order_of(struct order o)
 	return &filled;
 }
 
+__attribute__((unused))
 static bool result_is(const struct outcome *o, int i, int status, const char *dsn, const char *text)
 {
 	bool ok = o->status[i] == status && strcmp(o->dsn[i], dsn) == 0 && strcmp(o->text[i], text) == 0;
