@@ -20,13 +20,13 @@ t_unit_test_agent_LDADD = libcore.la
 t_unit_test_agent_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
 TESTS += t/unit/test_agent
 check_PROGRAMS += t/unit/test_smtp_reply
-t_unit_test_smtp_reply_SOURCES = t/unit/test_smtp_reply.c modules/delivery/smtp/reply.c modules/delivery/smtp/reply.h
+t_unit_test_smtp_reply_SOURCES = t/unit/test_smtp_reply.c 
 t_unit_test_smtp_reply_LDADD = libcore.la
 t_unit_test_smtp_reply_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 TESTS += t/unit/test_smtp_reply
 if FUZZ
 noinst_PROGRAMS += t/fuzz/fuzz_smtp_reply
-t_fuzz_fuzz_smtp_reply_SOURCES = t/fuzz/fuzz_smtp_reply.c modules/delivery/smtp/reply.c
+t_fuzz_fuzz_smtp_reply_SOURCES = t/fuzz/fuzz_smtp_reply.c
 t_fuzz_fuzz_smtp_reply_LDADD = libcore.la
 t_fuzz_fuzz_smtp_reply_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include <posthouse/message.h>
-#include "../../modules/delivery/smtp/reply.h"
+#include "../../modules/delivery/smtp/reply.c"      /* pure; part of a module, not of the core */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
