@@ -8,5 +8,4 @@ dist_man_MANS += doc/man/mailq.1 doc/man/newaliases.1 doc/man/postalias.1 doc/ma
 clean-local:
 	rm -rf doc/man/generated
 EXTRA_DIST += doc/architecture.md
-EXTRA_DIST += doc/modules.md doc/examples t/modules/examples.t t/modules/tableservers.t
-EXTRA_DIST += doc/configuration.md
+EXTRA_DIST += doc/modules.md doc/examples t/modules/examples.t t/modules/tableservers.t doc/configuration.md t/modules/examples-run.t

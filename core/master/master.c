@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "config/general.h"
 #include "queue/store.h"
+#include "module/loader.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -141,6 +142,7 @@ static int master_start(struct ph_master *m, struct ph_err *err)
 	if (rc < 0)
 		return rc;
 	g = ph_conf_general(ph_config_main(config));
+	ph_modules_configure(ph_config_main(config));
 	log_open(g, m->opt->foreground);
 	rc = find_owner(m, g, err);
 	if (rc == 0)
@@ -196,6 +198,7 @@ int ph_reload(struct ph_master *m)
 		ph_config_free(&config);
 		return -1;
 	}
+	ph_modules_configure(ph_config_main(config));
 	if (ph_generation_new(m, config, old->number + 1, &g, &err) < 0) {
 		ph_log(PH_LOG_ERROR, "reload refused: %s; the configuration that is in force stays", err.text);
 		ph_config_free(&config);

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define MAX_MESSAGE ((size_t)64 << 20)
+
 struct settings {
 	const char *path;
 };
@@ -58,27 +60,32 @@ static void append(void *arg)
 /* Put the message into mbox form: a "From " line in front, ">" before lines that look like one, an empty line behind. */
 static int collect(struct ph_delivery *d, struct ph_buf *out, struct ph_err *err)
 {
-	int64_t at = 0;
+	struct ph_buf raw = PH_BUF_INIT(MAX_MESSAGE);
 	time_t now = (time_t)(ph_wall_us() / 1000000);
-	bool line_start = true;
 	char buf[4096], date[32];
+	const char *p, *end, *nl;
 	ssize_t n;
+	int r = 0;
 
-	if (ph_delivery_bytes(d) > (int64_t)out->max / 2)
-		return ph_err_set(err, -EFBIG, "message too large");
-	ph_buf_printf(out, "From %s %s", *ph_delivery_sender(d) ? ph_delivery_sender(d) : "MAILER-DAEMON", ctime_r(&now, date));
-	while ((n = ph_delivery_read(d, at, buf, sizeof buf, err)) > 0) {
-		for (ssize_t i = 0; i < n; i++) {
-			if (line_start && buf[i] == 'F')        /* quoting one line too many does no harm */
-				ph_buf_putc(out, '>');
-			line_start = buf[i] == '\n';
-			if (ph_buf_putc(out, buf[i]) < 0)
-				return ph_err_set(err, -EFBIG, "message too large");
-		}
-		at += n;
+	while (r == 0 && (n = ph_delivery_read(d, (int64_t)raw.len, buf, sizeof buf, err)) != 0) {
+		if (n < 0)
+			r = (int)n;
+		else if (ph_buf_append(&raw, buf, (size_t)n) < 0)
+			r = ph_err_set(err, -EFBIG, "message too large");
 	}
-	ph_buf_puts(out, line_start ? "\n" : "\n\n");
-	return n < 0 ? (int)n : 0;
+	ph_buf_printf(out, "From %s %s", *ph_delivery_sender(d) ? ph_delivery_sender(d) : "MAILER-DAEMON", ctime_r(&now, date));
+	for (p = raw.data, end = p + raw.len; r == 0 && p < end; p = nl + 1) {
+		nl = memchr(p, '\n', (size_t)(end - p));
+		if (nl == NULL)
+			nl = end;
+		if (nl - p >= 5 && memcmp(p, "From ", 5) == 0)
+			ph_buf_putc(out, '>');
+		ph_buf_append(out, p, (size_t)(nl - p));
+		ph_buf_putc(out, '\n');
+	}
+	ph_buf_putc(out, '\n');
+	ph_buf_done(&raw);
+	return r;
 }
 
 static int file_start(const struct ph_conf *conf, const void *settings, void **ret, struct ph_err *err)
@@ -96,7 +103,7 @@ static void file_deliver(void *service, struct ph_delivery *d)
 	struct job j = { .path = service };
 	struct ph_err err = { 0 };
 
-	ph_buf_init(&j.text, (size_t)64 << 20);
+	ph_buf_init(&j.text, 2 * MAX_MESSAGE);
 	if (collect(d, &j.text, &err) < 0) {
 		ph_delivery_result_all(d, err.code == -EFBIG ? PH_BOUNCED : PH_DEFERRED, err.code == -EFBIG ? "5.3.4" : "4.3.0", "none",
 				       "%s", err.text);
