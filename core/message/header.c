@@ -36,7 +36,7 @@ static const struct ph_header_info known[] = {          /* sorted by name withou
 	N("Resent-Reply-To", RESENT_REPLY_TO, PH_HDRF_SENDER | PH_HDRF_RESENT),
 	N("Resent-Sender", RESENT_SENDER, PH_HDRF_SENDER | PH_HDRF_RESENT),
 	N("Resent-To", RESENT_TO, PH_HDRF_RCPT | PH_HDRF_RESENT),
-	N("Return-Path", RETURN_PATH, 0),
+	N("Return-Path", RETURN_PATH, PH_HDRF_SENDER),
 	N("Return-Receipt-To", RECEIPT_TO, PH_HDRF_SENDER),
 	N("Sender", SENDER, PH_HDRF_SENDER),
 	N("To", TO, PH_HDRF_RCPT),
