@@ -106,7 +106,7 @@ const char *ph_header_date(int64_t wall_us, char *buf, size_t bytes)
 
 	localtime_r(&t, &tm);
 	off = tm.tm_gmtoff / 60;
-	snprintf(buf, bytes, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld (%s)", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
+	snprintf(buf, bytes, "%s, %2d %s %d %02d:%02d:%02d %c%02ld%02ld (%s)", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
 		 tm.tm_hour, tm.tm_min, tm.tm_sec, off < 0 ? '-' : '+', (off < 0 ? -off : off) / 60, (off < 0 ? -off : off) % 60, tm.tm_zone);
 	return buf;
 }

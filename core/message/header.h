@@ -28,6 +28,6 @@ size_t ph_header_value(const char *line, size_t n);
 const struct ph_header_info *ph_header_find(const char *name, size_t n);
 /* Is name (n bytes) one of the words of list?  list: words separated by commas and spaces. */
 bool ph_header_in_list(const char *list, const char *name, size_t n);
-/* "Tue, 24 Nov 2026 00:05:08 +0000 (UTC)" of a wall-clock time in local time.  buf: 64 bytes. */
+/* "Tue, 24 Nov 2026 00:05:08 +0000 (UTC)" (days below 10 with a blank in front) of a wall-clock time in local time.  buf: 64 bytes. */
 const char *ph_header_date(int64_t wall_us, char *buf, size_t bytes);
 #endif
