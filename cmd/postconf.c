@@ -61,6 +61,8 @@ void pc_load(struct pc *pc)
 		pc->c = ph_config_empty(pc->dir, flags);
 	else if (ph_config_load(pc->dir, flags, &pc->c, &err) < 0)
 		pc_fatal("%s", err.text);
+	pc->c->main_view->process = "postconf"; /* also as "posthouse postconf" */
+	pc->c->main_view->service = "";
 	for (note = pc->c->notes; note; note = note->next)
 		ph_log(PH_LOG_WARNING, "%s, line %d: %s", note->file, note->line, note->text);
 	for (i = 0; i < pc->n_override; i++) {

@@ -129,6 +129,23 @@ static bool valid_hostname(const char *s)
 	return n <= 255 && label > 0;
 }
 
+/* The log is opened as root: only where maillog_file_prefixes allows. */
+static bool maillog_allowed(const struct ph_general_settings *g)
+{
+	char *copy = ph_strdup(g->maillog_file_prefixes), *cursor = copy, *prefix;
+	bool ok = false;
+	size_t n;
+
+	while (!ok && (prefix = ph_str_token(&cursor, PH_SEP_LIST))) {
+		n = strlen(prefix);
+		while (n > 0 && prefix[n - 1] == '/')
+			n--;
+		ok = strncmp(g->maillog_file, prefix, n) == 0 && (g->maillog_file[n] == '/' || g->maillog_file[n] == '\0');
+	}
+	free(copy);
+	return ok && strstr(g->maillog_file, "/../") == NULL;
+}
+
 /* What a table cannot say. */
 static int check_values(const struct ph_conf *conf, struct ph_general_settings *g, struct ph_err *err)
 {
@@ -144,6 +161,9 @@ static int check_values(const struct ph_conf *conf, struct ph_general_settings *
 	if (g->myorigin[strcspn(g->myorigin, ", \t\r\n")])
 		return ph_err_set(err, -EINVAL, "%s: myorigin parameter setting must not contain multiple values: %s",
 				  ph_setting_where(conf, "myorigin", a), g->myorigin);
+	if (*g->maillog_file && !maillog_allowed(g))
+		return ph_err_set(err, -EINVAL, "%s: maillog_file \"%s\" is in none of the places that maillog_file_prefixes allows (%s)",
+				  ph_setting_where(conf, "maillog_file", a), g->maillog_file, g->maillog_file_prefixes);
 	g->syslog_facility_code = facility(g->syslog_facility);
 	if (g->syslog_facility_code < 0)
 		return ph_err_set(err, -EINVAL, "%s: parameter syslog_facility: unrecognized value: %s",

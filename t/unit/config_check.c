@@ -1,4 +1,5 @@
-/* config_check.c: what "posthouse check" says, and that declarations of one parameter agree with each other and with Postfix. */
+/* config_check.c: what "posthouse check" says, and that declarations of one parameter agree with each other and with Postfix.
+ * Misspelt and obsolete names are told (N-344). */
 #include <stdlib.h>
 
 #include "config/private.h"

@@ -1,4 +1,5 @@
-/* config_expand.c: $name in all its forms; the wanted texts are those of Postfix's postconf -x. */
+/* config_expand.c: $name in all its forms; the wanted texts are those of Postfix's postconf -x; loops and
+ * bombs end (N-342). */
 #include "config/private.h"
 #include "tap.h"
 

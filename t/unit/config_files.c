@@ -1,6 +1,8 @@
-/* config_files.c: main.cf and master.cf as texts: what is accepted, what is refused and where, and what a service sees. */
+/* config_files.c: main.cf and master.cf as texts: what is accepted, what is refused and where, and what a service
+ * sees; odd and huge files (N-343). */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config/private.h"
@@ -244,8 +246,32 @@ static void test_load(void)
 	rmdir(dir);
 }
 
+/* Half a million lines are read in a moment, a value of more than 1 MiB is refused. */
+static void test_huge(void)
+{
+	struct ph_config *c = NULL;
+	struct ph_buf text;
+	struct ph_err err = { 0, "" };
+	clock_t begin = clock();
+	int i;
+
+	ph_buf_init(&text, 64 << 20);
+	for (i = 0; i < 500000; i++)
+		ph_buf_printf(&text, "name%d = value\n", i % 300000);
+	tap_ok(ph_config_parse(ph_buf_str(&text), NULL, &c, &err) == 0 && c->main.n == 300000, "500,000 lines %s", err.text);
+	ph_config_free(&c);
+	tap_ok(clock() - begin < 20 * CLOCKS_PER_SEC, "in good time");
+	ph_buf_clear(&text);
+	ph_buf_puts(&text, "a = ");
+	for (i = 0; i < 2000; i++)
+		ph_buf_printf(&text, "%01000d\n ", 0);
+	refused(ph_buf_str(&text), NULL, "main.cf, line 1: the setting that starts here is longer than");
+	ph_buf_done(&text);
+}
+
 int main(void)
 {
+	test_huge();
 	test_main();
 	test_main_errors();
 	test_nul();

@@ -1,4 +1,4 @@
-/* config_settings.c: texts to typed fields: ranges, units, messages. */
+/* config_settings.c: texts to typed fields: ranges, units, messages (N-341, N-318). */
 #include <limits.h>
 
 #include "config/private.h"
@@ -123,6 +123,11 @@ static void test_general(void)
 		{ "inet_protocols = ipv5", "unknown inet_protocols value \"ipv5\"" },
 		{ "mynetworks_style = x", "unknown mynetworks_style value \"x\"" },
 		{ "line_length_limit = 5", "invalid line_length_limit parameter value 5 < 512" },
+		{ "maillog_file = /etc/passwd", "maillog_file \"/etc/passwd\" is in none of the places" },
+		{ "maillog_file = /variable/log", "is in none of the places" },
+		{ "maillog_file = /var/../etc/x", "is in none of the places" },
+		{ "maillog_file = var/log/x", "is in none of the places" },
+		{ "myorigin = a.example b.example", "myorigin parameter setting must not contain multiple values" },
 		{ "soft_bounce = maybe", "main.cf, line 1: bad boolean configuration: soft_bounce = maybe; expected yes or no" },
 		{ "trigger_timeout = 0", "invalid trigger_timeout: 0 (min 1s)" },
 	};
@@ -135,6 +140,10 @@ static void test_general(void)
 		err.text[0] = '\0';
 		tap_ok(ph_config_parse(bad[i].text, NULL, &c, &err) < 0 && strstr(err.text, bad[i].want), "%s", err.text);
 	}
+	tap_ok(ph_config_parse("maillog_file = /var/log/mail.log\nmydomain=x\n", NULL, &c, &err) == 0, "maillog_file in its place");
+	ph_config_free(&c);
+	tap_ok(ph_config_parse("maillog_file = /dev/stdout\n", NULL, &c, &err) == 0, "maillog_file on standard output");
+	ph_config_free(&c);
 	ph_config_parse("inet_protocols = ipv4\ninet_interfaces = loopback-only\nmynetworks_style = subnet\n", NULL, &c, &err);
 	tap_ok(ph_conf_general_check(ph_config_main(c), &g, &err) == 0, "general");
 	tap_is(g->mynetworks, "127.0.0.0/8", "mynetworks of the loopback interface");
