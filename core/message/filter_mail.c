@@ -56,6 +56,15 @@ const struct ph_conf *ph_mail_conf(const struct ph_mail *m)
 	return m->in->p.conf;
 }
 
+bool ph_mail_held(const struct ph_mail *m)
+{
+	bool held = m->in->env.flags & PH_ENV_HOLD;
+
+	for (size_t i = 0; i < m->n; i++)
+		held |= m->edits[i].type == PH_EDIT_HOLD;
+	return held;
+}
+
 /* The content with a hole where our own Received: stands. */
 ssize_t ph_mail_read(struct ph_mail *m, int64_t offset, void *buf, size_t bytes)
 {

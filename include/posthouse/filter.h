@@ -48,6 +48,8 @@ PH_API const char *ph_mail_sender(const struct ph_mail *m);
 PH_API size_t ph_mail_recipient_count(const struct ph_mail *m);
 PH_API const char *ph_mail_recipient(const struct ph_mail *m, size_t i);
 PH_API const struct ph_conf *ph_mail_conf(const struct ph_mail *m);
+/* Is it on its way to the hold queue already (a restriction, another filter)? */
+PH_API bool ph_mail_held(const struct ph_mail *m);
 /* The content as far as it was received, LF line ends, for end_of_message.  Bytes at offset; 0 at the end.  Yields when it is on disk. */
 PH_API ssize_t ph_mail_read(struct ph_mail *m, int64_t offset, void *buf, size_t bytes);
 PH_API int64_t ph_mail_bytes(const struct ph_mail *m);

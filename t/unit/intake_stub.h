@@ -103,6 +103,7 @@ void __wrap_ph_qmgr_announce(const struct ph_msg_ref *ref, const struct ph_envel
 }
 
 
+__attribute__((format(printf, 2, 0)))
 static void take_log(const char *prog, const char *fmt, va_list ap)
 {
 	if (log_off)

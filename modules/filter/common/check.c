@@ -191,11 +191,10 @@ static struct ph_verdict act(const struct line *l, const char *verb, const char 
 		log_line(l, "strip", text);
 		ph_edit_line_drop(l->m);
 	} else if (ph_str_ieq(verb, "HOLD")) {
-		if (!l->c->held && !l->c->discarded) {
+		if (!ph_mail_held(l->m) && !l->c->discarded) {
 			log_line(l, "hold", text);
 			ph_edit_hold(l->m, text);
 		}
-		l->c->held = true;
 	} else if (ph_str_ieq(verb, "DISCARD")) {
 		log_line(l, "discard", text);
 		ph_edit_discard(l->m, text);

@@ -9,7 +9,7 @@ struct check_msg {              /* per message */
 	struct ph_arena *scratch;       /* results of look-ups; reset after each line */
 	struct ph_buf key;
 	size_t segment;                 /* bytes of the body segment that were looked at */
-	bool held, discarded;
+	bool discarded;
 };
 
 struct check_msg *check_msg_new(void);
