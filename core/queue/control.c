@@ -4,6 +4,7 @@
  *   {"cmd":"flush"} {"cmd":"flush-site","site":S} {"cmd":"flush-id","id":I}
  *   {"cmd":"super","op":OP,"all":true,"queues":[Q...]}     OP: delete hold release requeue expire expire-release
  *   {"cmd":"super","op":OP,"ids":[I...],"queues":[Q...]}   lines {"id":I}; last line {"count":N,"released":N}
+ *   {"cmd":"find","id":I}                                  line: where it lies {"id","file","instance","offset","length","envelope"}
  *   {"cmd":"show","what":"queue"|"destinations"|"agents"|"coroutines"|"stats"|"metrics"}
  *   {"cmd":"checkpoint"}
  *
@@ -166,6 +167,21 @@ static int do_flush_id(struct ph_control *c, const json_t *req, struct ph_err *e
 		ph_retry_now(c->q, e);
 	}
 	return 0;
+}
+
+static int do_find(struct ph_control *c, const json_t *req, struct ph_err *err)
+{
+	struct ph_entry *e = ph_index_find(c->q->ix, member(req, "id"));
+	struct ph_msg_ref ref;
+
+	if (!c->trusted)
+		return ph_err_set(err, -EPERM, "reserved for the superuser");
+	if (e == NULL)
+		return ph_err_set(err, -ESRCH, "no such message");
+	ph_entry_ref(e, &ref);
+	return answer_json(c, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "id", ref.queue_id, "file", ref.file, "instance",
+					(json_int_t)ref.instance, "offset", (json_int_t)ref.offset, "length", (json_int_t)ref.length,
+					"envelope", (json_int_t)ref.env_length));
 }
 
 /* ---- super ---- */
@@ -400,6 +416,8 @@ static int request(struct ph_control *c, const json_t *req, struct ph_err *err)
 		return do_flush_id(c, req, err);
 	if (strcmp(cmd, "super") == 0)
 		return do_super(c, req, err);
+	if (strcmp(cmd, "find") == 0)
+		return do_find(c, req, err);
 	if (strcmp(cmd, "show") == 0)
 		return ph_control_show(c, member(req, "what"), err);
 	if (strcmp(cmd, "checkpoint") == 0) {

@@ -13,7 +13,7 @@
 /* ---- files ---- */
 struct ph_segment {
 	struct ph_list node;            /* in index.segments */
-	char file[40];
+	char file[PH_STORE_FILE_MAX];
 	uint64_t instance;
 	uint64_t live_bytes;            /* of messages that are in the queue */
 	uint64_t end;                   /* end of the last message that was heard of */
