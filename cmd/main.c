@@ -15,6 +15,7 @@ static const struct command { const char *name; int (*run)(int argc, char **argv
 	{ "modules", ph_main_modules },
 	{ "postqueue", ph_main_postqueue },
 	{ "postsuper", ph_main_postsuper },
+	{ "postcat", ph_main_postcat },
 	{ "ctl", ph_main_ctl },
 	{ "sendmail", ph_main_sendmail },
 	{ "mailq", ph_main_sendmail },

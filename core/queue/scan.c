@@ -213,38 +213,55 @@ static uint64_t instance_guess(struct scan *s)
 	return best;
 }
 
-static int scan_begin(struct scan *s, int dirfd, uint64_t limit, struct ph_err *err)
+static void scan_begin(struct scan *s, uint64_t limit)
 {
 	const unsigned char *p;
 	struct ph_file_header h;
 	int r;
 
-	r = ph_window_open(&s->w, dirfd, s->file);
-	if (r < 0)
-		return ph_err_errno(err, r, "open %s", s->file);
 	s->limited = limit != 0;
 	s->end = s->limited ? limit : s->w.size;
 	p = ph_window_get(&s->w, 0, PH_SEGMENT_START);
 	if (p == NULL)
-		return 0;
+		return;
 	r = ph_file_header_decode(p, &h);
 	s->instance = r == 1 ? h.instance : instance_guess(s);
 	if (r != 1 && s->instance != 0)
 		ph_log(PH_LOG_WARNING, "%s: damaged file header, going by its messages", s->file);
-	return 0;
+}
+
+static int scan_all(struct scan *s, uint64_t limit)
+{
+	scan_begin(s, limit);
+	return s->instance != 0 || s->limited ? walk(s) : 0;
 }
 
 int ph_segment_scan(int queue_dirfd, const char *file, uint64_t limit,
 		    int (*fn)(void *arg, const struct ph_msg_ref *ref, struct ph_slice envelope), void *arg, struct ph_err *err)
 {
-	struct scan s = { .w = { .fd = -1 }, .file = file, .fn = fn, .arg = arg };
+	struct scan s = { .file = file, .fn = fn, .arg = arg };
 	int r;
 
 	if (!ph_store_file_valid(file))
 		return ph_err_set(err, -EINVAL, "%s: not the name of a queue file", file);
-	r = scan_begin(&s, queue_dirfd, limit, err);
-	if (r == 0 && (s.instance != 0 || s.limited))
-		r = walk(&s);
+	r = ph_window_open(&s.w, queue_dirfd, file);
+	if (r < 0)
+		ph_err_errno(err, r, "open %s", file);
+	else
+		r = scan_all(&s, limit);
+	ph_window_close(&s.w);
+	return r;
+}
+
+int ph_segment_scan_fd(int fd, int (*fn)(void *arg, const struct ph_msg_ref *ref, struct ph_slice envelope), void *arg, struct ph_err *err)
+{
+	struct scan s = { .file = "incoming/file", .fn = fn, .arg = arg };
+	int r = ph_window_fd(&s.w, fd);
+
+	if (r < 0)
+		ph_err_errno(err, r, "read file");
+	else
+		r = scan_all(&s, 0);
 	ph_window_close(&s.w);
 	return r;
 }

@@ -95,6 +95,8 @@ void ph_stored_cache_trim(void);
  * returns that.  0 or negative with err (the file cannot be read).  Blocking; any thread. */
 int ph_segment_scan(int queue_dirfd, const char *file, uint64_t limit,
 		    int (*fn)(void *arg, const struct ph_msg_ref *ref, struct ph_slice envelope), void *arg, struct ph_err *err);
+/* The same for an open file of any name, to its end; references in it name no file, but serve ph_stored_open_fd. */
+int ph_segment_scan_fd(int fd, int (*fn)(void *arg, const struct ph_msg_ref *ref, struct ph_slice envelope), void *arg, struct ph_err *err);
 /* 1: no living writer has this file open (once idle, a file stays idle), 0: one has, -errno.  A file may be discarded because a scan found
  * nothing to keep in it only when it was idle before that scan began. */
 int ph_segment_idle(int queue_dirfd, const char *file);

@@ -38,6 +38,7 @@ struct prepare {
 };
 
 static void kick(struct ph_store *s);
+static void kick_later(struct ph_store *s);
 
 /* ---- the end of a wait -------------------------------------------------------------------- */
 
@@ -196,7 +197,7 @@ static void batch_done(void *arg)
 	free(b);
 	if (s->cur && s->cur->pos > s->cur->size / 2 && ph_now_ms() >= s->prepare_again_ms)
 		prepare_start(s);
-	kick(s);
+	kick_later(s);          /* those who wake now may have the next message at hand: it goes into the next batch, too */
 	wake_closer(s);
 }
 
@@ -247,6 +248,15 @@ static void kick_deferred(void *arg)
 	wake_closer(s);
 }
 
+/* At the end of the turn, so that all who come in this turn share the call. */
+static void kick_later(struct ph_store *s)
+{
+	if (s->kick_set)
+		return;
+	s->kick_set = true;
+	ph_loop_defer(kick_deferred, s);
+}
+
 /* ---- one message -------------------------------------------------------------------------- */
 
 /* What follows the content: its padding, ENVELOPE, END.  Sealed later. */
@@ -271,11 +281,8 @@ int ph_store_commit_small(struct ph_store_msg *m, struct ph_slice env)
 	tail_build(m, env);
 	m->co = ph_co_self();
 	ph_list_append(&s->pending, &m->node);
-	/* At the end of the turn, so that all who come in this turn share the call. */
-	if (!s->kick_set && !s->busy) {
-		s->kick_set = true;
-		ph_loop_defer(kick_deferred, s);
-	}
+	if (!s->busy)
+		kick_later(s);
 	while (!m->done)
 		ph_co_park_hard("commit");
 	return m->err;

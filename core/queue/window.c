@@ -11,13 +11,13 @@
 #define WINDOW ((size_t)1024 * 1024)
 #define BLOCK 4096
 
-int ph_window_open(struct ph_window *w, int dirfd, const char *file)
+static int window_init(struct ph_window *w, int fd)
 {
 	struct stat st;
 
 	memset(w, 0, sizeof(*w));
-	w->fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (w->fd < 0 || fstat(w->fd, &st) < 0)
+	w->fd = fd;
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
@@ -25,6 +25,16 @@ int ph_window_open(struct ph_window *w, int dirfd, const char *file)
 	w->cap = w->size < WINDOW ? (size_t)w->size + 1 : WINDOW;
 	w->buf = ph_alloc(w->cap);
 	return 0;
+}
+
+int ph_window_open(struct ph_window *w, int dirfd, const char *file)
+{
+	return window_init(w, openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+}
+
+int ph_window_fd(struct ph_window *w, int fd)
+{
+	return window_init(w, fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 void ph_window_close(struct ph_window *w)

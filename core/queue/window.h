@@ -15,6 +15,8 @@ struct ph_window {
 
 /* 0 or -errno; -EINVAL: not a regular file.  To be closed in both cases. */
 int ph_window_open(struct ph_window *w, int dirfd, const char *file);
+/* The same for an open file; the caller keeps fd. */
+int ph_window_fd(struct ph_window *w, int fd);
 void ph_window_close(struct ph_window *w);
 /* n bytes at offset, valid until the next call; NULL: the file ends before.  Blocks that the disk cannot read are 0xff. */
 const unsigned char *ph_window_get(struct ph_window *w, uint64_t at, size_t n);
