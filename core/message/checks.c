@@ -119,9 +119,10 @@ static struct ph_mail *ready(struct ph_intake *in, struct check *c, void **obj)
 	return m;
 }
 
-static void begin_line(struct ph_mail *m)
+static void begin_line(struct ph_mail *m, bool header)
 {
 	m->in_line = true;
+	m->line_is_header = header;
 	m->line_drop = false;
 	m->line_replace = m->line_prepend = NULL;
 }
@@ -177,7 +178,7 @@ int ph_checks_header(struct ph_intake *in, const char *line, size_t n)
 	struct ph_mail *m = ph_mail_of(in);
 	int r;
 
-	begin_line(m);
+	begin_line(m, true);
 	r = run_header(in, &in->c->checks->header, &m->header_obj, line, n);
 	if (r == 0)
 		r = run_header(in, &in->c->checks->body, &m->body_obj, line, n);
@@ -204,7 +205,7 @@ int ph_checks_added_header(struct ph_mail *m, const char *line, size_t n)
 	if (!ready(in, c, &m->milter_obj))
 		return in->lost;
 	m->filter_name = filter;
-	begin_line(m);
+	begin_line(m, true);
 	v = c->ops->header(m->milter_obj, m, PH_HEADER_PRIMARY, line, n);
 	m->in_line = false;
 	if (v.cls == PH_REJECT || v.cls == PH_DEFER || v.cls == PH_DISCONNECT)
@@ -251,7 +252,7 @@ int ph_checks_body(struct ph_intake *in, const char *line, size_t n, bool cont)
 
 	if (!m->checks_off && !ready(in, c, &m->body_obj))
 		return in->lost;
-	begin_line(m);
+	begin_line(m, false);
 	v = c->ops && c->ops->body && !m->checks_off ? c->ops->body(m->body_obj, m, line, n) : PH_NO_OPINION;
 	m->in_line = false;
 	m->checks_off |= v.cls == PH_PERMIT;

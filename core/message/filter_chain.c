@@ -264,9 +264,10 @@ static bool go_on(const struct walk *w)
 	return w->v.cls == PH_DUNNO && !w->m->failed;
 }
 
-static void begin_line(struct ph_mail *m)
+static void begin_line(struct ph_mail *m, bool header)
 {
 	m->in_line = true;
+	m->line_is_header = header;
 	m->line_drop = false;
 	m->line_replace = m->line_prepend = NULL;
 }
@@ -299,7 +300,7 @@ static void give_header(struct walk *w, int64_t end)
 
 	if (!w->line.len || !o->header)
 		goto out;
-	begin_line(w->m);
+	begin_line(w->m, true);
 	w->v = o->header(w->k->obj, w->m, PH_HEADER_PRIMARY, w->line.data, w->line.len);
 	end_line(w, end);
 out:
@@ -341,7 +342,7 @@ static void take_line(struct walk *w, const char *p, size_t n, int64_t at)
 	w->line_at = at;
 	ph_buf_clear(&w->line);
 	ph_buf_append(&w->line, p, n);
-	begin_line(w->m);
+	begin_line(w->m, false);
 	w->v = o->body(w->k->obj, w->m, p, n);
 	end_line(w, at + (int64_t)n + 1);
 	ph_buf_clear(&w->line);

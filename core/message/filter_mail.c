@@ -205,10 +205,16 @@ int ph_edit_bcc(struct ph_mail *m, const char *address)
 	return edit(m, PH_EDIT_BCC, NULL, address, 0);
 }
 
+/* In the headers no line of text may begin a header of its own, or end the headers. */
+static const char *line_text(struct ph_mail *m, const char *text)
+{
+	return m->line_is_header ? safe_value(m, text) : ph_arena_strdup(m->in->arena, text);
+}
+
 void ph_edit_line_replace(struct ph_mail *m, const char *text)
 {
 	if (m->in_line)
-		m->line_replace = ph_arena_strdup(m->in->arena, text);
+		m->line_replace = line_text(m, text);
 }
 
 void ph_edit_line_drop(struct ph_mail *m)
@@ -219,8 +225,10 @@ void ph_edit_line_drop(struct ph_mail *m)
 
 void ph_edit_line_prepend(struct ph_mail *m, const char *text)
 {
-	if (m->in_line)
-		m->line_prepend = m->line_prepend ? ph_arena_printf(m->in->arena, "%s\n%s", m->line_prepend, text) : ph_arena_strdup(m->in->arena, text);
+	if (!m->in_line)
+		return;
+	text = line_text(m, text);
+	m->line_prepend = m->line_prepend ? ph_arena_printf(m->in->arena, "%s\n%s", m->line_prepend, text) : text;
 }
 
 void ph_mail_forget(struct ph_mail *m)

@@ -30,7 +30,7 @@ struct ph_mail {
 	bool failed;                    /* ph_filter_fail was called */
 	const char *filter_name;        /* of the running filter, for its default action */
 	/* while a header or body function runs */
-	bool in_line;
+	bool in_line, line_is_header;
 	bool line_drop, line_changed;
 	const char *line_replace;
 	const char *line_prepend;

@@ -150,7 +150,7 @@ static const char header_table[] =
 	"/^X-Warn:/ WARN careful\n/^X-Warn0:/ WARN\n/^X-Hold:/ HOLD why\n/^X-Discard:/ DISCARD gone\n/^X-Filter:/ FILTER smtp:[1.2.3.4]\n"
 	"/^X-Redirect:/ REDIRECT red@out.test\n/^X-Bcc:/ BCC bcc@out.test\n/^X-Replace:/ REPLACE X-Replaced: new value\n/^X-ReplaceTo:/ REPLACE To: foo\n"
 	"/^X-Ignore:/ IGNORE\n/^X-Strip:/ STRIP stripped\n/^X-Prepend:/ PREPEND X-Before: yes\n/^X-PrependBad:/ PREPEND no header text\n/^X-Pass:/ PASS\n"
-	"/^X-Unknown:/ FROB it\n/^X-Empty:/ REPLACE\n/^X-After:/ REJECT after\n";
+	"/^X-Inject:([^ ]* b.)/ REPLACE X-Injected: a${1}Bcc: evil@x\n/^X-Unknown:/ FROB it\n/^X-Empty:/ REPLACE\n/^X-After:/ REJECT after\n";
 static const char body_table[] = "/breject/ REJECT body text\n/bwarn/ WARN w\n/breplace/ REPLACE replaced line\n/bprepend/ PREPEND before line\n/bignore/ IGNORE\n";
 
 static const char *after_id(const char *log)
@@ -195,6 +195,8 @@ static void test_checks(void)
 	LOGGED(": warning: body bwarn%s: w\n");
 	tap_ok(strstr(ph_buf_str(&got_log), "warning: unknown command in header_checks map: FROB it\n"), "unknown action");
 	tap_ok(strstr(ph_buf_str(&got_log), "warning: REPLACE action without text in header_checks map\n"), "REPLACE without text");
+	SEND("X-Inject: b\n c\n\n");
+	tap_ok(got_content && !strstr(got_content, "\nBcc"), "a result of a table cannot begin a header: %s", got_content);
 	tap_is(SEND("X-Pass: x\nX-After: x\n\nbreject\n"), "ok", "PASS ends the checks");
 	tap_is(SEND("X-Redirect: x\nX-After: x\n\nbreject\n"), "ok", "REDIRECT ends the checks");
 	tap_is(ph_buf_str(&got_env), "s@x|u@x|REDIRECT red@out.test", "REDIRECT");
