@@ -13,7 +13,7 @@ A script is a list of tests; each test reads as a story:
     < 220                                             a reply: its code, or a regular expression for its whole text
     > EHLO a.test                                     send a line
     >> raw\\r\\ntext                                    send bytes (C escapes, \\xHH); "12 * text" repeats
-    reply 250 Ok: queued                              the same as "<"
+    replies 100 250                                   so many replies with this code
     closed                                            the server has hung up
     alive                                             it has not: NOOP is answered
     use C2 / hangup / reset / starttls                switch, close, close with RST, handshake
@@ -168,7 +168,7 @@ class Router:
 
 class Client:
     def __init__(self, runner, port, source, tls):
-        self.r, self.buf, self.eof = runner, b"", False
+        self.r, self.buf, self.eof, self.feeder = runner, b"", False, None
         self.s = socket.socket()
         self.s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.s.settimeout(LIMIT)
@@ -194,12 +194,19 @@ class Client:
                 self.s.sendall(data)
             except OSError:
                 pass
+        if self.feeder:
+            self.feeder.join(0.3)
+            if self.feeder.is_alive():      # the server waits until its replies are read: send in order behind what goes
+                before = self.feeder
+                self.feeder = threading.Thread(target=lambda: (before.join(), feed()), daemon=True)
+                self.feeder.start()
+                return
+            self.feeder = None
         if len(data) < 60000:
             feed()
-            return None
-        t = threading.Thread(target=feed, daemon=True)
-        t.start()
-        return t
+            return
+        self.feeder = threading.Thread(target=feed, daemon=True)
+        self.feeder.start()
 
     def line(self):
         while b"\n" not in self.buf:
@@ -355,6 +362,15 @@ class Runner:
             ok = re.search(want, got, re.M) is not None
         if not ok:
             raise Failed("wanted the reply %r" % want)
+
+    def do_replies(self, rest):
+        """replies N CODE: so many of the same."""
+        n, code = rest.split()
+        for _ in range(int(n)):
+            l = self.c.line()
+            if not l.startswith(code + " "):
+                raise Failed("wanted the reply %s, got %r" % (code, l))
+        self.note("S: (%s replies) %s" % (n, code))
 
     def do_closed(self, rest):
         self.c.closed()
