@@ -83,10 +83,10 @@ static int join_tokens(const char *p, const char *end, struct ph_buf *out, struc
 		ph_tok_next(&p, end, &t);
 		if (t.type == PH_TOK_END)
 			return 0;
+		if (t.open && (t.type == PH_TOK_QUOTED || t.type == PH_TOK_COMMENT))
+			return ph_err_set(err, -EINVAL, "missing closing quote or parenthesis");
 		if (t.type == PH_TOK_COMMENT)
 			continue;
-		if (t.open && t.type == PH_TOK_QUOTED)
-			return ph_err_set(err, -EINVAL, "missing closing quote");
 		if (t.type == PH_TOK_OP && strchr("<>,;:", t.op))
 			return ph_err_set(err, -EINVAL, "more or less than one address");
 		if (t.type != PH_TOK_OP && before != PH_TOK_OP)

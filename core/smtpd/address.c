@@ -49,7 +49,7 @@ int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smt
 			r = -EINVAL;    /* "<a@b>c" */
 	if (r == -EILSEQ)
 		return ph_smtpd_refuse(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
-	if (r < 0 || (!*address && !allow_empty))
+	if (r < 0 || *address == '@' || (!*address && !allow_empty))
 		return bad_syntax(s, what, w, true);
 	if (*address) {
 		switch (ph_route_resolve(s->svc->route, "", address, ph_session_arena(s), &resolved, &err)) {

@@ -108,7 +108,7 @@ static int one_param(struct ph_session *s, struct ph_slice w)
 		return 0;
 	if (param(w, "SIZE=", &v))
 		return size_param(s, v);
-	if (param(w, "AUTH=", &v) && s->set->sasl_enable)
+	if (param(w, "AUTH=", &v))
 		return auth_param(s, v);
 	if (param(w, "RET=", &v))
 		return ret_param(s, v);

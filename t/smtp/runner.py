@@ -23,6 +23,7 @@ A script is a list of tests; each test reads as a story:
     log TEXT / log lacks TEXT                         about this test's log lines (regular expression)
     memory < 60                                       megabytes of the server's resident memory
     clock +61                                         move the router's clocks by seconds
+    until TEXT                                        move them until the log has TEXT
 
 A line that begins with '#' is a comment.  There are no sleeps: every step waits for its event, at most 10 seconds."""
 import json
@@ -363,6 +364,18 @@ class Runner:
         if not ok:
             raise Failed("wanted the reply %r" % want)
 
+    def do_denied(self, rest):
+        """denied PATH: RCPT TO:PATH is refused (and so is each of several transactions of one)."""
+        self.do_send("RCPT TO:" + rest)
+        got = self.c.reply()
+        if got[0] not in "45":
+            raise Failed("accepted: RCPT TO:" + rest)
+
+    def do_taken(self, rest):
+        """taken PATH: RCPT TO:PATH is accepted."""
+        self.do_send("RCPT TO:" + rest)
+        self.do_reply("250 2.1.5")
+
     def do_replies(self, rest):
         """replies N CODE: so many of the same."""
         n, code = rest.split()
@@ -389,6 +402,11 @@ class Runner:
     def do_starttls(self, rest):
         self.do_send("STARTTLS")
         self.do_reply("220")
+        self.c.start_tls()
+        self.note("-- TLS is up")
+
+    def do_tlsup(self, rest):
+        """The handshake alone."""
         self.c.start_tls()
         self.note("-- TLS is up")
 
@@ -459,6 +477,15 @@ class Runner:
             if time.monotonic() >= end:
                 raise Failed("log %s %r:\n%s" % ("has" if lacks else "lacks", rest, text))
             time.sleep(0.01)
+
+    def do_until(self, rest):
+        """until TEXT: time passes, five seconds at a go, until the log has TEXT."""
+        end = time.monotonic() + LIMIT
+        while not re.search(rest, self.router.log_lines(self.log_from)):
+            if time.monotonic() > end:
+                raise Failed("log lacks %r:\n%s" % (rest, self.router.log_lines(self.log_from)))
+            self.router.move_clock(5)
+            time.sleep(0.1)
 
     def do_memory(self, rest):
         have = self.router.resident_mb()
