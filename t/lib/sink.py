@@ -5,12 +5,13 @@
 
 Prints "port N" when it is ready.  Rules, the first that matches wins:
     VERB[~SUBSTRING][xCOUNT]=REPLY
-VERB: connect ehlo lhlo helo mail rcpt data eod rset quit starttls xforward any.  COUNT: at most so many times, over all sessions.
+VERB: connect ehlo lhlo helo mail rcpt data eod rset quit starttls xforward auth any.  COUNT: at most so many times, over all sessions.
 REPLY: "550 5.1.1 no" ("\\n" separates lines), or !close [reply first], !sleep SECONDS reply, !silent, !raw BYTES (escapes), !flood (a reply without end),
 !noread REPLY (nothing is read any more after it).
 The log has a line for each thing that was said: "S text", "C text", "D line of content" and "-- event".
 """
 import argparse
+import base64
 import os
 import socket
 import ssl
@@ -115,10 +116,23 @@ class Session:
             self.note("-- TLS")
         return True
 
+    def auth(self, line):
+        """What the client answers to prompts is noted decoded."""
+        words = line.split()
+        prompts = {"LOGIN": ["VXNlcm5hbWU6", "UGFzc3dvcmQ6"], "CRAM-MD5": ["PDEuMkBzaW5rPg=="]}.get(words[1].upper() if len(words) > 1 else "", [])
+        answers = words[2:3]
+        for prompt in prompts:
+            self.send("334 " + prompt)
+            answers.append(self.file.readline().decode("latin-1").strip())
+        self.note("-- auth " + " ".join(repr(base64.b64decode(a)) for a in answers))
+        return self.reply("auth", line, "235 2.7.0 welcome")
+
     def command(self, line):
         verb = line.split(None, 1)[0].lower() if line.split() else ""
         if verb in ("ehlo", "lhlo", "helo"):
             return self.hello(verb, line)
+        if verb == "auth":
+            return self.auth(line)
         if verb == "starttls" and self.args.tls:
             return self.starttls(line)
         if verb == "data":

@@ -1,7 +1,7 @@
 /* The SMTP and LMTP client in a real agent process, with a fake queue manager and scripted servers: results, texts, dialogues, hostile servers. */
 #include "agent_world.h"
 
-static struct { int plain, rules, nopipe, lmtp, hostile[16]; } port;
+static struct { int plain, rules, nopipe, lmtp, tls, tls_bad, auth[4], hostile[16]; } port;
 static char hop[24][64];
 static int hops;
 
@@ -249,6 +249,42 @@ static void test_size(void)
 	tap_ok(result_is(o, 0, PH_BOUNCED, "5.6.7", "SMTPUTF8 is required, but was not offered by host 127.0.0.1[127.0.0.1]"), "SMTPUTF8 is needed");
 }
 
+static void test_auth(void)
+{
+	struct outcome *o = DELIVER(.service = "auth", .nexthop = at(port.auth[0]), .rcpts = { "a@x.test" });
+
+	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("auth0"), "-- auth b'\\x00user\\x00pa:ss'\n"), "PLAIN");
+	o = DELIVER(.service = "auth", .nexthop = at(port.auth[1]), .rcpts = { "a@x.test" });
+	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("auth1"), "-- auth b'user' b'pa:ss'\n"), "LOGIN");
+	o = DELIVER(.service = "auth", .nexthop = at(port.auth[2]), .rcpts = { "a@x.test" });
+	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("auth2"), "-- auth b'user d2c5b6ed1f8adc4c1d96e3e3b3c5d6e5'") == NULL && strstr(sink_log("auth2"), "-- auth b'user "), "CRAM-MD5");
+	o = DELIVER(.service = "auth", .nexthop = at(port.auth[3]), .rcpts = { "a@x.test" });
+	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.8", "SASL authentication failed; server 127.0.0.1[127.0.0.1] said: 535 5.7.8 wrong"), "refused");
+	o = DELIVER(.service = "strict", .nexthop = at(port.auth[0]), .rcpts = { "a@x.test" });
+	tap_ok(o->status[0] == PH_DEFERRED && !strcmp(o->dsn[0], "4.7.0"), "no plaintext password without leave: %s", o->text[0]);
+	o = DELIVER(.service = "auth", .sender = "special@x.test", .nexthop = at(port.auth[0]), .rcpts = { "a@x.test" });
+	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("auth0"), "-- auth b'\\x00other\\x00one'\n"), "by sender");
+}
+
+static void test_tls(void)
+{
+	struct outcome *o;
+
+	o = DELIVER(.service = "may", .nexthop = at(port.tls), .rcpts = { "a@x.test" });
+	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("tls"), "-- TLS\nC EHLO"), "STARTTLS, and EHLO again");
+	tap_ok(logged("Untrusted TLS connection established to 127.0.0.1[127.0.0.1]:"), "the log says how");
+	o = DELIVER(.service = "may", .nexthop = at(port.tls_bad), .rcpts = { "a@x.test" });
+	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("tlsbad"), "-- TLS") == NULL, "a handshake that fails: plaintext at level may");
+	o = DELIVER(.service = "encrypt", .nexthop = at(port.tls_bad), .rcpts = { "a@x.test" });
+	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.5", "Cannot start TLS: handshake failure"), "but not at level encrypt");
+	o = DELIVER(.service = "encrypt", .nexthop = at(port.nopipe), .rcpts = { "a@x.test" });
+	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.4", "TLS is required, but was not offered by host 127.0.0.1[127.0.0.1]"), "TLS is not offered");
+	o = DELIVER(.service = "encrypt", .nexthop = at(port.tls), .rcpts = { "a@x.test" });
+	tap_ok(o->status[0] == PH_SENT, "level encrypt");
+	o = DELIVER(.service = "verify", .nexthop = at(port.tls), .rcpts = { "a@x.test" });
+	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.5", "Server certificate not verified"), "level verify");
+}
+
 static void all_tests(void *arg)
 {
 	world_open();
@@ -264,17 +300,34 @@ static void all_tests(void *arg)
 	test_probe();
 	test_downgrade();
 	test_size();
+	test_auth();
+	test_tls();
 	test_hostile();
 	test_retry_after_cache();
 	test_cache_end();
+}
+
+static void certificate(char cert[100], char key[100])
+{
+	char cmd[512];
+
+	path_in(cert, 100, "cert.pem");
+	path_in(key, 100, "key.pem");
+	snprintf(cmd, sizeof(cmd), "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=sink.test -days 2 -out %s -keyout %s 2>/dev/null", cert, key);
+	if (system(cmd) != 0)
+		abort();
 }
 
 int main(void)
 {
 	static const char master[] = "smtp unix - - n - - smtp\nlmtp unix - - n - - lmtp\n"
 		"quick unix - - n - - smtp\n -o smtp_helo_timeout=1s -o smtp_data_done_timeout=1s -o smtp_mail_timeout=1s -o smtp_data_xfer_timeout=2s\n"
+		"auth unix - - n - - smtp\n -o smtp_sasl_auth_enable=yes -o smtp_sasl_security_options=noanonymous -o smtp_sender_dependent_authentication=yes\n"
+		"strict unix - - n - - smtp\n -o smtp_sasl_auth_enable=yes\n"
+		"may unix - - n - - smtp\n -o smtp_tls_security_level=may\nencrypt unix - - n - - smtp\n -o smtp_tls_security_level=encrypt\n"
+		"verify unix - - n - - smtp\n -o smtp_tls_security_level=verify\n"
 		"fallback unix - - n - - smtp\n -o smtp_fallback_relay=$user_fallback\n";
-	char main_cf[256], path[100];
+	char main_cf[512], path[100], cert[100], key[100];
 	int status;
 
 	world_dirs();
@@ -298,7 +351,14 @@ int main(void)
 	port.hostile[10] = SINK("h10", "rcpt=!close 421 4.3.2 closing");
 	port.hostile[11] = SINK("h11", "eod=!raw 250 2.0.0 Ok\\r\\n250 2.0.0 Ok\\r\\n250 2.0.0 Ok\\r\\n354 go\\r\\n250 yes\\r\\n");
 	port.hostile[12] = SINK("h12", "rcpt=!raw 550 5.1.1 \\x1b[2J%s%n\\r\\n");
-	snprintf(main_cf, sizeof(main_cf), "user_fallback = [127.0.0.1]:%d\n", port.plain);
+	port.auth[0] = SINK("auth0", "--ehlo", "AUTH PLAIN LOGIN, PIPELINING");
+	port.auth[1] = SINK("auth1", "--ehlo", "AUTH=LOGIN");
+	port.auth[2] = SINK("auth2", "--ehlo", "AUTH LOGIN CRAM-MD5");
+	port.auth[3] = SINK("auth3", "--ehlo", "AUTH PLAIN", "auth=535 5.7.8 wrong");
+	certificate(cert, key);
+	port.tls = SINK("tls", "--tls", cert, key, "--ehlo", "STARTTLS, PIPELINING");
+	port.tls_bad = SINK("tlsbad", "--tls", cert, key, "--ehlo", "STARTTLS, PIPELINING", "starttls=220 2.0.0 go\\n500 5.5.1 garbage");
+	snprintf(main_cf, sizeof(main_cf), "user_fallback = [127.0.0.1]:%d\nsmtp_sasl_password_maps = inline:{ 127.0.0.1=user:pa:ss, special@x.test=other:one }\nsmtp_tls_loglevel = 1\n", port.plain);
 	world_start(main_cf, master, false);
 	ph_run_blocking(all_tests, NULL);
 	status = world_end();

@@ -164,7 +164,8 @@ static void try_addresses(struct smtp_state *st, struct smtp_addr *list, const s
 		st->best_mx = a->pref == best;
 		((struct sockaddr_in *)(void *)&a->e.addr)->sin_port = htons((uint16_t)dest->port);     /* the same place for IPv6 */
 		addr = ph_arena_strdup(st->arena, ph_endpoint_addr(&a->e, text, sizeof(text)));
-		if (smtp_tls_same_for_all(st->service) && try_cached(st, addr, dest->port)) {
+		/* What one destination demands of a connection, another may not have asked for. */
+		if (smtp_tls_same_for_all(st->service) && st->service->sasl_maps == NULL && try_cached(st, addr, dest->port)) {
 			sessions++;
 			continue;
 		}

@@ -2,6 +2,7 @@
 #include "smtp.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -107,6 +108,14 @@ static void parse_keyword(struct smtp_session *s, char *line)
 		arg = ph_str_token(&line, " \t");
 		if (arg == NULL || ph_str_int64(arg, 0, INT64_MAX, &s->size_limit) < 0)
 			s->size_limit = 0;
+	} else if (bit == EHLO_AUTH) {
+		char *more;
+
+		while ((arg = ph_str_token(&line, " \t=")) && strlen(s->auth) + strlen(arg) < 1000) {
+			ph_assert(asprintf(&more, "%s%s%s", s->auth, *s->auth ? " " : "", arg) >= 0);
+			free(s->auth);
+			s->auth = more;
+		}
 	} else if (bit == EHLO_XFORWARD) {
 		parse_xforward(s, line);
 	}
@@ -121,6 +130,7 @@ static int parse_ehlo(struct smtp_state *st)
 	int n = 0;
 
 	s->features = s->xforward = 0;
+	s->auth[0] = '\0';
 	s->size_limit = 0;
 	while ((line = strsep(&lines, "\n"))) {
 		if (strlen(line) <= 4)
@@ -334,11 +344,11 @@ enum smtp_hello smtp_hello(struct smtp_state *st, bool allow_tls)
 	h = greeting(st);
 	if (h == SMTP_HELLO_OK)
 		h = say_hello(st);
-	if (h != SMTP_HELLO_OK || st->session->tls_on)
+	if (h == SMTP_HELLO_OK && !st->session->tls_on && demand.level != SMTP_TLS_NONE)
+		h = start_tls(st, &demand);
+	if (h != SMTP_HELLO_OK)
 		return h;
-	if (demand.level != SMTP_TLS_NONE)
-		return start_tls(st, &demand);
-	if ((st->session->features & EHLO_STARTTLS) && st->service->set->tls_note_offer)
+	if (!st->session->tls_on && demand.level == SMTP_TLS_NONE && (st->session->features & EHLO_STARTTLS) && st->service->set->tls_note_offer)
 		ph_log(PH_LOG_INFO, "Host offered STARTTLS: [%s]", st->session->host);
-	return SMTP_HELLO_OK;
+	return smtp_auth(st) < 0 ? SMTP_HELLO_FAILED : SMTP_HELLO_OK;
 }

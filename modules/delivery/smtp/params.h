@@ -101,6 +101,17 @@ static const struct ph_param smtp_params[] = {
 	STR(tls_verify_match, "tls_verify_cert_match", "hostname", "Names that count at level verify"),
 	STR(tls_secure_match, "tls_secure_cert_match", BY_NAME("nexthop, dot-nexthop", "nexthop"), "Names that count at level secure"),
 	STR(tls_servername, "tls_servername", "", "Name for SNI: a name, nexthop or hostname"),
+	/* AUTH */
+	BOOL(sasl_enable, "sasl_auth_enable", "no", "Log in to servers"),
+	STR(sasl_maps, "sasl_password_maps", "", "User and password by server or destination"),
+	STR(sasl_delimiter, "sasl_password_result_delimiter", ":", "What separates user and password there"),
+	STR(sasl_filter, "sasl_mechanism_filter", "", "Mechanisms that may be used"),
+	STR(sasl_options, "sasl_security_options", "noplaintext, noanonymous", "What mechanisms must not be over plaintext"),
+	STR(sasl_tls_options, "sasl_tls_security_options", "$" SMTP_PREFIX "sasl_security_options", "The same over TLS"),
+	STR(sasl_tls_verified_options, "sasl_tls_verified_security_options", "$" SMTP_PREFIX "sasl_tls_security_options", "The same over TLS to a verified server"),
+	STR(sasl_type, "sasl_type", "cyrus", "Mechanisms are built in; the name is kept for configurations that say it"),
+	BOOL(sasl_by_sender, "sender_dependent_authentication", "no", "Look up the password by sender first"),
+	BOOL(sasl_soft_bounce, "sasl_auth_soft_bounce", "yes", "A refused password defers mail instead of bouncing it"),
 	TIME(starttls_ms, "starttls_timeout", "300s", 1000, "Time limit for STARTTLS and the handshake"),
 };
 #undef S

@@ -29,6 +29,7 @@ struct smtp_session *smtp_session_new(struct smtp_service *svc, struct ph_stream
 	s->namaddrport = name_addr(host, addr, port);
 	s->created_ms = ph_now_ms();
 	s->uses = 1;
+	s->auth = ph_strdup("");
 	smtp_reply_init(&s->reply);
 	return s;
 }
@@ -42,6 +43,7 @@ void smtp_session_free(struct smtp_session **sp)
 	ph_stream_close(&s->stream);
 	smtp_reply_done(&s->reply);
 	free(s->dest);
+	free(s->auth);
 	free(s->host);
 	free(s->addr);
 	free(s->namaddr);

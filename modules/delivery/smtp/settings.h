@@ -33,6 +33,9 @@ struct smtp_settings {
 	const char *tls_fingerprint_digest, *tls_fingerprint_match, *tls_verify_match, *tls_secure_match, *tls_servername, *tls_policy_maps;
 	bool tls_use, tls_enforce, tls_note_offer, tls_reuse, tls_wrapper, tls_enforce_peername;
 	int tls_verify_depth;
+	/* AUTH */
+	bool sasl_enable, sasl_by_sender, sasl_soft_bounce;
+	const char *sasl_maps, *sasl_delimiter, *sasl_filter, *sasl_options, *sasl_tls_options, *sasl_tls_verified_options, *sasl_type;
 };
 
 /* Declared by the core or by other modules; read with ph_conf_get. */

@@ -99,6 +99,32 @@ static struct ph_maps *maps(const struct ph_conf *conf, const char *title, const
 	return *text ? ph_maps_open(conf, title, text) : NULL;
 }
 
+static int sasl_start(struct smtp_service *svc, struct ph_err *err)
+{
+	const struct smtp_settings *set = svc->set;
+	int a, b, c;
+
+	if (!set->sasl_enable)
+		return 0;
+	if (*set->sasl_maps == '\0')
+		return ph_err_set(err, -EINVAL, SMTP_PREFIX "sasl_auth_enable is set, but " SMTP_PREFIX "sasl_password_maps is not");
+	if (strcasecmp(set->sasl_type, "cyrus") != 0)
+		return ph_err_set(err, -EINVAL, SMTP_PREFIX "sasl_type: unknown type \"%s\"", set->sasl_type);
+	if (*set->sasl_delimiter == '\0')
+		return ph_err_set(err, -EINVAL, SMTP_PREFIX "sasl_password_result_delimiter is empty");
+	a = smtp_auth_options(SMTP_PREFIX "sasl_security_options", set->sasl_options, err);
+	b = a < 0 ? a : smtp_auth_options(SMTP_PREFIX "sasl_tls_security_options", set->sasl_tls_options, err);
+	c = b < 0 ? b : smtp_auth_options(SMTP_PREFIX "sasl_tls_verified_security_options", set->sasl_tls_verified_options, err);
+	if (c < 0)
+		return c;
+	svc->sasl_options = (unsigned)a;
+	svc->sasl_tls_options = (unsigned)b;
+	svc->sasl_tls_verified_options = (unsigned)c;
+	svc->sasl_filter = ph_match_open(svc->conf, SMTP_PREFIX "sasl_mechanism_filter", set->sasl_filter, PH_MATCH_STRING);
+	svc->sasl_maps = ph_maps_open(svc->conf, SMTP_PREFIX "sasl_password_maps", set->sasl_maps);
+	return 0;
+}
+
 static int smtp_start(const struct ph_conf *conf, const void *settings, void **ret, struct ph_err *err)
 {
 	struct smtp_service *svc = ph_alloc(sizeof(*svc));
@@ -121,6 +147,8 @@ static int smtp_start(const struct ph_conf *conf, const void *settings, void **r
 		r = bind_address(&svc->bind4, SMTP_PREFIX "bind_address", set->bind_address, AF_INET, err);
 	if (r == 0)
 		r = bind_address(&svc->bind6, SMTP_PREFIX "bind_address6", set->bind_address6, AF_INET6, err);
+	if (r == 0)
+		r = sasl_start(svc, err);
 	if (r == 0)
 		r = smtp_tls_start(svc, err);
 	if (r < 0) {

@@ -43,6 +43,9 @@ struct smtp_service {
 	bool ipv4, ipv6, dns_first, native;
 	struct ph_endpoint bind4, bind6;        /* len 0: none */
 	struct smtp_tls *tls;
+	struct ph_maps *sasl_maps;      /* NULL: no AUTH */
+	struct ph_match *sasl_filter;
+	unsigned sasl_options, sasl_tls_options, sasl_tls_verified_options;
 	struct smtp_session *idle, *idle_last;  /* parked sessions, oldest first */
 	size_t n_idle;
 	bool reaping;
@@ -60,6 +63,7 @@ struct smtp_session {
 	char *namaddr, *namaddrport;    /* "mx.example.com[192.0.2.1]", the same with ":25" */
 	unsigned features;              /* EHLO_* */
 	unsigned xforward;
+	char *auth;                     /* mechanisms, separated by spaces; never NULL */
 	bool esmtp;                     /* speaks EHLO */
 	int64_t size_limit;             /* of SIZE; 0: none given */
 	unsigned pix;
@@ -168,6 +172,12 @@ struct smtp_session *smtp_cache_get(struct smtp_service *svc, const char *dest, 
 bool smtp_cache_wanted(struct smtp_state *st);
 void smtp_cache_put(struct smtp_session *s);
 void smtp_cache_stop(struct smtp_service *svc);
+
+/* ---- auth.c ---- */
+/* Log in where that is configured.  0, or negative after results were given. */
+int smtp_auth(struct smtp_state *st);
+/* "noplaintext, noanonymous" -> bits, or negative with err. */
+int smtp_auth_options(const char *name, const char *words, struct ph_err *err);
 
 /* ---- tls.c ---- */
 enum smtp_tls_level { SMTP_TLS_NONE, SMTP_TLS_MAY, SMTP_TLS_ENCRYPT, SMTP_TLS_FINGERPRINT, SMTP_TLS_VERIFY, SMTP_TLS_SECURE };
