@@ -223,6 +223,8 @@ static struct ph_verdict t_header(void *obj, struct ph_mail *m, enum ph_header_k
 	ph_buf_printf(&seen, "H[%.*s]", (int)n, line);
 	if (strcmp(plan, "lines") == 0 && n > 4 && memcmp(line, "Drop", 4) == 0)
 		ph_edit_line_drop(m);
+	if (strcmp(plan, "inject") == 0)
+		ph_edit_line_replace(m, "X: a\n\nEvil: b");
 	return dunno();
 }
 
@@ -302,6 +304,8 @@ static void test_filters(void)
 	tap_is(got_content, "X-Dup: 1\nX-Dup: 2\n folded\nSubject: s\n\nnew\nbody\n", "new body");
 	tap_is(filtered(conf, "lines", "Drop: 1\n more\nX: y\n\none\ntwo\nthree\n"), "ok", "edits of lines");
 	tap_is(got_content, "X: y\n\nTHREE\nTHREE\nthree\n", "edits of lines");
+	tap_is(filtered(conf, "inject", "X: y\n\nbody\n"), "ok", "text of a filter");
+	tap_is(got_content, "X: a\n\t\n\tEvil: b\n\nbody\n", "it cannot begin a header, or end the headers");
 	tap_is(filtered(conf, "reject", text), "550 5.7.1 spam", "reject");
 	tap_ok(strstr(ph_buf_str(&got_log), ": milter-reject: END-OF-MESSAGE from client.test[192.0.2.1]: 5.7.1 spam; from=<s@x> to=<u@x>\n") != NULL,
 	       "reject is logged");
