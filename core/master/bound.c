@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BACKLOG 1024
@@ -69,10 +70,13 @@ static int inet_socket(const struct ph_endpoint *e, bool share)
 }
 
 /* SO_REUSEPORT would let two instances share a port without a word; a first try without it tells. */
-static int inet_probe(const struct ph_endpoint *e)
+static int inet_probe(const struct ph_endpoint *e, int64_t patient_until_ms)
 {
-	int fd = inet_socket(e, false);
+	struct timespec pause = { 0, 2 * 1000 * 1000 };
+	int fd;
 
+	while ((fd = inet_socket(e, false)) == -EADDRINUSE && ph_now_ms_exact() < patient_until_ms)
+		nanosleep(&pause, NULL);
 	if (fd < 0)
 		return fd;
 	close(fd);
@@ -102,7 +106,7 @@ struct ph_bound *ph_bound_inet(struct ph_bound_set *set, const struct ph_endpoin
 	if (b && b->n >= n)
 		return b;
 	if (!b) {
-		fd = inet_probe(e);
+		fd = inet_probe(e, set->patient_until_ms);
 		if (fd < 0) {
 			inet_failed(err, fd, key);
 			return NULL;

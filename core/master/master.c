@@ -20,6 +20,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#define PATIENCE_MS 5000
+
 static void log_open(const struct ph_general_settings *g, bool foreground)
 {
 	struct ph_log_config log = {
@@ -287,13 +289,14 @@ static void master_loop(struct ph_master *m)
 	}
 }
 
-static int master_main(const struct ph_master_options *opt, struct ph_guard_memory *guard)
+static int master_main(const struct ph_master_options *opt, struct ph_guard_memory *guard, bool again)
 {
 	struct ph_master *m = ph_alloc(sizeof *m);
 	struct ph_err err = { 0 };
 
 	m->opt = opt;
 	m->guard = guard;
+	m->bound.patient_until_ms = again ? ph_now_ms_exact() + PATIENCE_MS : 0;
 	m->qmgr_control = m->pid_fd = -1;
 	m->ready_fd = opt->ready_fd;
 	ph_list_init(&m->children);
@@ -316,7 +319,8 @@ static int master_main(const struct ph_master_options *opt, struct ph_guard_memo
 /* The guard: a parent that holds nothing and starts the master again when a signal ended it. */
 static int guard_main(const struct ph_master_options *opt, struct ph_guard_memory *memory)
 {
-	struct ph_master_options again = *opt;
+	struct ph_master_options each = *opt;
+	bool again = false;
 	int status;
 	pid_t pid;
 
@@ -325,11 +329,12 @@ static int guard_main(const struct ph_master_options *opt, struct ph_guard_memor
 		pid = fork();
 		if (pid == 0) {
 			signal(SIGHUP, SIG_DFL);
-			_exit(master_main(&again, memory));
+			_exit(master_main(&each, memory, again));
 		}
-		if (again.ready_fd >= 0)
-			close(again.ready_fd);
-		again.ready_fd = -1;
+		if (each.ready_fd >= 0)
+			close(each.ready_fd);
+		each.ready_fd = -1;
+		again = true;
 		if (pid < 0 || waitpid(pid, &status, 0) < 0)
 			return 1;
 		if (!WIFSIGNALED(status))
@@ -345,6 +350,6 @@ int ph_master_run(const struct ph_master_options *opt)
 	if (memory == MAP_FAILED)
 		return 1;
 	if (opt->foreground)
-		return master_main(opt, memory);
+		return master_main(opt, memory, false);
 	return guard_main(opt, memory);
 }
