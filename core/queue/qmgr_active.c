@@ -143,6 +143,11 @@ void ph_qmgr_add(struct ph_qmgr *q, const struct ph_msg_ref *ref, struct ph_slic
 		active_put(q, a);
 		return;
 	}
+	if (ph_recover_announced(q, ref, a->env)) {
+		active_put(q, a);
+		ph_qmgr_pump(q);
+		return;
+	}
 	e = ph_index_add(q->ix, ref, a->env);
 	q->arrived++;
 	if (e->state == PH_ENTRY_HOLD) {

@@ -208,6 +208,8 @@ int ph_notify_send(struct ph_qmgr *q, struct ph_active *a);             /* Yield
 /* recover.c */
 void ph_recover_run(void *q);                           /* what the start does not do itself; a coroutine's function */
 int ph_recover_start(struct ph_qmgr *q, struct ph_err *err);
+/* A message was announced while recovery is under way: when journals spoke of it, it is taken with what they said.  False: it is new. */
+bool ph_recover_announced(struct ph_qmgr *q, const struct ph_msg_ref *ref, const struct ph_envelope *env);
 void ph_recover_note(struct ph_qmgr *q, const struct ph_journal_rec *rec);      /* from an agent's journal */
 void ph_recover_open(struct ph_qmgr *q, const struct ph_msg_ref *committed);
 int ph_recover_journal(struct ph_qmgr *q, const char *file, struct ph_err *err);

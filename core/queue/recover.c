@@ -533,6 +533,21 @@ static bool heard_of(const struct ph_segment *seg, uint64_t offset)
 	return false;
 }
 
+/* A message that was found, with what the journals say about it. */
+static void take_message(struct ph_qmgr *q, struct ph_segment *seg, const struct ph_msg_ref *ref, const struct ph_envelope *env, struct told *t)
+{
+	struct ph_entry *e;
+
+	if ((t && t->removed) || (e = ph_index_add(q->ix, ref, env)) == NULL) {
+		ph_segment_cover(seg, ref->offset, ref->offset + ref->length);
+		return;
+	}
+	q->recovery->messages++;
+	settle(q, e, t, 0);
+	if (gone(e))
+		ph_qmgr_remove(q, e, !q->offline);
+}
+
 static void recover_message(struct ph_qmgr *q, const struct ph_msg_ref *ref, struct ph_slice bytes)
 {
 	struct ph_segment *seg = ph_index_segment(q->ix, ref->file, ref->instance);
@@ -563,14 +578,17 @@ static void recover_message(struct ph_qmgr *q, const struct ph_msg_ref *ref, str
 		ph_qmgr_remove(q, e, false);
 	else if (replaces && ph_queue_id_valid(replaces))
 		told_get(q->recovery, replaces)->removed = true;
-	if ((t && t->removed) || (e = ph_index_add(q->ix, ref, env)) == NULL) {
-		ph_segment_cover(seg, ref->offset, ref->offset + ref->length);
-		return;
-	}
-	q->recovery->messages++;
-	settle(q, e, t, 0);
-	if (gone(e))
-		ph_qmgr_remove(q, e, !q->offline);
+	take_message(q, seg, ref, env, t);
+}
+
+bool ph_recover_announced(struct ph_qmgr *q, const struct ph_msg_ref *ref, const struct ph_envelope *env)
+{
+	struct told *t = q->recovery ? ph_htab_get(&q->recovery->told, ref->queue_id) : NULL;
+
+	if (t == NULL)
+		return false;
+	take_message(q, ph_index_segment(q->ix, ref->file, ref->instance), ref, env, t);
+	return true;
 }
 
 /* False: a living process writes it and has not said hello yet. */
