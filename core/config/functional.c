@@ -191,10 +191,13 @@ int ph_default_mynetworks(const char *style, const char *interfaces, const char 
 {
 	static const char *const styles[] = { "host", "subnet", "class" };
 	struct networks w = { .ifs = NULL };
-	char *list = ph_arena_strdup(a, interfaces), *word;
+	char *list, *word;
 	size_t i;
 	int rc = 0;
 
+	if (style == NULL || interfaces == NULL || protocols == NULL)
+		return ph_err_set(err, -EINVAL, "mynetworks_style, inet_interfaces or inet_protocols cannot be expanded");
+	list = ph_arena_strdup(a, interfaces);
 	for (i = 0; i < PH_ARRAY_LEN(styles) && !ph_str_ieq(styles[i], style); i++)
 		;
 	if (i == PH_ARRAY_LEN(styles))

@@ -172,7 +172,7 @@ static int check_values(const struct ph_conf *conf, struct ph_general_settings *
 		return ph_err_set(err, -EINVAL, "%s: unknown inet_protocols value \"%s\"; expected all, ipv4 or ipv6",
 				  ph_setting_where(conf, "inet_protocols", a), g->inet_protocols);
 	if (ph_conf_setting(conf, "mynetworks") == NULL)
-		return ph_default_mynetworks(g->mynetworks_style, g->inet_interfaces, g->inet_protocols, a, &nets, err);
+		return ph_default_mynetworks_of(conf, &nets, err);
 	return 0;
 }
 

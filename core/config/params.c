@@ -137,17 +137,38 @@ bool ph_default_is_computed(const char *name)
 	return k && (k->flags & PH_KNOWN_COMPUTED);
 }
 
+static bool same_value(const struct ph_conf *a, const struct ph_conf *b, const char *name)
+{
+	const char *x = ph_conf_get(a, name), *y = ph_conf_get(b, name);
+
+	return x && y && strcmp(x, y) == 0;
+}
+
+/* A view that says nothing else has its parent's: the interfaces are looked at once, before anybody is in a chroot. */
+int ph_default_mynetworks_of(const struct ph_conf *conf, const char **ret, struct ph_err *err)
+{
+	const struct ph_conf *parent = conf->base ? conf->base : conf->config->main_view;
+	struct ph_arena *a = conf->config->arena;
+	struct ph_err why;
+	int rc;
+
+	if (parent != conf && ph_conf_setting(parent, "mynetworks") == NULL && same_value(conf, parent, "mynetworks_style") &&
+	    same_value(conf, parent, "inet_interfaces") && same_value(conf, parent, "inet_protocols")) {
+		rc = ph_conf_value(parent, "mynetworks", ret, err);
+		return rc < 0 ? rc : 0;
+	}
+	rc = ph_default_mynetworks(ph_conf_get(conf, "mynetworks_style"), ph_conf_get(conf, "inet_interfaces"),
+				   ph_conf_get(conf, "inet_protocols"), a, ret, &why);
+	return rc < 0 ? ph_err_set(err, rc, "%s: %s", ph_setting_where(conf, "mynetworks_style", a), why.text) : 0;
+}
+
 static const char *default_mynetworks(const struct ph_conf *conf)
 {
-	const char *style, *interfaces, *protocols, *ret = "";
-	struct ph_arena *a = conf->config->arena;
+	const char *ret = "";
 	struct ph_err err;
 
-	style = ph_conf_get(conf, "mynetworks_style");
-	interfaces = ph_conf_get(conf, "inet_interfaces");
-	protocols = ph_conf_get(conf, "inet_protocols");
-	if (ph_default_mynetworks(style ? style : "host", interfaces ? interfaces : "all", protocols ? protocols : "all", a, &ret, &err) < 0)
-		ph_log(PH_LOG_ERROR, "%s: %s", ph_setting_where(conf, "mynetworks_style", a), err.text);
+	if (ph_default_mynetworks_of(conf, &ret, &err) < 0)
+		ph_log(PH_LOG_ERROR, "%s", err.text);
 	return ret;
 }
 

@@ -110,6 +110,8 @@ const char *ph_default_mydomain(const struct ph_conf *conf, struct ph_arena *a);
 int ph_default_mynetworks(const char *style, const char *interfaces, const char *protocols, struct ph_arena *a,
 			  const char **ret, struct ph_err *err);
 
+int ph_default_mynetworks_of(const struct ph_conf *conf, const char **ret, struct ph_err *err);
+
 /* ---- views ---- */
 struct ph_attached {
 	const char *key;
