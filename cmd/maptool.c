@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "config/config.h"
+#include "config/general.h"
 #include "module/loader.h"
 
 #include <errno.h>
@@ -40,6 +41,8 @@ void ph_maptool_begin(const struct ph_maptool *t)
 
 void ph_maptool_setup(struct ph_maptool *t, const char *dir)
 {
+	struct ph_log_config log = { .prog = t->prog, .also_stderr = true };
+	const struct ph_general_settings *g;
 	struct ph_err err = { 0 };
 	const char *utf8;
 
@@ -47,6 +50,11 @@ void ph_maptool_setup(struct ph_maptool *t, const char *dir)
 	if (ph_config_load(ph_cmd_config_dir(dir), PH_CONFIG_NO_MASTER | PH_CONFIG_QUIET, &t->config, &err) < 0)
 		ph_maptool_fatal("%s", err.text);
 	t->conf = ph_config_main(t->config);
+	g = ph_conf_general(t->conf);
+	log.syslog_name = g->syslog_name;
+	log.maillog_file = *g->maillog_file ? g->maillog_file : NULL;
+	ph_log_open(&log);
+	ph_log_set_immediate(true);
 	ph_modules_configure(t->conf);
 	if (t->utf8 < 0) {
 		utf8 = ph_conf_get(t->conf, "smtputf8_enable");
@@ -67,6 +75,8 @@ void ph_maptool_split(struct ph_maptool *t, struct ph_arena *a, const char *arg,
 		ph_maptool_fatal("open dictionary: expecting \"type:name\" form instead of \"%s\"", arg);
 	if (strncmp(arg, "proxy:", 6) == 0 && strchr(arg + 6, ':')) {
 		arg += 6;
+		if (!ph_table_proxy_approved(t->conf, arg, false))
+			ph_maptool_fatal("proxymap service is not configured for table \"%s\"", arg);
 		colon = strchr(arg, ':');
 	}
 	*ret_type = ph_arena_strndup(a, arg, (size_t)(colon - arg));
@@ -322,10 +332,19 @@ void ph_maptool_run(struct ph_maptool *t, void (*create)(struct ph_maptool *t, c
 	ph_config_free(&t->config);
 }
 
+/* How Postfix names a table in its messages about entries. */
+static const char *shown_name(const char *type, const char *name, const char *path, struct ph_arena *a)
+{
+	if (strcmp(type, "lmdb") == 0)
+		return ph_arena_printf(a, "%s:%s", type, name);
+	return strcmp(type, "cdb") == 0 ? name : path;
+}
+
 void ph_mapout_open(struct ph_maptool *t, const char *type, const char *name, const struct stat *source, struct ph_mapout *out)
 {
 	struct ph_table_spec spec = { .type = type, .name = name, .conf = t->conf };
 	int mode = PH_TABLE_CREATE;
+	const char *path;
 	unsigned perm = source && t->keep_perm ? source->st_mode & 0777 : 0644;
 	const struct ph_module *m;
 	struct ph_err err = { 0 };
@@ -339,8 +358,9 @@ void ph_mapout_open(struct ph_maptool *t, const char *type, const char *name, co
 	if (out->ops->put == NULL || out->ops->commit == NULL || !(out->ops->flags & PH_LOOKUP_FILE))
 		ph_maptool_fatal("unsupported dictionary type: %s does not support bulk-mode creation.", type);
 	out->arena = ph_arena_new();
-	out->shown = out->ops->path ? out->ops->path(&spec, out->arena) : name;
-	if (t->incremental && access(out->shown, F_OK) == 0)
+	path = out->ops->path ? out->ops->path(&spec, out->arena) : name;
+	out->shown = shown_name(type, name, path, out->arena);
+	if (t->incremental && access(path, F_OK) == 0)
 		mode = PH_TABLE_UPDATE;
 	/* With the rights of the source's owner: root does not write where a user could have laid a trap. */
 	if (t->as_owner && source && geteuid() == 0 && source->st_uid != 0 &&

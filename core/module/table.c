@@ -254,12 +254,18 @@ static struct ph_table *shared_new(const struct ph_conf *conf, const char *text)
 	struct ph_err err = { 0 };
 	struct ph_table *t;
 	const char *colon;
+	bool approved = true;
 	char *type;
 
-	if (strncmp(text, "proxy:", 6) == 0)
+	if (strncmp(text, "proxy:", 6) == 0) {
 		text += 6;
+		approved = ph_table_proxy_approved(conf, text, true);
+	}
 	colon = strchr(text, ':');
-	if (colon == NULL || colon == text || colon[1] == '\0') {
+	if (!approved) {
+		t = table_new(conf, "proxy", text, PH_TABLE_READ);
+		ph_err_set(&err, -EINVAL, "proxymap service is not configured for table \"%.200s\"", text);
+	} else if (colon == NULL || colon == text || colon[1] == '\0') {
 		t = table_new(conf, "?", text, PH_TABLE_READ);
 		ph_err_set(&err, -EINVAL, "expecting \"type:name\" form instead of \"%.200s\"", text);
 	} else {

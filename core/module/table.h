@@ -15,6 +15,9 @@ struct ph_table *ph_table_open(const struct ph_conf *conf, const char *type, con
 			       unsigned perm, struct ph_err *err);
 void ph_table_close(struct ph_table **t);       /* NULL-safe */
 
+/* May "proxy:" stand in front of table ("type:name")?  log: what is not in proxy_read_maps is logged. */
+bool ph_table_proxy_approved(const struct ph_conf *conf, const char *table, bool log);
+
 const char *ph_table_title(const struct ph_table *t);           /* "hash:/x" as the configuration wrote it */
 const struct ph_lookup_ops *ph_table_ops(const struct ph_table *t);     /* NULL: no such type */
 void *ph_table_handle(struct ph_table *t);                      /* for the ops' other functions; NULL: surrogate */

@@ -141,10 +141,15 @@ static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *a
 	if (is_word(q.reply, "NOTFOUND", &rest))
 		return PH_LOOKUP_NOTFOUND;
 	if (is_word(q.reply, "PERM", &rest)) {
-		ph_err_set(err, -EINVAL, "server %s: permanent error: %.200s", lpool_server_name(t->pool), rest);
+		ph_err_set(err, -EINVAL, "socketmap server permanent error: %.200s", rest);
 		return PH_LOOKUP_PERMERR;
 	}
-	ph_err_set(err, -EAGAIN, "server %s: %.200s", lpool_server_name(t->pool), q.reply);     /* TEMP, TIMEOUT, or what it may be */
+	if (is_word(q.reply, "TEMP", &rest))
+		ph_err_set(err, -EAGAIN, "socketmap server temporary error: %.200s", rest);
+	else if (is_word(q.reply, "TIMEOUT", &rest))
+		ph_err_set(err, -EAGAIN, "socketmap server timeout: %.200s", rest);
+	else
+		ph_err_set(err, -EPROTO, "unexpected reply of the socketmap server: \"%.100s\"", q.reply);
 	return PH_LOOKUP_TEMPFAIL;
 }
 

@@ -175,7 +175,7 @@ same() {
 }
 
 for t in hash btree lmdb cdb; do
-	case $t in hash|btree) e=-e ;; *) e= ;; esac
+	e=-e
 	for s in src src2 src3 src4 empty; do
 		same postmap $e $t:$s
 		list postmap $t:$s
@@ -226,6 +226,7 @@ for t in hash btree lmdb cdb; do
 done
 same postmap -e -q nosuch hash:nofile
 same postmap -e -q nosuch nosuch:nofile
+same postmap -q b proxy:hash:src
 same postmap -e -q nosuch texthash:nofile
 same postmap -e nofile
 same postmap -e hash:nofile

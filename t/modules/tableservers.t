@@ -118,9 +118,9 @@ try:
     for table in (s, u):
         expect(table, "a", "map of a")
         expect(table, "zz", None)
-        expect(table, "t", ("TEMP later",))
-        expect(table, "to", ("TIMEOUT slow",))
-        expect(table, "p", ("never",))
+        expect(table, "t", ("temporary error: later",))
+        expect(table, "to", ("timeout: slow",))
+        expect(table, "p", ("permanent error: never",))
         expect(table, "junk", ("not a netstring",))
         expect(table, "huge", ("999999999",))
         expect(table, "odd", ("WHAT",))

@@ -88,6 +88,7 @@ static void test_inline(void)
 	IS("../../evil:x", "a", "PERMERR");
 	IS("noname", "a", "PERMERR");
 	IS("proxy:inline:{a=b}", "a", "=b");
+	IS("proxy:inline:{a=c}", "a", "PERMERR");
 	IS("proxy:proxy:inline:{a=b}", "a", "PERMERR");
 	IS("hash:/nonexistent/x", "a", "TEMPFAIL");
 	IS("texthash:/dev/zero", "a", "TEMPFAIL");
@@ -334,7 +335,8 @@ static void run(void *arg)
 int main(int argc, char **argv)
 {
 	static const char main_cf[] = "mydestination = here.test\nmyorigin = my.origin\nrecipient_delimiter = +-\n"
-		"parent_domain_matches_subdomains = smtpd_access_maps\nsmtputf8_enable = yes\ninet_interfaces = 127.0.0.1\n";
+		"parent_domain_matches_subdomains = smtpd_access_maps\nsmtputf8_enable = yes\ninet_interfaces = 127.0.0.1\n"
+		"canonical_maps = hash:/x, proxy:inline:{a=b}\nproxy_read_maps = $canonical_maps\n";
 	struct ph_err err = { 0 };
 
 	setenv("PH_MODULE_PATH", ".libs", 0);
