@@ -34,11 +34,26 @@ static void arena_put(struct ph_arena *arena)
 
 /* ---- the request -------------------------------------------------------------------------- */
 
+/* By domain, then by address: the order in which servers have always been told. */
+static int by_address(const void *one, const void *two)
+{
+	const struct ph_request_rcpt *a = one, *b = two;
+	const char *at_a = strrchr(a->address, '@'), *at_b = strrchr(b->address, '@');
+	int r;
+
+	if (at_a == NULL || at_b == NULL)
+		return at_a ? -1 : at_b ? 1 : strcmp(a->address, b->address);
+	r = strcasecmp(at_a, at_b);
+	return r ? r : strcmp(a->address, b->address);
+}
+
 static void copy_recipients(struct ph_delivery *d)
 {
 	const struct ph_delivery_request *req = d->req;
 	size_t i;
 
+	if (req->n_rcpts > 1)
+		qsort(req->rcpts, req->n_rcpts, sizeof(req->rcpts[0]), by_address);
 	d->rcpts = ph_arena_alloc(d->arena, (req->n_rcpts + 1) * sizeof(*d->rcpts));
 	for (i = 0; i < req->n_rcpts; i++) {
 		d->rcpts[i].address = req->rcpts[i].address;

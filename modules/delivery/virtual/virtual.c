@@ -67,7 +67,7 @@ static int find_id(struct virtual_service *svc, struct ph_delivery *d, struct ph
 	case PH_LOOKUP_FOUND:
 		if (ph_str_int64(value, least, UINT32_MAX - 1, ret) == 0)
 			return 0;
-		ph_log(PH_LOG_WARNING, "recipient %s: bad %s %s: it must be a number of at least %lld", address, what, value, (long long)least);
+		ph_log(PH_LOG_WARNING, "recipient %s: bad %s %s in virtual_%s_maps", address, what, value, what);
 		break;
 	case PH_LOOKUP_NOTFOUND:
 		ph_log(PH_LOG_WARNING, "recipient %s: %s not found in virtual_%s_maps", address, what, what);
