@@ -159,7 +159,7 @@ void ph_bound_prune(struct ph_bound_set *set, unsigned generation)
 	while (*p) {
 		struct ph_bound *b = *p;
 
-		if (b->generation == generation) {
+		if (b->generation == generation || b->generation == UINT32_MAX) {       /* UINT32_MAX: internal sockets stay */
 			p = &b->next;
 			continue;
 		}
