@@ -7,6 +7,7 @@
 #include "base/loop.h"
 #include "config/config.h"
 #include "config/general.h"
+#include "master/master.h"
 #include "module/loader.h"
 
 #include <errno.h>
@@ -52,7 +53,11 @@ void ph_maptool_setup(struct ph_maptool *t, const char *dir)
 	t->conf = ph_config_main(t->config);
 	g = ph_conf_general(t->conf);
 	log.syslog_name = g->syslog_name;
-	log.maillog_file = *g->maillog_file ? g->maillog_file : NULL;
+	/* As Postfix: a log file is written while the mail system runs. */
+	if (*g->maillog_file) {
+		log.maillog_file = g->maillog_file;
+		log.only_stderr = ph_master_pid(g->queue_directory, &err) <= 0;
+	}
 	ph_log_open(&log);
 	ph_log_set_immediate(true);
 	ph_modules_configure(t->conf);
