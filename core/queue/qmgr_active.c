@@ -80,7 +80,7 @@ static void active_begin(struct ph_qmgr *q, struct ph_active *a, struct ph_entry
 	ph_list_append(&q->active, &a->node);
 	q->n_active++;
 	if (env->flags & PH_ENV_VERP) {
-		a->verp_delims = ph_envelope_attr(env, "verp_delims");
+		a->verp_delims = ph_envelope_attr(env, "verp_delimiters");
 		if (a->verp_delims == NULL || strlen(a->verp_delims) != 2)
 			a->verp_delims = "+=";
 		a->sm.single = true;
