@@ -17,3 +17,21 @@ t_smtp_server_SOURCES = t/smtp/server.c
 t_smtp_server_LDADD = libcore.la
 t_smtp_server_LDFLAGS = $(AM_LDFLAGS) -export-dynamic $(WHOLE_CORE)
 t_smtp_server_DEPENDENCIES = libcore.la
+
+check_PROGRAMS += t/unit/smtpd_parse
+t_unit_smtpd_parse_SOURCES = t/unit/smtpd_parse.c
+t_unit_smtpd_parse_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/t
+t_unit_smtpd_parse_LDADD = libcore.la
+t_unit_smtpd_parse_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+TESTS += t/unit/smtpd_parse
+
+EXTRA_DIST += t/smtp/runner.py t/smtp/address.t t/smtp/auth.t t/smtp/bdat.t t/smtp/commands.t t/smtp/framing.t t/smtp/limits.t \
+	t/smtp/params.t t/smtp/relay.t t/smtp/tls.t t/smtp/xclient.t
+
+if FUZZ
+noinst_PROGRAMS += t/fuzz/fuzz_smtp
+t_fuzz_fuzz_smtp_SOURCES = t/fuzz/fuzz_smtp.c
+t_fuzz_fuzz_smtp_LDADD = libcore.la
+t_fuzz_fuzz_smtp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer $(WHOLE_CORE)
+t_fuzz_fuzz_smtp_DEPENDENCIES = libcore.la
+endif
