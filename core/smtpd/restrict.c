@@ -245,3 +245,18 @@ struct ph_rlist *ph_rcache_get(struct ph_smtpd_service *svc, const char *where, 
 	c->e[c->n].list = ph_rlist_new(svc, where, text);
 	return c->e[c->n++].list;
 }
+
+void ph_rcache_free(struct ph_rcache **cp)
+{
+	struct ph_rcache *c = *cp;
+
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->n; i++) {
+		free(c->e[i].text);
+		ph_rlist_free(&c->e[i].list);
+	}
+	free(c->e);
+	free(c);
+	*cp = NULL;
+}

@@ -17,6 +17,7 @@ bool ph_rlist_blocks_relay(const struct ph_rlist *l);
  * ph_smtpd_refusal.  Yields. */
 enum ph_check ph_rlist_run(struct ph_session *s, struct ph_rlist *l, const char *name, const char *cls, enum ph_access_class acl);
 /* The list that an access table's right-hand side holds; kept for the next time.  NULL: it must not be used (logged). */
+void ph_rcache_free(struct ph_rcache **c);
 struct ph_rlist *ph_rcache_get(struct ph_smtpd_service *svc, const char *where, const char *text);
 
 /* Carry out a verdict: log a refusal, turn it into a warning or a deferral as the session's state asks.  Does not yield. */

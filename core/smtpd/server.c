@@ -213,6 +213,21 @@ static void setup_main(void *arg)
 		ph_timer_set(st->server->statistics, ph_now_ms() + st->server->ports[0].svc->set.anvil_status_ms);
 }
 
+/* Several ports may be one service's. */
+static void services_free(struct server *server)
+{
+	struct ph_smtpd_service *svc;
+
+	for (size_t i = 0; i < server->n_ports; i++) {
+		svc = server->ports[i].svc;
+		for (size_t k = i; k < server->n_ports; k++)
+			if (server->ports[k].svc == svc)
+				server->ports[k].svc = NULL;
+		ph_smtpd_service_free(&svc);
+	}
+	free(server->ports);
+}
+
 int ph_smtpd_run(const struct ph_smtpd_config *cfg)
 {
 	struct ph_store_config sc = { .queue_dir = cfg->queue_dir, .slot = cfg->slot };
@@ -241,6 +256,7 @@ int ph_smtpd_run(const struct ph_smtpd_config *cfg)
 		ph_limits_log_peaks(cfg->limits);
 	ph_limits_forget(cfg->limits, cfg->slot);
 	ph_timer_free(&server.statistics);
+	services_free(&server);
 	ph_store_close(&store);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* service.c: what the sessions of a master.cf service share: settings, compiled lists, tables, TLS, SASL.  Built once, before the
  * process gives up its rights; does not yield. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -261,7 +262,8 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	svc->limits = limits;
 	svc->limit_key = name_key(svc->name);
 	if (ph_smtpd_settings_load(svc->conf, &svc->set, &err) < 0) {
-		svc->fatal = ph_strdup(err.text);
+		snprintf(svc->fatal_text, sizeof(svc->fatal_text), "%s", err.text);
+		svc->fatal = svc->fatal_text;
 		return svc;
 	}
 	cleanup = ph_config_service(config, svc->set.cleanup_service, PH_SVC_UNIX);
@@ -269,7 +271,7 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	svc->route = ph_route_of(svc->conf);
 	svc->proxy_protocol = strcasecmp(svc->set.upstream_proxy, "haproxy") == 0;
 	if (*svc->set.upstream_proxy && !svc->proxy_protocol)
-		svc->fatal = ph_strdup("bad configuration: smtpd_upstream_proxy_protocol: only haproxy is known");
+		svc->fatal = "bad configuration: smtpd_upstream_proxy_protocol: only haproxy is known";
 	svc->ehlo_discard = ph_smtpd_ehlo_mask(svc->set.discard_ehlo_keywords);
 	bare_lf(svc);
 	receive_override(svc);
@@ -280,4 +282,39 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	tls(svc);
 	sasl(svc);
 	return svc;
+}
+
+static void words_free(struct ph_smtpd_words *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		free((char *)list->w[i].word);
+	free(list->w);
+}
+
+void ph_smtpd_service_free(struct ph_smtpd_service **sp)
+{
+	struct ph_smtpd_service *svc = *sp;
+
+	if (!svc)
+		return;
+	ph_rlist_free(&svc->client);
+	ph_rlist_free(&svc->helo);
+	ph_rlist_free(&svc->sender);
+	ph_rlist_free(&svc->relay);
+	ph_rlist_free(&svc->recipient);
+	ph_rlist_free(&svc->data);
+	ph_rlist_free(&svc->eod);
+	ph_rlist_free(&svc->etrn);
+	ph_rlist_free(&svc->rewrite_clients);
+	ph_rcache_free(&svc->rcache);
+	words_free(&svc->noop);
+	words_free(&svc->forbidden);
+	for (size_t i = 0; svc->classes && svc->classes[i]; i++)
+		free((char *)svc->classes[i]);
+	free((void *)svc->classes);
+	if (svc->sasl_module && svc->sasl_module->ops.sasl->release)
+		svc->sasl_module->ops.sasl->release(svc->sasl_use);
+	ph_tls_ctx_free(&svc->tls);
+	free(svc);
+	*sp = NULL;
 }

@@ -52,6 +52,7 @@ struct ph_smtpd_service {
 	bool proxy_protocol;
 	bool no_unknown_checks, no_milters, no_mappings, no_body_checks; /* receive_override_options */
 	unsigned intake_flags;
+	char fatal_text[600];
 	const char *fatal;                      /* the service must not serve: why; NULL: it may */
 	struct ph_match *log_permit, *xclient_hosts, *xforward_hosts, *limit_exceptions, *bare_lf_exclusions, *sasl_exceptions, *fast_flush, *verp_clients;
 	struct ph_maps *milter_maps, *ehlo_maps, *command_filter, *footer_maps;
@@ -274,5 +275,7 @@ bool ph_smtpd_sasl_offered(struct ph_session *s);
 
 /* ---- service.c ---- */
 struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, const struct ph_service *service, struct ph_limits *limits);
+/* NULL-safe; no session may be left. */
+void ph_smtpd_service_free(struct ph_smtpd_service **svc);
 
 #endif

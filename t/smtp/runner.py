@@ -87,7 +87,7 @@ class Router:
         self.clock = self.dir + "/clock"
         with open(self.clock, "wb") as f:
             f.write(struct.pack("=q", 0))
-        main = dict(BASE_MAIN, queue_directory=self.queue, maillog_file=self.log,
+        main = dict(BASE_MAIN, queue_directory=self.queue, maillog_file=self.log, maillog_file_prefixes=self.dir,
                     module_directory=os.environ.get("PH_MODULE_PATH", build + "/.libs"))
         for k, v in test.main:
             main[k] = v
@@ -119,6 +119,10 @@ class Router:
     def start(self, build):
         env = dict(os.environ, PH_CLOCK_FILE=self.clock, PH_HOSTS="/dev/null")
         env.setdefault("PH_MODULE_PATH", build + "/.libs")
+        # The store's helper threads live as long as the process.
+        with open(self.dir + "/lsan", "w") as f:
+            f.write("leak:ph_offload_pool_new\n")
+        env.setdefault("LSAN_OPTIONS", "print_suppressions=0:suppressions=" + self.dir + "/lsan")
         self.program = os.environ.get("SMTP_SERVER", build + "/t/smtp/server")
         self.p = subprocess.Popen([self.program, self.etc], stdout=subprocess.PIPE, stderr=open(self.dir + "/stderr", "w"), env=env)
         for line in self.p.stdout:

@@ -129,6 +129,7 @@ int main(int argc, char **argv)
 	struct ph_config *config;
 	struct ph_err err;
 	size_t n;
+	int r;
 
 	if (argc == 3 && strcmp(argv[1], "-dump") == 0)
 		return dump(argv[2]);
@@ -160,5 +161,9 @@ int main(int argc, char **argv)
 	cfg.limits = ph_limits_create();
 	printf("ready\n");
 	fflush(stdout);
-	return ph_smtpd_run(&cfg);
+	r = ph_smtpd_run(&cfg);
+	ph_config_free(&config);
+	ph_modules_done();
+	ph_log_flush();
+	return r < 0;
 }
