@@ -12,6 +12,7 @@
 #include "module/loader.h"
 #include "queue/proto.h"
 #include "queue/qmgr.h"
+#include "smtpd/limits.h"
 #include "smtpd/smtpd.h"
 
 #include <errno.h>
@@ -73,6 +74,9 @@ static void drop_rights(const struct ph_master *m)
 	}
 }
 
+/* Counters that all SMTP workers share: mapped once, inherited by each. */
+static struct ph_limits *limits;
+
 static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, pid_t master)
 {
 	const struct ph_general_settings *g = ph_conf_general(ph_config_main(m->current->config));
@@ -96,6 +100,8 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 	ph_log_open(&log);
 	ph_log_set_immediate(false);
 	ph_crash_report();
+	if (role == PH_ROLE_SMTPD)
+		ph_smtpd_prepare(m->current->config);
 	if (role != PH_ROLE_ROOT_AGENT)
 		drop_rights(m);
 	prctl(PR_SET_NAME, role == PH_ROLE_ROOT_AGENT ? "root-agent" : roles[role].name, 0, 0, 0);
@@ -112,7 +118,7 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 static int run_smtpd(struct ph_master *m, const char *queue_dir, unsigned slot, unsigned index)
 {
 	struct ph_generation *g = m->current;
-	struct ph_smtpd_config cfg = { .config = g->config, .queue_dir = queue_dir, .slot = slot, .n_workers = g->n_smtpd };
+	struct ph_smtpd_config cfg = { .config = g->config, .queue_dir = queue_dir, .slot = slot, .n_workers = g->n_smtpd, .limits = limits };
 	struct ph_smtpd_listener *l;
 	size_t n = 0;
 
@@ -159,6 +165,8 @@ int ph_child_start(struct ph_master *m, enum ph_role role, unsigned index)
 		m->slot_used[slot] = false;
 		return -errno;
 	}
+	if (!limits)
+		limits = ph_limits_create();
 	ph_log_flush();
 	pid = fork();
 	if (pid < 0) {
@@ -222,6 +230,8 @@ static void child_gone(struct ph_master *m, struct ph_child *c, int status)
 	int64_t now = ph_now_ms_exact();
 
 	m->slot_used[c->slot] = false;
+	if (c->role == PH_ROLE_SMTPD)
+		ph_limits_forget(limits, c->slot);
 	if (c->role == PH_ROLE_AGENT || c->role == PH_ROLE_ROOT_AGENT)
 		ph_qmgr_tell_gone(m, c);
 	if (c->role == PH_ROLE_QMGR && m->qmgr_control >= 0) {

@@ -27,6 +27,7 @@ struct server {
 	struct port *ports;
 	size_t n_ports;
 	size_t sessions;
+	struct ph_limits *limits;
 	bool stopping;
 	struct ph_timer *statistics;
 };
@@ -185,7 +186,7 @@ static void open_port(struct server *server, struct port *p, const struct ph_smt
 		if (q->svc->service == l->service)
 			p->svc = q->svc;
 	if (!p->svc) {
-		p->svc = ph_smtpd_service_new(cfg->config, l->service, cfg->limits);
+		p->svc = ph_smtpd_service_new(cfg->config, l->service, server->limits);
 		p->svc->max_sessions = share(l->service->maxproc, cfg->n_workers);
 	}
 	if (p->svc->fatal) {
@@ -231,7 +232,7 @@ static void services_free(struct server *server)
 int ph_smtpd_run(const struct ph_smtpd_config *cfg)
 {
 	struct ph_store_config sc = { .queue_dir = cfg->queue_dir, .slot = cfg->slot };
-	struct server server = { .n_ports = cfg->n_listeners };
+	struct server server = { .n_ports = cfg->n_listeners, .limits = cfg->limits ? cfg->limits : ph_limits_create() };
 	struct setup st = { &server, cfg };
 	struct ph_store *store;
 	struct ph_err err;
@@ -246,15 +247,15 @@ int ph_smtpd_run(const struct ph_smtpd_config *cfg)
 		return r;
 	}
 	ph_qmgr_link_start(cfg->queue_dir, store);
-	ph_limits_attach(cfg->limits, cfg->slot);
+	ph_limits_attach(server.limits, cfg->slot);
 	server.ports = ph_alloc((cfg->n_listeners ? cfg->n_listeners : 1) * sizeof(*server.ports));
 	server.statistics = ph_timer_new(on_statistics, &server);
 	ph_signal_on(SIGTERM, on_term, &server);
 	ph_co_spawn("smtpd setup", setup_main, &st);
 	ph_loop_run();
 	if (cfg->n_listeners)
-		ph_limits_log_peaks(cfg->limits);
-	ph_limits_forget(cfg->limits, cfg->slot);
+		ph_limits_log_peaks(server.limits);
+	ph_limits_forget(server.limits, cfg->slot);
 	ph_timer_free(&server.statistics);
 	services_free(&server);
 	ph_store_close(&store);

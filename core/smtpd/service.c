@@ -10,6 +10,7 @@
 #include "net/tls.h"
 #include "smtpd/limits.h"
 #include "smtpd/restrict.h"
+#include "smtpd/smtpd.h"
 
 static struct ph_match *match(struct ph_smtpd_service *svc, const char *title, const char *text, unsigned flags)
 {
@@ -149,6 +150,28 @@ static int tls_loglevel(const char *text)
 	return i < 0 ? (strcasecmp(text, "routine") == 0 ? 1 : 0) : i;
 }
 
+/* Contexts that ph_smtpd_prepare has made, until their service takes them. */
+static struct prepared {
+	struct prepared *next;
+	const struct ph_service *service;
+	struct ph_tls_ctx *ctx;         /* NULL: it went wrong, and was said */
+} *prepared;
+
+static bool take_prepared(struct ph_smtpd_service *svc)
+{
+	struct prepared *p, **at;
+
+	for (at = &prepared; (p = *at); at = &p->next) {
+		if (p->service != svc->service || !svc->service)
+			continue;
+		svc->tls = p->ctx;
+		*at = p->next;
+		free(p);
+		return true;
+	}
+	return false;
+}
+
 static void tls(struct ph_smtpd_service *svc)
 {
 	const struct ph_smtpd_settings *set = &svc->set;
@@ -158,7 +181,7 @@ static void tls(struct ph_smtpd_service *svc)
 	struct ph_err err;
 
 	svc->tls_loglevel = tls_loglevel(set->tls_loglevel);
-	if (svc->tls_level == PH_SMTPD_TLS_NONE)
+	if (svc->tls_level == PH_SMTPD_TLS_NONE || take_prepared(svc))
 		return;
 	if (!*set->tls_cert_file && !*set->tls_eccert_file && !*set->tls_dcert_file && !*set->tls_chain_files) {
 		ph_log(PH_LOG_WARNING, "No server certs available. TLS won't be enabled");
@@ -317,4 +340,32 @@ void ph_smtpd_service_free(struct ph_smtpd_service **sp)
 	ph_tls_ctx_free(&svc->tls);
 	free(svc);
 	*sp = NULL;
+}
+
+void ph_smtpd_prepare(const struct ph_config *config)
+{
+	struct ph_smtpd_service *svc;
+	const struct ph_service *s;
+	struct prepared *p;
+	size_t n;
+
+	s = ph_config_services(config, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (s[i].type != PH_SVC_INET || strcmp(s[i].command, "smtpd") != 0)
+			continue;
+		svc = ph_alloc(sizeof(*svc));
+		svc->service = &s[i];
+		svc->conf = s[i].conf;
+		svc->name = s[i].name;
+		if (ph_smtpd_settings_load(svc->conf, &svc->set, NULL) == 0) {
+			tls_level(svc);
+			tls(svc);
+			p = ph_alloc(sizeof(*p));
+			p->service = svc->service;
+			p->ctx = svc->tls;
+			p->next = prepared;
+			prepared = p;
+		}
+		free(svc);
+	}
 }

@@ -14,6 +14,9 @@ struct ph_smtpd_config {
 	unsigned n_workers;             /* how many processes share the listeners: limits of a service are divided */
 	struct ph_limits *limits;       /* smtpd/limits.h: made by the master before it forks, shared by all workers; NULL: this process alone */
 };
+/* Read the certificates and keys of all smtpd services: before the process gives up its rights.  What goes wrong is logged; the service
+ * then has no TLS. */
+void ph_smtpd_prepare(const struct ph_config *config);
 /* Runs until SIGTERM: stops accepting at once, lets sessions finish, ends. */
 int ph_smtpd_run(const struct ph_smtpd_config *cfg);
 /* One session on descriptors 0 and 1 (sendmail -bs). */

@@ -159,6 +159,7 @@ int main(int argc, char **argv)
 		printf("%s %d\n", s[i].name, port_of(l[cfg.n_listeners++].fd));
 	}
 	cfg.limits = ph_limits_create();
+	ph_smtpd_prepare(config);
 	printf("ready\n");
 	fflush(stdout);
 	r = ph_smtpd_run(&cfg);
