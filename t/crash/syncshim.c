@@ -164,9 +164,10 @@ static int shadow_open(ino_t ino)
 	return openat(shadow_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 }
 
-static void sync_file(int fd, const struct stat *st)
+static void sync_file(int fd)
 {
 	char buf[65536];
+	struct stat st;
 	struct file *f;
 	off_t from = 0, to = 0;
 	ssize_t n;
@@ -180,9 +181,10 @@ static void sync_file(int fd, const struct stat *st)
 		f->from = f->to = 0;
 	}
 	pthread_mutex_unlock(&lock);
-	if (!f)
+	/* After the range: no smaller than what it covers. */
+	if (!f || fstat(fd, &st) < 0)
 		return;
-	out = shadow_open(st->st_ino);
+	out = shadow_open(st.st_ino);
 	if (out < 0)
 		abort();
 	for (; from < to; from += n) {
@@ -192,7 +194,7 @@ static void sync_file(int fd, const struct stat *st)
 		if (real_pwrite(out, buf, (size_t)n, from) != n)
 			abort();
 	}
-	if (real_ftruncate(out, st->st_size) < 0)
+	if (real_ftruncate(out, st.st_size) < 0)
 		abort();
 	close(out);
 }
@@ -232,7 +234,7 @@ static int sync_any(int fd)
 	if (S_ISDIR(st.st_mode))
 		sync_folder(fd);
 	else if (S_ISREG(st.st_mode))
-		sync_file(fd, &st);
+		sync_file(fd);
 	return 0;
 }
 
