@@ -108,6 +108,7 @@ static int file_make(struct ph_journal *j)
 	if (geteuid() == 0 && (fstatat(j->dirfd, "journal", &owner, 0) < 0 || fchown(fd, owner.st_uid, owner.st_gid) < 0)) {
 		r = -errno;
 		close(fd);
+		unlinkat(j->dirfd, name, 0);
 		return r;
 	}
 	memcpy(j->file, name, sizeof(name));

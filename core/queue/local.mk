@@ -5,6 +5,21 @@ libcore_la_SOURCES += core/queue/store.h core/queue/journal.h core/queue/proto.h
 	core/queue/store_commit.c core/queue/segment.c core/queue/msgfile.c core/queue/stored.c core/queue/window.h core/queue/window.c \
 	core/queue/scan.c core/queue/dirs.c core/queue/journal_private.h core/queue/journal.c core/queue/journal_rec.c core/queue/proto.c
 
+if FUZZ
+noinst_PROGRAMS += t/fuzz/fuzz_journal
+t_fuzz_fuzz_journal_SOURCES = t/fuzz/fuzz_journal.c
+t_fuzz_fuzz_journal_LDADD = libcore.la
+t_fuzz_fuzz_journal_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+noinst_PROGRAMS += t/fuzz/fuzz_envelope
+t_fuzz_fuzz_envelope_SOURCES = t/fuzz/fuzz_envelope.c
+t_fuzz_fuzz_envelope_LDADD = libcore.la
+t_fuzz_fuzz_envelope_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+noinst_PROGRAMS += t/fuzz/fuzz_segment
+t_fuzz_fuzz_segment_SOURCES = t/fuzz/fuzz_segment.c
+t_fuzz_fuzz_segment_LDADD = libcore.la
+t_fuzz_fuzz_segment_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+
 check_PROGRAMS += t/crash/store_crash
 t_crash_store_crash_SOURCES = t/crash/store_crash.c
 t_crash_store_crash_LDADD = libcore.la
@@ -12,7 +27,7 @@ t_crash_store_crash_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 check_LTLIBRARIES += t/crash/syncshim.la
 t_crash_syncshim_la_SOURCES = t/crash/syncshim.c
 t_crash_syncshim_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
-EXTRA_DIST += t/crash/store.t
+EXTRA_DIST += t/crash/store.t t/fuzz/corpus/fuzz_journal t/fuzz/corpus/fuzz_envelope t/fuzz/corpus/fuzz_segment
 
 noinst_PROGRAMS += t/bench/durable_append t/bench/store_commit
 t_bench_durable_append_SOURCES = t/bench/durable_append.c

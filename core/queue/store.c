@@ -10,7 +10,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "base/fault.h"
 #include "base/time.h"
 #include "queue/store_private.h"
 
@@ -22,6 +21,7 @@
 #define FIRST_BUF 4096
 
 static struct ph_store *self;
+static struct ph_offload_pool *sync_pool, *file_pool;
 
 /* ---- the writer --------------------------------------------------------------------------- */
 
@@ -77,6 +77,15 @@ static void store_free(struct ph_store *s)
 	free(s);
 }
 
+/* Threads stay as long as the process.  One commits: two would only wait for each other at the disk.  Large messages write through others. */
+static void pools_make(void)
+{
+	if (sync_pool)
+		return;
+	sync_pool = ph_offload_pool_new("commit", 1);
+	file_pool = ph_offload_pool_new("msgfile", 4);
+}
+
 int ph_store_open(const struct ph_store_config *cfg, struct ph_store **ret, struct ph_err *err)
 {
 	struct ph_store *s;
@@ -101,9 +110,9 @@ int ph_store_open(const struct ph_store_config *cfg, struct ph_store **ret, stru
 	}
 	s->seq = first_seq(s);
 	ph_segment_sweep(&s->dirs);
-	/* One thread commits: two would only wait for each other at the disk.  Large messages write through others. */
-	s->sync_pool = ph_offload_pool_new("commit", 1);
-	s->file_pool = ph_offload_pool_new("msgfile", 4);
+	pools_make();
+	s->sync_pool = sync_pool;
+	s->file_pool = file_pool;
 	self = s;
 	*ret = s;
 	return 0;

@@ -1,0 +1,55 @@
+/* Envelopes, references and delivery requests: any bytes.  What decodes must encode to something that decodes again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/proto.h"
+#include "queue/record.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void envelope(struct ph_slice in, struct ph_arena *arena)
+{
+	struct ph_buf b = PH_BUF_INIT((size_t)64 * 1024 * 1024);
+	struct ph_envelope *env, *again;
+	struct ph_err err;
+
+	if (ph_envelope_decode(in, arena, &env, &err) < 0)
+		return;
+	if (ph_envelope_encode(env, &b) < 0 || ph_envelope_decode((struct ph_slice){ b.data, b.len }, arena, &again, &err) < 0 ||
+	    again->n_rcpts != env->n_rcpts || again->n_attrs != env->n_attrs || strcmp(again->sender, env->sender) != 0)
+		abort();
+	ph_buf_done(&b);
+}
+
+static void request(struct ph_slice in, struct ph_arena *arena)
+{
+	struct ph_buf b = PH_BUF_INIT((size_t)64 * 1024 * 1024);
+	struct ph_delivery_request *r, *again;
+
+	if (ph_request_decode(in, arena, &r) < 0)
+		return;
+	if (!ph_store_file_valid(r->ref.file) || ph_request_encode(r, &b) < 0 ||
+	    ph_request_decode((struct ph_slice){ b.data, b.len }, arena, &again) < 0 || again->n_rcpts != r->n_rcpts)
+		abort();
+	ph_buf_done(&b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	struct ph_arena *arena = ph_arena_new();
+	struct ph_msg_ref ref;
+	struct ph_slice in;
+
+	if (n > 0) {
+		in = (struct ph_slice){ (const char *)data + 1, n - 1 };
+		if (data[0] % 3 == 0)
+			envelope(in, arena);
+		else if (data[0] % 3 == 1)
+			request(in, arena);
+		else
+			while (ph_ref_decode(&in, &ref) == 0)
+				;
+	}
+	ph_arena_free(&arena);
+	return 0;
+}
