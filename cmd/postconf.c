@@ -26,9 +26,9 @@ void pc_fatal(const char *fmt, ...)
 	exit(1);
 }
 
-void pc_split(char *arg, char **ret_name, char **ret_value)
+void pc_split(struct pc *pc, char *arg, char **ret_name, char **ret_value)
 {
-	const char *copy = ph_strdup(arg);
+	const char *copy = ph_arena_strdup(pc->arena, arg);
 
 	if (arg[strspn(arg, " \t\r\n")] == '=')
 		pc_fatal("missing attribute name: \"%s\"", copy);
@@ -66,7 +66,7 @@ void pc_load(struct pc *pc)
 	for (note = pc->c->notes; note; note = note->next)
 		ph_log(PH_LOG_WARNING, "%s, line %d: %s", note->file, note->line, note->text);
 	for (i = 0; i < pc->n_override; i++) {
-		pc_split(pc->override[i], &name, &value);
+		pc_split(pc, pc->override[i], &name, &value);
 		set_override(pc, name, value);
 	}
 	if (pc->dir_given && !(pc->show & PC_DEFAULTS))
@@ -77,7 +77,6 @@ void pc_load(struct pc *pc)
 		ph_log(PH_LOG_WARNING, "%s", err.text);
 	}
 	pc->conf = ph_config_main(pc->c);
-	pc->arena = ph_arena_new();
 	ph_refs_main(&pc->refs, pc->c, pc->arena);
 	ph_modules_configure(pc->conf);
 }
@@ -246,8 +245,7 @@ static void option(struct pc *pc, int c, char *arg)
 	case 'o':
 		if (strchr(arg, '=') == NULL)
 			pc_fatal("invalid parameter override: %s: missing '=' after attribute name", arg);
-		pc->override = ph_realloc(pc->override, (size_t)(pc->n_override + 1) * sizeof(*pc->override));
-		pc->override[pc->n_override++] = ph_strdup(arg);
+		pc->override[pc->n_override++] = ph_arena_strdup(pc->arena, arg);
 		break;
 	case 'v':
 		ph_log_set_verbose(1);
@@ -325,6 +323,8 @@ int ph_main_postconf(int argc, char **argv)
 
 	ph_log_open(&log);
 	ph_log_set_immediate(true);
+	pc.arena = ph_arena_new();
+	pc.override = ph_arena_alloc(pc.arena, (size_t)argc * sizeof(*pc.override));
 	pc.dir_given = getenv("MAIL_CONFIG") != NULL;
 	optind = 0;
 	while ((c = getopt(argc, argv, "+aAbc:C:deEfFhHjlmMno:pPtT:vxX#")) != -1) {

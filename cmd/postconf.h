@@ -19,7 +19,7 @@ struct pc {
 	struct ph_config *c;
 	const struct ph_conf *conf;
 	struct ph_refs refs;
-	struct ph_arena *arena;
+	struct ph_arena *arena;         /* of the whole run */
 };
 
 /* Logs and exits with status 1. */
@@ -31,7 +31,7 @@ void pc_print(const struct pc *pc, const char *name, const char *value);
 /* Expand text in view; exits when it cannot be (file: where text stands). */
 const char *pc_expand(struct pc *pc, const struct ph_conf *view, const char *file, const char *text);
 /* A "name = value" argument, split in place. */
-void pc_split(char *arg, char **ret_name, char **ret_value);
+void pc_split(struct pc *pc, char *arg, char **ret_name, char **ret_value);
 
 /* ---- postconf_param.c: main.cf ---- */
 void pc_show_params(struct pc *pc, char **names, int n);

@@ -3,7 +3,6 @@
 #include "cmd/postconf_file.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 static bool is_space(int c)
@@ -45,16 +44,16 @@ struct change {
 	int seen;
 };
 
-static struct change *parse_changes(enum pc_edit edit, char **args, int n)
+static struct change *parse_changes(struct pc *pc, enum pc_edit edit, char **args, int n)
 {
-	struct change *all = ph_alloc((size_t)n * sizeof(*all));
+	struct change *all = ph_arena_alloc(pc->arena, (size_t)n * sizeof(*all));
 	int i;
 
 	for (i = 0; i < n; i++) {
 		refuse_odd(args[i]);
-		all[i].name = ph_strdup(args[i]);
+		all[i].name = ph_arena_strdup(pc->arena, args[i]);
 		if (edit == PC_CHANGE)
-			pc_split(all[i].name, &all[i].name, &all[i].value);
+			pc_split(pc, all[i].name, &all[i].name, &all[i].value);
 		else if (strchr(args[i], '='))
 			pc_fatal("specify one of -e -%c", edit == PC_REMOVE ? 'X' : '#');
 	}
@@ -82,7 +81,7 @@ static void put_change(struct ph_buf *out, const struct change *c)
 
 void pc_edit_params(struct pc *pc, enum pc_edit edit, char **args, int n)
 {
-	struct change *all = parse_changes(edit, args, n), *current = NULL;
+	struct change *all = parse_changes(pc, edit, args, n), *current = NULL;
 	struct pc_file f;
 	struct ph_buf line, out;
 	const char *p;
@@ -113,7 +112,6 @@ void pc_edit_params(struct pc *pc, enum pc_edit edit, char **args, int n)
 	pc_file_replace(&f, &out);
 	ph_buf_done(&line);
 	ph_buf_done(&out);
-	free(all);
 }
 
 /* ---- master.cf: an entry with the comments inside of it ---- */
@@ -244,16 +242,17 @@ struct edits {
 
 static struct edits parse_edits(struct pc *pc, enum pc_edit edit, char **args, int n, int parts, const char *option, const char *needs)
 {
-	struct edits e = { pc, edit, ph_alloc((size_t)n * sizeof(*e.list)), ph_alloc((size_t)n * sizeof(*e.values)), n };
+	struct edits e = { pc, edit, ph_arena_alloc(pc->arena, (size_t)n * sizeof(*e.list)),
+			   ph_arena_alloc(pc->arena, (size_t)n * sizeof(*e.values)), n };
 	char *name;
 	int i, slashes;
 	const char *p;
 
 	for (i = 0; i < n; i++) {
 		refuse_odd(args[i]);
-		name = ph_strdup(args[i]);
+		name = ph_arena_strdup(pc->arena, args[i]);
 		if (edit == PC_CHANGE)
-			pc_split(name, &name, &e.values[i]);
+			pc_split(pc, name, &name, &e.values[i]);
 		for (slashes = 0, p = name; *p; p++)
 			slashes += *p == '/';
 		if (slashes != parts - 1)
@@ -264,16 +263,14 @@ static struct edits parse_edits(struct pc *pc, enum pc_edit edit, char **args, i
 	return e;
 }
 
-static void edits_done(struct edits *e, bool warn)
+static void warn_unmatched(const struct edits *e)
 {
 	int i;
 
 	for (i = 0; i < e->n; i++) {
-		if (warn && !e->list[i].matched)
+		if (!e->list[i].matched)
 			ph_log(PH_LOG_WARNING, "unmatched service_name/type: \"%s\"", e->list[i].text);
 	}
-	free(e->list);
-	free(e->values);
 }
 
 /* line is checked by parsing it, and comes out in the form of postconf -Mf. */
@@ -321,7 +318,6 @@ void pc_edit_services(struct pc *pc, enum pc_edit edit, char **args, int n)
 	struct edits e = parse_edits(pc, edit, args, n, 2, "M", "-Me, -MX or -M# requires service_name/type");
 
 	edit_master(pc, decide_service, append_services, &e);
-	edits_done(&e, false);
 }
 
 static enum pc_edit decide_field(void *arg, const struct ph_service *s, struct ph_buf *text)
@@ -366,7 +362,7 @@ void pc_edit_fields(struct pc *pc, char **args, int n)
 			pc_fatal("invalid %s field \"%s\"", pc_fields[field], e.values[i]);
 	}
 	edit_master(pc, decide_field, NULL, &e);
-	edits_done(&e, true);
+	warn_unmatched(&e);
 }
 
 /* The service's words with one parameter set (value) or left out (NULL). */
@@ -438,7 +434,6 @@ void pc_edit_overrides(struct pc *pc, enum pc_edit edit, char **args, int n)
 {
 	struct edits e = parse_edits(pc, edit, args, n, 3, "P", "-Pe or -PX requires service_name/type/parameter");
 
-	pc->arena = ph_arena_new();
 	edit_master(pc, decide_override, NULL, &e);
-	edits_done(&e, true);
+	warn_unmatched(&e);
 }

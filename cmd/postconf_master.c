@@ -12,7 +12,7 @@ const char *const pc_fields[PC_N_FIELDS] = {
 
 void pc_parse_request(struct pc *pc, const char *text, int max, const char *option, struct pc_request *ret)
 {
-	char *copy = ph_strdup(text), *part[4] = { NULL }, *cursor = copy;
+	char *copy = ph_arena_strdup(pc->arena, text), *part[4] = { NULL }, *cursor = copy;
 	int n = 0;
 
 	while (cursor && n < 4)
