@@ -80,8 +80,9 @@ class Instance:
         self.etc = self.dir + "/etc"
         for d in ("etc", "data", "mail"):
             os.mkdir(self.dir + "/" + d)
-        self.env = dict(os.environ, PATH=INST + "/sbin:" + os.environ["PATH"], PH_MODULE_PATH=INST + "/lib/posthouse", LC_ALL="C", TZ="UTC")
+        self.env = dict(os.environ, PATH=INST + "/sbin:" + os.environ["PATH"], LC_ALL="C", TZ="UTC")
         self.env.pop("MAIL_CONFIG", None)
+        self.env.pop("PH_MODULE_PATH", None)
         self.env.update(env or {})
         for name, text in (files or {}).items():
             self.write(name, text)

@@ -384,7 +384,7 @@ static void world_start(const char *main_cf, const char *master_cf, bool root)
 {
 	char *text;
 
-	if (asprintf(&text, "queue_directory = %s\nmaillog_file = %s\nmyhostname = me.test\nmydomain = test\n%s", w.dir, w.log, main_cf) < 0)
+	if (asprintf(&text, "queue_directory = %s\nmaillog_file = %s\nmaillog_file_prefixes = /\nmyhostname = me.test\nmydomain = test\n%s", w.dir, w.log, main_cf) < 0)
 		abort();
 	w.agent = fork();
 	if (w.agent == 0)

@@ -79,7 +79,7 @@ static void test_lists(void)
 	is("x", dom, "a.example", "x.a.example", NULL, PH_LOOKUP_NOTFOUND);
 	is("relay_domains", dom, "a.example", "x.a.example", NULL, PH_LOOKUP_FOUND);
 	is("x", dom | PH_MATCH_PARENT, "a.example", "x.a.example", NULL, PH_LOOKUP_FOUND);
-	is("x", dom, "static:all", "x.a.example", NULL, PH_LOOKUP_TEMPFAIL);
+	is("x", dom, "fail:all", "x.a.example", NULL, PH_LOOKUP_TEMPFAIL);
 	is("x", net, "127.0.0.0/8, !192.0.2.1, 192.0.2.0/24 [::1]/128", "h", "192.0.2.1", PH_LOOKUP_NOTFOUND);
 	is("x", net, "127.0.0.0/8, !192.0.2.1, 192.0.2.0/24 [::1]/128", "h", "192.0.2.2", PH_LOOKUP_FOUND);
 	is("x", net, "127.0.0.0/8, !192.0.2.1, 192.0.2.0/24 [::1]/128", "h", "::1", PH_LOOKUP_FOUND);

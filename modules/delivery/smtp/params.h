@@ -15,7 +15,7 @@
 
 static const struct ph_param smtp_params[] = {
 	/* where to */
-	STR(address_preference, "address_preference", BY_NAME("any", "ipv6"), "Which addresses to try first: ipv6, ipv4, any"),
+	STR(address_preference, "address_preference", "any", "Which addresses to try first: ipv6, ipv4, any"),
 	BOOL(balance_protocols, "balance_inet_protocols", "yes", "Try both IPv4 and IPv6 within " SMTP_PREFIX "mx_address_limit"),
 	STR(bind_address, "bind_address", "", "Local IPv4 address of connections"),
 	STR(bind_address6, "bind_address6", "", "Local IPv6 address of connections"),
@@ -48,7 +48,7 @@ static const struct ph_param smtp_params[] = {
 	BOOL(skip_quit, "skip_quit_response", BY_NAME("yes", "no"), "Do not wait for the answer to QUIT"),
 	BOOL(send_xforward, "send_xforward_command", "no", "Pass on information about the client with XFORWARD"),
 	BOOL(dummy_auth, "send_dummy_mail_auth", "no", "Say AUTH=<> in MAIL"),
-	BOOL(per_request_deadline, "per_request_deadline", "no", "Time limits are for whole requests, not for single reads and writes"),
+	BOOL(per_request_deadline, "per_request_deadline", "${" SMTP_PREFIX "per_record_deadline?{$" SMTP_PREFIX "per_record_deadline}:{no}}", "Time limits are for whole requests, not for single reads and writes"),
 	INT(line_limit, "line_length_limit", "998", 0, "Longest line of a message that is sent; 0: no limit"),
 	INT(min_data_rate, "min_data_rate", "500", 1, "Bytes in a second that " SMTP_PREFIX "per_request_deadline grants for content"),
 	TIME(connect_ms, "connect_timeout", BY_NAME("30s", "0s"), 0, "Time limit for connecting; 0: the system's"),
@@ -60,7 +60,7 @@ static const struct ph_param smtp_params[] = {
 	TIME(rset_ms, "rset_timeout", "20s", 1000, "Time limit for RSET"),
 	TIME(quit_ms, "quit_timeout", "300s", 1000, "Time limit for QUIT"),
 	TIME(xforward_ms, "xforward_timeout", "300s", 1000, "Time limit for XFORWARD"),
-	STR(pix_workarounds, "pix_workarounds", BY_NAME("disable_esmtp,delay_dotcrlf", ""), "What to do about Cisco PIX firewalls"),
+	STR(pix_workarounds, "pix_workarounds", "disable_esmtp,delay_dotcrlf", "What to do about Cisco PIX firewalls"),
 	STR(pix_workaround_maps, "pix_workaround_maps", "", "The same by server address"),
 	TIME(pix_threshold_ms, "pix_workaround_threshold_time", "500s", 0, "Age of mail from which on the workarounds are used"),
 	TIME(pix_delay_ms, "pix_workaround_delay_time", "10s", 1000, "How long to wait before the final dot then"),
