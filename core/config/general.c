@@ -85,6 +85,11 @@ static const struct ph_param params[] = {
 	PH_P_TIME(S, trigger_timeout_ms, "trigger_timeout", "10s", 's', 1000, 0, "time to send a trigger"),
 	PH_P_TIME(S, ipc_timeout_ms, "ipc_timeout", "3600s", 's', 1000, 0, "time for talk between processes"),
 	PH_P_TIME(S, service_throttle_time_ms, "service_throttle_time", "60s", 's', 1000, 0, "pause before a failing service is started again"),
+	/* read by several: sendmail and newaliases, local, postdrop */
+	PH_P_STR(S, alias_maps, "alias_maps", "$default_database_type:/etc/aliases", "tables of local aliases"),
+	PH_P_STR(S, alias_database, "alias_database", "$default_database_type:/etc/aliases", "the ones that newaliases builds"),
+	PH_P_STR(S, authorized_submit_users, "authorized_submit_users", "static:anyone", "who may submit mail with sendmail"),
+	PH_P_INT(S, deliver_lock_attempts, "deliver_lock_attempts", "20", 1, 0, "tries to lock a mailbox"),
 	PH_P_STR(S, stress, "stress", "", "\"yes\" while the server is overloaded"),
 	PH_P_STR(S, debug_peer_list, "debug_peer_list", "", "peers whose sessions are logged in detail"),
 	PH_P_INT(S, debug_peer_level, "debug_peer_level", "2", 1, 0, "how much more"),

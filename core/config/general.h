@@ -35,6 +35,9 @@ struct ph_general_settings {
 	int64_t message_size_limit, queue_minfree;
 	int64_t command_time_limit_ms, daemon_timeout_ms, trigger_timeout_ms, ipc_timeout_ms, service_throttle_time_ms;
 	const char *stress;
+	/* local mail */
+	const char *alias_maps, *alias_database, *authorized_submit_users;
+	int deliver_lock_attempts;
 	/* debugging */
 	const char *debug_peer_list;
 	int debug_peer_level;
