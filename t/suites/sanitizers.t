@@ -7,7 +7,8 @@ B=${ASAN_BUILD:-$TOP/build-asan}
 if ! { build_tree "$B" "$LOGS/asan-build" --enable-sanitizers CFLAGS="-O1 -g" && make -C "$B" -j"$(nproc)" check TESTS= >> "$LOGS/asan-build" 2>&1; }; then
 	echo "not ok 1 - the sanitizer build"; tail -n 30 "$LOGS/asan-build" | sed 's/^/# /'; echo 1..1; exit 1
 fi
-export BUILD=$B PH_BUILD=$B PH_SRC=$TOP INST=$B/inst
+cd "$B" || exit 1
+export srcdir=$TOP BUILD=$B PH_BUILD=$B PH_SRC=$TOP INST=$B/inst
 export ASAN_OPTIONS=detect_leaks=${LEAKS:-0}:abort_on_error=1:detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export PATH="$INST/sbin:$INST/bin:$PATH"
 n=0 bad=0
