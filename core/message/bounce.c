@@ -136,7 +136,7 @@ static void put_from(struct job *j, const char *from)
 		return;
 	}
 	if (!strchr(addr, '@'))
-		addr = ph_arena_printf(j->r->arena, "%s@%s", addr, j->set.myhostname);
+		addr = ph_arena_printf(j->r->arena, "%s@%s", addr, ph_conf_get(j->r->conf, "myorigin"));
 	if (ph_str_ieq(j->set.from_format, "obsolete"))
 		line(j, "From: %s %.*s", addr, (int)(close + 1 - open), open);
 	else
@@ -359,15 +359,15 @@ static const char *what(const struct ph_bounce_request *r)
 	return "delivery status";
 }
 
-/* Nobody who reads the original's text can foresee it, and so nobody can close our parts. */
+/* In Postfix's shape, but the number is no time: nobody who writes a message can foresee it, and so nobody can close our parts. */
 static void make_boundary(struct job *j)
 {
-	unsigned char rnd[8];
+	uint64_t rnd = 0;
 
-	if (getrandom(rnd, sizeof(rnd), 0) != sizeof(rnd))
-		memset(rnd, 0, sizeof(rnd));
-	snprintf(j->boundary, sizeof(j->boundary), "%s.%lld.%02x%02x%02x%02x%02x%02x%02x%02x/%.100s", j->r->ref->queue_id,
-		 (long long)(ph_wall_us() / 1000000), rnd[0], rnd[1], rnd[2], rnd[3], rnd[4], rnd[5], rnd[6], rnd[7], j->set.myhostname);
+	if (getrandom(&rnd, sizeof(rnd), 0) != sizeof(rnd))
+		rnd = (uint64_t)ph_wall_us();
+	snprintf(j->boundary, sizeof(j->boundary), "%s.%011llu/%.100s", j->r->ref->queue_id, (unsigned long long)(rnd % 100000000000),
+		 j->set.myhostname);
 }
 
 static int begin(struct job *j, struct ph_err *err)

@@ -30,7 +30,7 @@ def not_yet():
 
 def run(cases):
     with tempfile.NamedTemporaryFile(suffix=".json") as f:
-        argv = [sys.executable, BENCH + "/run.py", "--iut", INST + "/sbin", "--json", f.name, "--cases", cases, "-j", "6", "-v",
+        argv = [sys.executable, BENCH + "/run.py", "--iut", INST + "/sbin", "--json", f.name, "--cases", cases, "-j", "6", "-v", "--retries", "2",
                 "--rename", "Posthouse=Postfix"]
         for c in os.environ.get("CASES", "").split():
             argv += ["--case", c]
