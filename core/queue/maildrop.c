@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -87,6 +88,8 @@ int ph_maildrop_create(const char *queue_dir, struct ph_maildrop_writer **ret, s
 		close(dir);
 		return rc;
 	}
+	/* pickup runs as another user: the folder, which nobody else may enter, keeps strangers out. */
+	fchmod(fd, 0644);
 	*ret = writer_new(fd, dir);
 	strcpy((*ret)->name, name);
 	strcpy((*ret)->temp, temp);
@@ -348,6 +351,6 @@ void ph_maildrop_trigger(const char *queue_dir)
 		return;
 	/* When nobody is there the wake-up timer finds the file. */
 	if (connect(fd, &e.addr.sa, e.len) == 0)
-		(void)!write(fd, "W", 1);
+		(void)!send(fd, "W", 1, MSG_NOSIGNAL);
 	close(fd);
 }
