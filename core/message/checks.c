@@ -192,31 +192,59 @@ int ph_checks_header(struct ph_intake *in, const char *line, size_t n)
 	return out_header(in, line, n);
 }
 
-int ph_checks_added_header(struct ph_mail *m, const char *line, size_t n)
+/* ---- headers that milters add ---- */
+
+/* A replacement is "Name: value" again; what is not stays as the filter wrote it. */
+static void replaced(struct ph_mail *m, struct ph_edit *e, const char *text)
+{
+	size_t name = ph_header_name(text, strlen(text));
+
+	if (!name)
+		return;
+	e->name = ph_arena_strndup(m->in->arena, text, name);
+	e->value = text + ph_header_value(text, strlen(text));
+	e->raw = false;
+}
+
+/* One edit; the check may put edits of its own behind.  False: it is not to be made. */
+static bool check_added(struct ph_mail *m, const struct check *c, size_t i, struct ph_verdict *v)
+{
+	const struct ph_edit *e = &m->edits[i];
+	const char *line = ph_arena_printf(m->in->arena, "%s:%s%s", e->name, e->raw ? "" : " ", e->value);
+
+	begin_line(m, true);
+	*v = c->ops->header(m->milter_obj, m, PH_HEADER_PRIMARY, line, strlen(line));
+	m->in_line = false;
+	if (m->line_replace)
+		replaced(m, &m->edits[i], m->line_replace);
+	return !m->line_drop;
+}
+
+static bool adds_header(const struct ph_edit *e)
+{
+	return e->value && (e->type == PH_EDIT_ADD_HEADER || e->type == PH_EDIT_INSERT_HEADER || e->type == PH_EDIT_CHANGE_HEADER);
+}
+
+int ph_checks_added(struct ph_mail *m)
 {
 	struct ph_intake *in = m->in;
 	struct check *c = in->c->checks ? &in->c->checks->milter : NULL;
+	struct ph_verdict v = PH_NO_OPINION;
 	const char *filter = m->filter_name;
-	struct ph_verdict v;
-	int r = 0;
+	size_t kept = 0, n = m->n;
 
-	if (!c || !c->configured || strcmp(filter, "milter") != 0 || (in->p.flags & PH_INTAKE_NO_CHECKS))
-		return ph_content_out_line(in, line, n);
+	if (!c || !c->configured || !filter || strcmp(filter, "milter") != 0 || (in->p.flags & PH_INTAKE_NO_CHECKS))
+		return 0;
 	if (!ready(in, c, &m->milter_obj))
 		return in->lost;
 	m->filter_name = filter;
-	begin_line(m, true);
-	v = c->ops->header(m->milter_obj, m, PH_HEADER_PRIMARY, line, n);
-	m->in_line = false;
+	for (size_t i = 0; i < m->n; i++)
+		if (i >= n || v.cls != PH_DUNNO || !adds_header(&m->edits[i]) || check_added(m, c, i, &v))
+			m->edits[kept++] = m->edits[i];
+	m->n = kept;
 	if (v.cls == PH_REJECT || v.cls == PH_DEFER || v.cls == PH_DISCONNECT)
 		refuse(in, &v);
-	if (in->lost)
-		return in->lost;
-	if (m->line_prepend)
-		r = out_text(in, m->line_prepend);
-	if (r < 0 || m->line_drop)
-		return r;
-	return m->line_replace ? out_text(in, m->line_replace) : ph_content_out_line(in, line, n);
+	return in->lost;
 }
 
 int ph_checks_end_of_headers(struct ph_intake *in)

@@ -5,12 +5,25 @@
 #include "module/loader.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PIECE 16384
 #define HEADER_MAX (256 * 1024)
+
+struct filter_settings { const char *smtpd_milters, *non_smtpd_milters, *smtpd_filters, *non_smtpd_filters; };
+
+#define S struct filter_settings
+static const struct ph_param filter_params[] = {
+	PH_P_STR(S, smtpd_milters, "smtpd_milters", "", "milters for mail that comes over SMTP"),
+	PH_P_STR(S, non_smtpd_milters, "non_smtpd_milters", "", "milters for other mail: sendmail(1), notifications"),
+	PH_P_STR(S, smtpd_filters, "smtpd_filters", "", "filter modules for mail that comes over SMTP: name, name:argument or { name argument }"),
+	PH_P_STR(S, non_smtpd_filters, "non_smtpd_filters", "", "filter modules for other mail"),
+};
+#undef S
+PH_SETTINGS_TABLE("filters", filter_params)
 
 struct filter_use {
 	char *name, *arg;
@@ -29,6 +42,8 @@ struct link {
 	const struct filter_use *use;
 	void *obj;
 	bool opened, off, pass_message;         /* off: for the session; pass_message: until the transaction ends */
+	struct ph_verdict refused;              /* what it said of the connection or HELO; its text is refused_text */
+	char *refused_text;
 };
 
 struct ph_filter_chain {
@@ -36,6 +51,7 @@ struct ph_filter_chain {
 	struct ph_session *session;
 	struct link *links;
 	size_t n;
+	bool in_mail;                   /* filters have heard of a MAIL that has not ended */
 };
 
 static void list_free(void *obj)
@@ -145,6 +161,13 @@ struct ph_filter_chain *ph_filter_chain_new(const struct ph_conf *conf, struct p
 	return c;
 }
 
+static void drop_link(struct link *k)
+{
+	if (k->opened && k->use->ops->close)
+		k->use->ops->close(k->obj);
+	free(k->refused_text);
+}
+
 void ph_filter_chain_free(struct ph_filter_chain **cp)
 {
 	struct ph_filter_chain *c = *cp;
@@ -152,8 +175,7 @@ void ph_filter_chain_free(struct ph_filter_chain **cp)
 	if (!c)
 		return;
 	for (size_t i = 0; i < c->n; i++)
-		if (c->links[i].opened && c->links[i].use->ops->close)
-			c->links[i].use->ops->close(c->links[i].obj);
+		drop_link(&c->links[i]);
 	free(c->links);
 	free(c);
 	*cp = NULL;
@@ -192,6 +214,9 @@ static struct ph_verdict open_link(struct ph_filter_chain *c, struct link *k)
 	return PH_NO_OPINION;
 }
 
+/* Operations that came later than the module's own header are not there. */
+#define HAS(o, op) ((o)->size > offsetof(struct ph_filter_ops, op) && (o)->op)
+
 enum stage { ST_CONNECT, ST_HELO, ST_MAIL, ST_RCPT, ST_DATA, ST_UNKNOWN };
 
 static struct ph_verdict call(const struct ph_filter_chain *c, struct link *k, enum stage st, const char *command)
@@ -204,6 +229,16 @@ static struct ph_verdict call(const struct ph_filter_chain *c, struct link *k, e
 	return fn[st] ? fn[st](k->obj, c->session) : PH_NO_OPINION;
 }
 
+/* A refusal of the client itself holds for all that it sends, unless the filter remembers on its own. */
+static void remember(struct link *k, const struct ph_verdict *v)
+{
+	if (HAS(k->use->ops, remembers))
+		return;
+	free(k->refused_text);
+	k->refused = *v;
+	k->refused.text = k->refused_text = v->text ? ph_strdup(v->text) : NULL;
+}
+
 static struct ph_verdict run(struct ph_filter_chain *c, enum stage st, const char *command)
 {
 	for (size_t i = 0; c && i < c->n; i++) {
@@ -212,6 +247,8 @@ static struct ph_verdict run(struct ph_filter_chain *c, enum stage st, const cha
 
 		if (v.cls != PH_DUNNO)
 			return v;
+		if (k->refused.cls != PH_DUNNO && st != ST_UNKNOWN)
+			return k->refused;
 		if (k->off || (k->pass_message && st > ST_HELO))
 			continue;
 		v = call(c, k, st, command);
@@ -219,15 +256,42 @@ static struct ph_verdict run(struct ph_filter_chain *c, enum stage st, const cha
 			k->off = true;
 		else if (v.cls == PH_PERMIT)
 			k->pass_message = true;
-		else if (v.cls != PH_DUNNO)
+		else if (v.cls != PH_DUNNO && st <= ST_HELO)
+			remember(k, &v);
+		if (v.cls != PH_DUNNO && v.cls != PH_PERMIT)
 			return v;
 	}
 	return PH_NO_OPINION;
 }
 
+/* Tell those that are awake. */
+static void tell(struct ph_filter_chain *c, const char *rejected)
+{
+	for (size_t i = 0; c && i < c->n; i++) {
+		struct link *k = &c->links[i];
+
+		if (!k->opened || k->off || (rejected && k->pass_message))
+			continue;
+		if (rejected && HAS(k->use->ops, rcpt_rejected))
+			k->use->ops->rcpt_rejected(k->obj, c->session, rejected);
+		else if (!rejected && HAS(k->use->ops, restart))
+			k->use->ops->restart(k->obj);
+	}
+}
+
+void ph_filter_chain_rcpt_rejected(struct ph_filter_chain *c, const char *reply) { tell(c, reply); }
+void ph_filter_chain_restart(struct ph_filter_chain *c) { tell(c, NULL); }
+
 struct ph_verdict ph_filter_chain_connect(struct ph_filter_chain *c) { return run(c, ST_CONNECT, NULL); }
 struct ph_verdict ph_filter_chain_helo(struct ph_filter_chain *c) { return run(c, ST_HELO, NULL); }
-struct ph_verdict ph_filter_chain_mail(struct ph_filter_chain *c) { return run(c, ST_MAIL, NULL); }
+
+struct ph_verdict ph_filter_chain_mail(struct ph_filter_chain *c)
+{
+	if (c)
+		c->in_mail = true;
+	return run(c, ST_MAIL, NULL);
+}
+
 struct ph_verdict ph_filter_chain_rcpt(struct ph_filter_chain *c) { return run(c, ST_RCPT, NULL); }
 struct ph_verdict ph_filter_chain_data(struct ph_filter_chain *c) { return run(c, ST_DATA, NULL); }
 struct ph_verdict ph_filter_chain_unknown(struct ph_filter_chain *c, const char *command) { return run(c, ST_UNKNOWN, command); }
@@ -242,10 +306,12 @@ void ph_filter_chain_abort(struct ph_filter_chain *c)
 	for (size_t i = 0; c && i < c->n; i++) {
 		struct link *k = &c->links[i];
 
-		if (k->opened && !k->off && k->use->ops->abort)
+		if (c->in_mail && k->opened && !k->off && k->use->ops->abort)
 			k->use->ops->abort(k->obj);
 		end_transaction(k);
 	}
+	if (c)
+		c->in_mail = false;
 }
 
 /* ---- the message ---- */
@@ -388,26 +454,24 @@ static int feed(struct walk *w)
 	return r;
 }
 
-static void log_outcome(const struct ph_intake *in, const char *what, const struct ph_verdict *v)
+static void refuse(struct ph_mail *m, const struct ph_verdict *v)
 {
-	ph_log_as("cleanup", PH_LOG_INFO, "%s: milter-%s: END-OF-MESSAGE from %s: %s%s%s; from=<%s> to=<%s>%s%s%s%s%s", in->queue_id, what,
-		  in->p.origin ? in->p.origin : "localhost[127.0.0.1]", v->dsn, v->dsn[0] ? " " : "", v->text ? v->text : "",
-		  in->env.sender, in->n_rcpts ? in->rcpts[0].address : "",
-		  in->p.session ? " proto=" : "", in->p.session ? ph_session_protocol(in->p.session) : "",
-		  in->p.session && ph_session_helo(in->p.session) ? " helo=<" : "",
-		  in->p.session && ph_session_helo(in->p.session) ? ph_session_helo(in->p.session) : "",
-		  in->p.session && ph_session_helo(in->p.session) ? ">" : "");
-}
+	struct ph_intake *in = m->in;
+	int code = v->code ? v->code : v->cls == PH_REJECT ? 550 : v->cls == PH_DISCONNECT ? 421 : 451;
+	const char *dsn = v->verbatim || v->dsn[0] ? v->dsn : code < 500 ? "4.7.1" : "5.7.1";
+	const char *text = v->text && *v->text ? v->text : code < 500 ? "Service unavailable - try again later" : "Command rejected";
 
-static void refuse(struct ph_intake *in, const struct ph_verdict *v)
-{
-	int code = v->code ? v->code : v->cls == PH_REJECT ? 550 : 451;
-
-	log_outcome(in, "reject", v);
-	ph_intake_fail(in, -EACCES, code, v->dsn[0] ? v->dsn : code < 500 ? "4.7.1" : "5.7.1",
-		       v->text && *v->text ? v->text : code < 500 ? "Service unavailable - try again later" : "Command rejected");
+	ph_mail_log(m, "milter-reject", ph_arena_printf(in->arena, "%s%s%s", dsn, *dsn ? " " : "", text));
+	ph_intake_fail(in, -EACCES, code, dsn, ph_arena_strdup(in->arena, text));      /* it outlives the filter */
 	if (v->cls == PH_DISCONNECT)
 		in->why.cls = PH_DISCONNECT;
+}
+
+/* What the filter wanted to add is looked at first: that may know a better reason. */
+static void refuse_after_checks(struct ph_mail *m, const struct ph_verdict *v)
+{
+	if (ph_checks_added(m) == 0)
+		refuse(m, v);
 }
 
 static bool wants_lines(const struct ph_filter_ops *o)
@@ -426,6 +490,7 @@ static void run_message(struct ph_filter_chain *c, struct link *k, struct ph_mai
 		goto out;
 	m->filter_name = k->use->name;
 	m->failed = false;
+	m->stage = "END-OF-MESSAGE";
 	ph_mail_forget(m);
 	if (wants_lines(k->use->ops))
 		r = feed(&w);
@@ -438,7 +503,7 @@ static void run_message(struct ph_filter_chain *c, struct link *k, struct ph_mai
 out:
 	ph_buf_done(&w.line);
 	if (w.v.cls == PH_REJECT || w.v.cls == PH_DEFER || w.v.cls == PH_DISCONNECT)
-		refuse(in, &w.v);
+		refuse_after_checks(m, &w.v);
 	else if (!in->lost)
 		ph_mail_apply(m);
 }

@@ -30,6 +30,9 @@ struct ph_verdict ph_filter_chain_mail(struct ph_filter_chain *c);
 struct ph_verdict ph_filter_chain_rcpt(struct ph_filter_chain *c);
 struct ph_verdict ph_filter_chain_data(struct ph_filter_chain *c);
 struct ph_verdict ph_filter_chain_unknown(struct ph_filter_chain *c, const char *command);
+/* A RCPT was refused by others with this reply; HELO is forgotten (STARTTLS).  chain may be NULL.  Yield. */
+void ph_filter_chain_rcpt_rejected(struct ph_filter_chain *c, const char *reply);
+void ph_filter_chain_restart(struct ph_filter_chain *c);
 void ph_filter_chain_abort(struct ph_filter_chain *c);          /* RSET, new MAIL, lost connection in a transaction */
 /* The message is complete: header, end_of_headers, body and end_of_message of each filter, its edits applied.  What ends the message stands in the
  * intake (ph_intake_fail, discard).  Called by the intake.  Yields. */
@@ -48,6 +51,4 @@ int ph_checks_end_of_headers(struct ph_intake *in);
 bool ph_checks_want_body(const struct ph_intake *in);
 int ph_checks_body(struct ph_intake *in, const char *line, size_t n, bool cont);
 int ph_checks_end(struct ph_intake *in);
-/* A header that a filter adds or changes: milter_header_checks if the filter is a milter; writes what is left of it. */
-int ph_checks_added_header(struct ph_mail *m, const char *line, size_t n);
 #endif

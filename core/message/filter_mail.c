@@ -16,6 +16,7 @@ struct ph_mail *ph_mail_of(struct ph_intake *in)
 	if (!in->mail) {
 		in->mail = ph_alloc(sizeof(*in->mail));
 		in->mail->in = in;
+		in->mail->stage = "END-OF-MESSAGE";
 		ph_buf_init(&in->mail->body, in->p.size_limit > 0 ? (size_t)in->p.size_limit : REPLACED_BODY_MAX);
 	}
 	return in->mail;
@@ -49,6 +50,32 @@ size_t ph_mail_recipient_count(const struct ph_mail *m)
 const char *ph_mail_recipient(const struct ph_mail *m, size_t i)
 {
 	return i < m->in->n_rcpts ? m->in->rcpts[i].address : NULL;
+}
+
+const char *ph_mail_clean_sender(struct ph_mail *m)
+{
+	struct ph_intake *in = m->in;
+	const char *a = in->env.sender;
+
+	if (*a)
+		ph_route_rewrite(in->c->route, true, a, in->arena, &a);
+	if (*a && !(in->p.flags & PH_INTAKE_NO_MAPPINGS))
+		ph_cleanup_map_sender(in, PH_CLS_ENV_SENDER, &a);
+	return *a ? ph_address_quote(in->arena, a) : "";
+}
+
+const char *ph_mail_clean_recipient(struct ph_mail *m, size_t i)
+{
+	struct ph_intake *in = m->in;
+	const char *a;
+
+	if (i >= in->n_rcpts)
+		return NULL;
+	a = in->rcpts[i].address;
+	ph_route_rewrite(in->c->route, true, a, in->arena, &a);
+	if (!(in->p.flags & PH_INTAKE_NO_MAPPINGS))
+		ph_cleanup_map_rcpt(in, PH_CLS_ENV_RCPT, &a);
+	return ph_address_quote(in->arena, a);
 }
 
 const struct ph_conf *ph_mail_conf(const struct ph_mail *m)
@@ -100,7 +127,8 @@ static struct ph_edit *new_edit(struct ph_mail *m, enum ph_edit_type type, const
 		m->cap = cap;
 	}
 	e = &m->edits[m->n++];
-	*e = (struct ph_edit){ .type = type, .name = name ? ph_arena_strdup(a, name) : NULL, .value = value ? ph_arena_strdup(a, value) : NULL };
+	*e = (struct ph_edit){ .type = type, .name = name ? ph_arena_strdup(a, name) : NULL, .value = value ? ph_arena_strdup(a, value) : NULL,
+			       .raw = m->raw_values, .quiet = m->in_line };
 	return e;
 }
 
@@ -120,7 +148,7 @@ static bool name_ok(const char *name)
 	if (!*name)
 		return false;
 	for (; *name; name++)
-		if ((unsigned char)*name <= ' ' || *name == ':' || *name == 127)
+		if ((unsigned char)*name <= ' ' || *name == ':' || (unsigned char)*name >= 127)
 			return false;
 	return true;
 }
@@ -231,10 +259,28 @@ void ph_edit_line_prepend(struct ph_mail *m, const char *text)
 	m->line_prepend = m->line_prepend ? ph_arena_printf(m->in->arena, "%s\n%s", m->line_prepend, text) : text;
 }
 
+void ph_edit_raw_values(struct ph_mail *m)
+{
+	m->raw_values = true;
+}
+
+void ph_edit_forget(struct ph_mail *m)
+{
+	bool raw = m->raw_values;
+
+	ph_mail_forget(m);
+	m->raw_values = raw;
+}
+
+void ph_mail_stage(struct ph_mail *m, const char *stage)
+{
+	m->stage = stage;
+}
+
 void ph_mail_forget(struct ph_mail *m)
 {
 	m->n = 0;
-	m->new_body = false;
+	m->new_body = m->raw_values = false;
 	ph_buf_clear(&m->body);
 	m->line_drop = false;
 	m->line_replace = m->line_prepend = NULL;
@@ -266,121 +312,53 @@ struct ph_verdict ph_filter_fail(struct ph_mail *m, const struct ph_err *err)
 	return v;
 }
 
-/* ---- what concerns the envelope ---- */
+/* ---- carrying out ---- */
 
-static bool same_address(struct ph_arena *a, const char *x, const char *y)
+void ph_mail_log(struct ph_mail *m, const char *what, const char *text)
 {
-	const char *p, *q;
+	const struct ph_intake *in = m->in;
+	struct ph_session *s = in->p.session;
+	const char *from = in->p.origin && strchr(in->p.origin, '[') ? in->p.origin : "localhost[127.0.0.1]";   /* "local" has no address */
+	bool before_rcpt = strcmp(m->stage, "CONNECT") == 0 || strcmp(m->stage, "HELO") == 0 || strcmp(m->stage, "MAIL") == 0;
+	struct ph_buf b = PH_BUF_INIT(16 * 1024);
 
-	/* Filters speak in <quoted> form or without. */
-	if (ph_address_parse_path(x, strlen(x), true, a, &p, NULL, NULL) < 0)
-		p = x;
-	if (ph_address_parse_path(y, strlen(y), true, a, &q, NULL, NULL) < 0)
-		q = y;
-	return ph_str_ieq(p, q);
+	ph_buf_printf(&b, "%s: %s: %s from %s: %.1500s; from=<%s>", in->queue_id, what, m->stage, from, text,
+		      *in->env.sender ? ph_address_quote(in->arena, in->env.sender) : "");
+	if (in->n_rcpts && !before_rcpt)
+		ph_buf_printf(&b, " to=<%s>", ph_mail_clean_recipient(m, in->n_rcpts - 1));
+	if (s)
+		ph_buf_printf(&b, " proto=%s", ph_session_protocol(s));
+	if (s && ph_session_helo(s))
+		ph_buf_printf(&b, " helo=<%s>", ph_session_helo(s));
+	ph_log_as("cleanup", PH_LOG_INFO, "%s", ph_buf_str(&b));
+	ph_buf_done(&b);
 }
 
-static const char *internal(struct ph_arena *a, const char *address)
+/* DISCARD makes everything else pointless. */
+static bool any_discard(const struct ph_mail *m)
 {
-	const char *p;
-
-	return ph_address_parse_path(address, strlen(address), true, a, &p, NULL, NULL) < 0 ? address : p;
-}
-
-/* The value of KEY=value among ESMTP arguments, or NULL. */
-static const char *esmtp_arg(struct ph_arena *a, const char *args, const char *key)
-{
-	size_t n = strlen(key);
-
-	while (args && *args) {
-		args += strspn(args, " ");
-		if (strncasecmp(args, key, n) == 0 && args[n] == '=')
-			return ph_arena_strndup(a, args + n + 1, strcspn(args + n + 1, " "));
-		args += strcspn(args, " ");
-	}
-	return NULL;
-}
-
-static unsigned notify_flags(const char *text)
-{
-	static const struct { const char *word; unsigned bit; } words[] = {
-		{ "NEVER", PH_NOTIFY_NEVER }, { "SUCCESS", PH_NOTIFY_SUCCESS }, { "FAILURE", PH_NOTIFY_FAILURE }, { "DELAY", PH_NOTIFY_DELAY },
-	};
-	unsigned bits = 0;
-
-	for (size_t i = 0; text && i < PH_ARRAY_LEN(words); i++)
-		if (ph_header_in_list(text, words[i].word, strlen(words[i].word)))
-			bits |= words[i].bit;
-	return bits;
-}
-
-static void delete_recipient(struct ph_intake *in, const char *address)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < in->n_rcpts; i++)
-		if (!same_address(in->arena, in->rcpts[i].address, address))
-			in->rcpts[kept++] = in->rcpts[i];
-	in->n_rcpts = kept;
-}
-
-static void apply_envelope(struct ph_mail *m, const struct ph_edit *e)
-{
-	struct ph_intake *in = m->in;
-	const char *arg;
-
-	switch (e->type) {
-	case PH_EDIT_ADD_RCPT:
-		ph_intake_rcpt(in, internal(in->arena, e->value), esmtp_arg(in->arena, e->name, "ORCPT"),
-			       notify_flags(esmtp_arg(in->arena, e->name, "NOTIFY")));
-		break;
-	case PH_EDIT_DEL_RCPT:
-		delete_recipient(in, e->value);
-		break;
-	case PH_EDIT_SENDER:
-		in->env.sender = internal(in->arena, e->value);
-		if ((arg = esmtp_arg(in->arena, e->name, "RET")))
-			in->env.ret = arg;
-		if ((arg = esmtp_arg(in->arena, e->name, "ENVID")))
-			in->env.envid = arg;
-		break;
-	case PH_EDIT_HOLD:
-		ph_intake_action(in, "HOLD", "");
-		break;
-	case PH_EDIT_DISCARD:
-		ph_intake_action(in, "DISCARD", "");
-		break;
-	case PH_EDIT_FILTER:
-		ph_intake_action(in, "FILTER", e->value);
-		break;
-	case PH_EDIT_REDIRECT:
-		ph_intake_action(in, "REDIRECT", internal(in->arena, e->value));
-		break;
-	case PH_EDIT_BCC:
-		ph_intake_action(in, "BCC", internal(in->arena, e->value));
-		break;
-	case PH_EDIT_ADD_HEADER:
-	case PH_EDIT_INSERT_HEADER:
-	case PH_EDIT_CHANGE_HEADER:
-	case PH_EDIT_LINE:
-		break;
-	}
+	for (size_t i = 0; i < m->n; i++)
+		if (m->edits[i].type == PH_EDIT_DISCARD)
+			return true;
+	return false;
 }
 
 int ph_mail_apply(struct ph_mail *m)
 {
+	struct ph_intake *in = m->in;
 	bool content = m->new_body;
-	size_t i = 0;
-	int r = 0;
+	size_t rcpts = in->n_rcpts;
+	int r = any_discard(m) ? 0 : ph_checks_added(m);
 
-	for (; i < m->n; i++) {
-		apply_envelope(m, &m->edits[i]);
+	for (size_t i = 0; r == 0 && i < m->n; i++) {
 		content |= m->edits[i].type <= PH_EDIT_LINE;
+		if (m->edits[i].type == PH_EDIT_DISCARD || !any_discard(m))
+			ph_mail_apply_envelope(m, &m->edits[i]);
+		r = in->lost;
 	}
-	if (content && !m->in->discard)
+	ph_mail_check_rcpts(in, rcpts);
+	if (r == 0 && content && !in->discard)
 		r = ph_mail_rewrite(m);
-	for (; i < m->n; i++)           /* what checks of added headers asked for */
-		apply_envelope(m, &m->edits[i]);
 	ph_mail_forget(m);
 	return r;
 }

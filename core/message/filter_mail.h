@@ -18,7 +18,8 @@ struct ph_edit {
 	unsigned nth;
 	const char *name, *value;       /* in the message's arena */
 	int64_t offset, len;
-	bool done;
+	bool raw;                       /* no blank is put behind the colon */
+	bool quiet;                     /* logged already by the check that asked for it */
 };
 
 struct ph_mail {
@@ -29,6 +30,8 @@ struct ph_mail {
 	bool new_body;
 	bool failed;                    /* ph_filter_fail was called */
 	const char *filter_name;        /* of the running filter, for its default action */
+	const char *stage;              /* where its verdicts come from, for the log */
+	bool raw_values;                /* header values bring the blank behind the colon themselves */
 	/* while a header or body function runs */
 	bool in_line, line_is_header;
 	bool line_drop, line_changed;
@@ -39,6 +42,13 @@ struct ph_mail {
 	bool checks_off;                /* a check said PERMIT: no more checks for this message */
 };
 
+/* "QID: milter-reject: END-OF-MESSAGE from name[addr]: text; from=<> ..." */
+void ph_mail_log(struct ph_mail *m, const char *what, const char *text);
+/* filter_env.c: one edit of the envelope, or of the message's fate. */
+void ph_mail_apply_envelope(struct ph_mail *m, const struct ph_edit *e);
+void ph_mail_check_rcpts(struct ph_intake *in, size_t before);
+/* checks.c: milter_header_checks look at the headers that a milter adds.  0 or negative (the message is marked). */
+int ph_checks_added(struct ph_mail *m);
 /* rewrite.c: carry out edits that change content. */
 int ph_mail_rewrite(struct ph_mail *m);
 #endif

@@ -178,7 +178,7 @@ void ph_intake_fail(struct ph_intake *in, int code, int smtp, const char *dsn, c
 
 int ph_intake_line(struct ph_intake *in, const char *line, size_t n, bool cont)
 {
-	if (in->lost)
+	if (in->lost || in->discard)    /* what is thrown away is not looked at */
 		return in->lost;
 	return ph_content_line(in, line, n, cont);
 }
@@ -218,17 +218,29 @@ static int commit(struct ph_intake *in)
 	return 0;
 }
 
+/* Those of the session; mail that is not from SMTP has a chain of its own, for this message. */
+static void run_filters(struct ph_intake *in)
+{
+	struct ph_filter_chain *own = in->p.session || in->p.filters ? NULL : ph_filter_chain_new(in->p.conf, NULL, NULL);
+
+	if (in->p.filters)
+		ph_filter_chain_message(in->p.filters, in);
+	else if (own)
+		ph_filter_chain_message(own, in);
+	ph_filter_chain_free(&own);
+}
+
 struct ph_verdict ph_intake_end(struct ph_intake **inp, int64_t *ret_size)
 {
 	struct ph_intake *in = *inp;
 	struct ph_verdict v = { .cls = PH_PERMIT, .code = 250, .dsn = "2.0.0", .complete = true };
 
-	if (!in->lost)
+	if (!in->lost && !in->discard)
 		ph_content_end(in);
-	if (!in->lost && in->mail)
+	if (!in->lost && !in->discard && in->mail)
 		ph_checks_end(in);
-	if (!in->lost && in->p.filters && !(in->p.flags & PH_INTAKE_NO_MILTERS))
-		ph_filter_chain_message(in->p.filters, in);
+	if (!in->lost && !in->discard && !(in->p.flags & PH_INTAKE_NO_MILTERS))
+		run_filters(in);
 	if (!in->lost && !in->discard)
 		ph_cleanup_envelope(in);
 	in->env.content_bytes = in->msg ? ph_store_bytes(in->msg) : 0;

@@ -1,8 +1,8 @@
 /* rewrite.c: carry out edits of headers and body on the content that was collected.
  *
- * The content is set aside (in memory, or in an unlinked file when it is large) and written anew, line by line; offsets of line edits are
- * those of the content before.  Yields where the store does. */
-#include "message/filter_mail.h"
+ * The content is set aside (in memory, or in an unlinked file when it is large) and written anew: its headers as the edits leave them, then the body; offsets of
+ * line edits are those of the content before.  Yields where the store does. */
+#include "message/edit_header.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 
 #define ASIDE_MEMORY (1024 * 1024)
 #define PIECE 16384
+#define BLOCK_MAX (16 * 1024 * 1024)      /* headers that can be edited; what is behind them stays as it is */
 
 struct aside {
 	char *mem;
@@ -70,133 +71,7 @@ static ssize_t aside_read(const struct aside *a, int64_t at, char *buf, size_t n
 	return (ssize_t)n;
 }
 
-/* Line by line over what was set aside. */
-struct reader {
-	const struct aside *a;
-	char *buf;
-	size_t len, pos;                /* of buf */
-	int64_t at;                     /* offset in the old content of buf + pos */
-};
-
-/* The next line with its LF (without one at the end, or when it is longer than a piece).  0 at the end. */
-static ssize_t next_line(struct reader *rd, const char **ret)
-{
-	for (;;) {
-		char *nl = memchr(rd->buf + rd->pos, '\n', rd->len - rd->pos);
-		size_t n = nl ? (size_t)(nl + 1 - (rd->buf + rd->pos)) : rd->len - rd->pos;
-		ssize_t got;
-
-		if (nl || n == PIECE) {
-			*ret = rd->buf + rd->pos;
-			rd->pos += n;
-			rd->at += (int64_t)n;
-			return (ssize_t)n;
-		}
-		memmove(rd->buf, rd->buf + rd->pos, n);
-		rd->pos = 0;
-		rd->len = n;
-		got = aside_read(rd->a, rd->at + (int64_t)n, rd->buf + n, PIECE - n);
-		if (got < 0)
-			return -EIO;
-		if (got == 0) {
-			*ret = rd->buf;
-			rd->pos = rd->len;
-			rd->at += (int64_t)n;
-			return (ssize_t)n;
-		}
-		rd->len += (size_t)got;
-	}
-}
-
-static int put_header(struct ph_mail *m, const char *name, const char *value)
-{
-	const char *line = ph_arena_printf(m->in->arena, "%s: %s", name, value);
-
-	return ph_checks_added_header(m, line, strlen(line));
-}
-
-/* How far the n-th header of this name was counted: edits with that number. */
-struct counter { char name[100]; unsigned n; };
-
-struct job {
-	struct ph_mail *m;
-	struct counter *seen;
-	size_t n_seen, cap_seen;
-	unsigned index;                 /* headers so far, our own on top included */
-	int64_t new_hide;               /* where our own Received: goes */
-	bool skip;                      /* the header that is being copied is deleted or replaced: its folds go, too */
-};
-
-static unsigned count_header(struct job *j, const char *line, size_t name)
-{
-	struct counter *c;
-
-	for (size_t i = 0; i < j->n_seen; i++)
-		if (strlen(j->seen[i].name) == name && strncasecmp(j->seen[i].name, line, name) == 0)
-			return ++j->seen[i].n;
-	if (name >= sizeof(c->name) || j->n_seen >= 500)
-		return 0;
-	if (j->n_seen == j->cap_seen) {
-		j->cap_seen = j->cap_seen ? 2 * j->cap_seen : 32;
-		j->seen = ph_realloc(j->seen, j->cap_seen * sizeof(*j->seen));
-	}
-	c = &j->seen[j->n_seen++];
-	memcpy(c->name, line, name);
-	c->name[name] = '\0';
-	return c->n = 1;
-}
-
-static int inserted(struct job *j, unsigned index, bool rest)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < j->m->n && r == 0; i++) {
-		struct ph_edit *e = &j->m->edits[i];
-
-		if (e->type != PH_EDIT_INSERT_HEADER || e->done || (!rest && e->nth != index))
-			continue;
-		e->done = true;
-		r = put_header(j->m, e->name, e->value);        /* may add edits: e is stale now */
-	}
-	return r;
-}
-
-static int header_start(struct job *j, const char *line, size_t n, bool hidden)
-{
-	size_t name = ph_header_name(line, n);
-	unsigned nth = hidden ? 0 : count_header(j, line, name);
-	struct ph_edit *last = NULL;
-	int r = inserted(j, j->index++, false);
-
-	for (size_t i = 0; i < j->m->n && nth; i++) {
-		struct ph_edit *e = &j->m->edits[i];
-
-		if (e->type == PH_EDIT_CHANGE_HEADER && e->nth == nth && strlen(e->name) == name && strncasecmp(e->name, line, name) == 0) {
-			e->done = true;
-			last = e;
-		}
-	}
-	j->skip = last != NULL;
-	if (r == 0 && last && last->value)
-		r = put_header(j->m, last->name, last->value);
-	return r;
-}
-
-/* What goes behind the headers: added ones, and changes of headers that were not there. */
-static int headers_done(struct job *j)
-{
-	int r = inserted(j, 0, true);
-
-	for (size_t i = 0; i < j->m->n && r == 0; i++) {
-		struct ph_edit *e = &j->m->edits[i];
-
-		if (e->type == PH_EDIT_ADD_HEADER || (e->type == PH_EDIT_CHANGE_HEADER && !e->done && e->value))
-			r = put_header(j->m, e->name, e->value);
-	}
-	return r;
-}
-
-/* Is there a line edit at this offset? */
+/* Is there a line edit at this offset of what the filter saw? */
 static const struct ph_edit *line_edit(const struct ph_mail *m, int64_t at)
 {
 	for (size_t i = 0; i < m->n; i++)
@@ -205,108 +80,190 @@ static const struct ph_edit *line_edit(const struct ph_mail *m, int64_t at)
 	return NULL;
 }
 
-static int copy_line(struct job *j, int64_t at, const char *line, size_t n)
+static bool any_line_edit(const struct ph_mail *m)
 {
-	const struct ph_edit *e = line_edit(j->m, at - (at >= j->m->in->hide_at ? j->m->in->hide_bytes : 0));
-
-	if (!e)
-		return ph_content_out(j->m->in, line, n);
-	if (at == e->offset && *e->value)
-		return ph_content_out(j->m->in, e->value, strlen(e->value));
-	return 0;
+	for (size_t i = 0; i < m->n; i++)
+		if (m->edits[i].type == PH_EDIT_LINE)
+			return true;
+	return false;
 }
 
-static int copy(struct job *j, struct reader *rd)
+static int64_t seen_at(const struct ph_intake *in, int64_t at)
 {
-	struct ph_intake *in = j->m->in;
-	bool headers = true, fresh = true;
-	const char *line;
-	ssize_t n;
+	return at - (at >= in->hide_at + in->hide_bytes ? in->hide_bytes : 0);
+}
+
+/* ---- headers ---- */
+
+struct headers {
+	char *block;                    /* heap; from the start of the content on */
+	struct ph_header_list list;
+	int64_t end;                    /* where in the content they end */
+};
+
+/* The headers at the start of what was set aside: a larger block until it holds something that is none. */
+static int read_headers(struct headers *h, const struct aside *a, const struct ph_intake *in)
+{
+	size_t size = 0, want = 64 * 1024;
+
+	h->list.arena = in->arena;
+	for (;;) {
+		ssize_t n = 1;
+
+		if ((int64_t)want > a->bytes)
+			want = (size_t)a->bytes;
+		h->block = ph_realloc(h->block, want + 1);
+		while (size < want && (n = aside_read(a, (int64_t)size, h->block + size, want - size)) > 0)
+			size += (size_t)n;
+		if (n <= 0 && size < want)
+			return -EIO;
+		ph_header_list_done(&h->list);
+		h->end = (int64_t)ph_header_list_parse(&h->list, h->block, size, in->hide_at, in->hide_bytes);
+		/* What follows the last header must be a whole line: else it may be the start of one more, or go on with this one. */
+		if ((int64_t)size == a->bytes || memchr(h->block + h->end, '\n', size - (size_t)h->end))
+			return 0;
+		if (want >= BLOCK_MAX) {
+			h->end = h->list.n ? h->end - (int64_t)h->list.l[h->list.n - 1].n : h->end;
+			h->list.n -= h->list.n > 0;
+			return 0;
+		}
+		want = 4 * want < BLOCK_MAX ? 4 * want : BLOCK_MAX;
+	}
+}
+
+static int put_headers(struct ph_mail *m, const struct headers *h)
+{
+	struct ph_intake *in = m->in;
+	int64_t hide_at = 0, hide_bytes = 0;
 	int r = 0;
 
-	for (;;) {
-		int64_t at = rd->at;
+	for (size_t i = 0; i < h->list.n && r == 0; i++) {
+		const struct ph_header_line *l = &h->list.l[i];
+		bool old = l->p >= h->block && l->p < h->block + h->end;
+		const struct ph_edit *e = old && !l->hidden ? line_edit(m, seen_at(in, l->p - h->block)) : NULL;
 
-		n = next_line(rd, &line);
-		if (n <= 0 || r < 0)
-			break;
-		if (headers && fresh && line[0] != ' ' && line[0] != '\t') {
-			if (ph_header_name(line, (size_t)n)) {
-				r = header_start(j, line, (size_t)n, at >= in->hide_at && at < in->hide_at + in->hide_bytes);
-				if (at == in->hide_at)
-					j->new_hide = ph_store_bytes(in->msg);
-			} else {
-				headers = false;
-				j->skip = false;
-				r = headers_done(j);
-				if (r == 0 && j->m->new_body) {
-					r = ph_content_out(in, "\n", 1);
-					break;
-				}
-			}
+		if (l->hidden) {
+			if (!hide_bytes)
+				hide_at = ph_store_bytes(in->msg);
+			hide_bytes += (int64_t)l->n;
 		}
-		if (r == 0 && !(headers && j->skip))
-			r = copy_line(j, at, line, (size_t)n);
-		fresh = line[n - 1] == '\n';
+		if (e)
+			r = ph_content_out(in, e->value, strlen(e->value));
+		else
+			r = ph_content_out(in, l->p, l->n);
+		if (r == 0 && !e && l->n && l->p[l->n - 1] != '\n')
+			r = ph_content_out(in, "\n", 1);
 	}
-	if (r == 0 && n < 0)
-		ph_intake_fail(in, (int)n, 451, "4.3.0", "Error: queue file write error");
-	if (r == 0 && headers)
-		r = headers_done(j);
-	if (r == 0 && headers && j->m->new_body)
+	in->hide_at = hide_at;
+	in->hide_bytes = hide_bytes;
+	return r;
+}
+
+/* ---- body ---- */
+
+/* From offset at on, as it is. */
+static int copy_plain(struct ph_intake *in, const struct aside *a, int64_t at, char *buf)
+{
+	ssize_t n = 0;
+	int r = 0;
+
+	while (r == 0 && (n = aside_read(a, at, buf, PIECE)) > 0) {
+		r = ph_content_out(in, buf, (size_t)n);
+		at += n;
+	}
+	return r == 0 && n < 0 ? -EIO : r;
+}
+
+/* With line edits: piece by piece up to the next edit. */
+static int copy_edited(struct ph_mail *m, const struct aside *a, int64_t at, int64_t hidden, char *buf)
+{
+	int r = 0;
+
+	while (r == 0 && at < a->bytes) {
+		const struct ph_edit *e = line_edit(m, at - hidden);
+		int64_t stop = at + PIECE;
+		ssize_t n;
+
+		if (e) {
+			r = ph_content_out(m->in, e->value, strlen(e->value));
+			at = e->offset + e->len + hidden;
+			continue;
+		}
+		for (size_t i = 0; i < m->n; i++)
+			if (m->edits[i].type == PH_EDIT_LINE && m->edits[i].offset + hidden > at && m->edits[i].offset + hidden < stop)
+				stop = m->edits[i].offset + hidden;
+		n = aside_read(a, at, buf, (size_t)(stop - at));
+		if (n <= 0)
+			return -EIO;
+		r = ph_content_out(m->in, buf, (size_t)n);
+		at += n;
+	}
+	return r;
+}
+
+/* A new body, as filters send it: with CR LF.  A CR that ends no line becomes a blank where stray ones do. */
+static int put_body(struct ph_mail *m)
+{
+	const char *p = ph_buf_str(&m->body), *end = p + m->body.len;
+	struct ph_intake *in = m->in;
+	int r = 0;
+
+	while (p < end && r == 0) {
+		const char *cr = memchr(p, '\r', (size_t)(end - p));
+		size_t n = (size_t)((cr ? cr : end) - p);
+
+		r = ph_content_out(in, p, n);
+		p += n + (cr != NULL);
+		if (r == 0 && cr && (p == end || *p != '\n'))
+			r = ph_content_out(in, in->c->s.replace_stray ? " " : "\r", 1);
+	}
+	if (r == 0 && m->body.len && m->body.data[m->body.len - 1] != '\n')
 		r = ph_content_out(in, "\n", 1);
 	return r;
 }
 
-static int put_body(struct ph_mail *m)
+static int put_all(struct ph_mail *m, struct headers *h, const struct aside *a, int64_t hidden)
 {
-	const char *p = ph_buf_str(&m->body), *end = p + m->body.len;
-	int r = 0;
+	char *buf = ph_alloc(PIECE);
+	int r = put_headers(m, h);
 
-	/* Filters send CRLF. */
-	while (p < end && r == 0) {
-		const char *cr = memchr(p, '\r', (size_t)(end - p));
-
-		if (!cr) {
-			r = ph_content_out(m->in, p, (size_t)(end - p));
-			p = end;
-		} else if (cr + 1 < end && cr[1] == '\n') {
-			r = ph_content_out(m->in, p, (size_t)(cr - p));
-			p = cr + 1;
-		} else {
-			r = ph_content_out(m->in, p, (size_t)(cr + 1 - p));
-			p = cr + 1;
-		}
-	}
-	if (r == 0 && m->body.len && m->body.data[m->body.len - 1] != '\n')
+	if (r == 0 && m->new_body) {
 		r = ph_content_out(m->in, "\n", 1);
+		if (r == 0)
+			r = put_body(m);
+	} else if (r == 0 && any_line_edit(m)) {
+		r = copy_edited(m, a, h->end, hidden, buf);
+	} else if (r == 0) {
+		r = copy_plain(m->in, a, h->end, buf);
+	}
+	free(buf);
 	return r;
 }
 
 int ph_mail_rewrite(struct ph_mail *m)
 {
 	struct ph_intake *in = m->in;
-	struct job j = { .m = m };
-	struct reader rd = { 0 };
+	struct headers h = { 0 };
+	int64_t hidden = in->hide_bytes;
 	struct aside a;
 	int r = aside_open(&a, in);
 
 	if (r == 0)
+		r = read_headers(&h, &a, in);
+	for (size_t i = 0; i < m->n && r == 0; i++)
+		ph_header_list_edit(&h.list, &m->edits[i]);
+	if (r == 0)
 		r = ph_store_rewrite(in->msg);
-	if (r < 0) {
-		ph_log_as("cleanup", PH_LOG_WARNING, "%s: cannot apply the changes of filters: %s", in->queue_id, strerror(-r));
+	if (r == 0)
+		r = put_all(m, &h, &a, hidden);
+	if (r == 0 && in->p.size_limit > 0 && ph_store_bytes(in->msg) > in->p.size_limit)
+		ph_intake_fail(in, -EFBIG, 552, "5.3.4", "Error: message file too big");
+	if (r < 0 && !in->lost) {
+		ph_log_as("cleanup", PH_LOG_WARNING, "%s: cannot apply the changes of filters: %s", in->queue_id, strerrordesc_np(-r));
 		ph_intake_fail(in, r, 451, "4.3.0", "Error: queue file write error");
-		goto out;
 	}
-	rd.a = &a;
-	rd.buf = ph_alloc(PIECE);
-	r = copy(&j, &rd);
-	in->hide_at = j.new_hide;
-	if (r == 0 && m->new_body)
-		r = put_body(m);
-out:
-	free(rd.buf);
-	free(j.seen);
+	ph_header_list_done(&h.list);
+	free(h.block);
 	aside_close(&a);
 	return in->lost ? in->lost : r;
 }

@@ -63,7 +63,7 @@ static struct ph_verdict warn(struct action *a, const char *what)
 }
 
 /* What the intake is to do with the message, now or when it begins. */
-static void message_action(struct ph_session *s, const char *verb, const char *arg)
+void ph_smtpd_message_action(struct ph_session *s, const char *verb, const char *arg)
 {
 	struct ph_smtpd_trans *t = s->t;
 	struct ph_smtpd_action *x;
@@ -90,7 +90,7 @@ static struct ph_verdict do_filter(struct action *a)
 	if (!strchr(a->text, ':'))
 		return warn(a, "requires transport:destination");
 	note(a, "filter", ph_arena_printf(ph_session_arena(a->s), "triggers FILTER %s", a->text));
-	message_action(a->s, "FILTER", a->text);
+	ph_smtpd_message_action(a->s, "FILTER", a->text);
 	return ph_verdict_dunno();
 }
 
@@ -99,7 +99,7 @@ static struct ph_verdict do_address(struct action *a, const char *verb, const ch
 	if (!strchr(a->text, '@'))
 		return warn(a, "requires user@domain target");
 	note(a, whatsup, ph_arena_printf(ph_session_arena(a->s), "triggers %s %s", verb, a->text));
-	message_action(a->s, verb, a->text);
+	ph_smtpd_message_action(a->s, verb, a->text);
 	return ph_verdict_dunno();
 }
 
@@ -116,21 +116,21 @@ static struct ph_verdict do_prepend(struct action *a)
 		ok = (unsigned char)*p > 32 && (unsigned char)*p < 127;
 	if (!ok || strpbrk(a->text, "\r\n"))
 		return warn(a, "requires header: text");
-	message_action(a->s, "PREPEND", a->text);
+	ph_smtpd_message_action(a->s, "PREPEND", a->text);
 	return ph_verdict_dunno();
 }
 
 static struct ph_verdict do_hold(struct action *a)
 {
 	note(a, "hold", *a->text ? a->text : "triggers HOLD action");
-	message_action(a->s, "HOLD", a->text);
+	ph_smtpd_message_action(a->s, "HOLD", a->text);
 	return ph_verdict_dunno();
 }
 
 static struct ph_verdict do_discard(struct action *a)
 {
 	note(a, "discard", *a->text ? a->text : "triggers DISCARD action");
-	message_action(a->s, "DISCARD", a->text);
+	ph_smtpd_message_action(a->s, "DISCARD", a->text);
 	ph_check_log_permit(a->s, "DISCARD", a->cls_name, a->what, a->where);
 	/* Nothing else has a say any more. */
 	if (a->s->t)

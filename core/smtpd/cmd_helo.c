@@ -54,6 +54,7 @@ static const char *greet(struct ph_session *s, struct ph_smtpd_cmdline *c)
 
 	s->helo = ph_strdup(helo_name(s, c));
 	s->stage = PH_STAGE_HELO;
+	ph_smtpd_set_args(s, c, 1);
 	if (!s->svc->standalone && !s->set->delay_reject)
 		refused = ph_smtpd_check_helo(s);
 	if (!refused)

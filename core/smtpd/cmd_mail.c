@@ -156,6 +156,7 @@ static int mail(struct ph_session *s, struct ph_smtpd_cmdline *c)
 	refused = ph_smtpd_check_size(s, s->t->size);
 	if (!refused && !s->svc->standalone && !s->set->delay_reject)
 		refused = ph_smtpd_check_mail(s);
+	ph_smtpd_set_args(s, c, 2);
 	if (!refused)
 		refused = ph_smtpd_filters_mail(s);
 	if (refused)

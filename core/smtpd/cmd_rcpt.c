@@ -99,8 +99,11 @@ static int rcpt(struct ph_session *s, struct ph_smtpd_cmdline *c)
 		return r < 0 ? r : fine ? 0 : 1;
 	}
 	s->recipient = address;
+	ph_smtpd_set_args(s, c, 2);
 	refused = s->svc->standalone ? NULL : ph_smtpd_check_rcpt(s);
-	if (!refused)
+	if (refused)
+		ph_smtpd_filters_rcpt_rejected(s, refused);
+	else
 		refused = ph_smtpd_filters_rcpt(s);
 	if (refused)
 		return ph_smtpd_refuse(s, "%s", refused);

@@ -10,10 +10,12 @@ int ph_smtpd_filters_open(struct ph_session *s);
 bool ph_smtpd_filters_reject_all(const struct ph_session *s);
 void ph_smtpd_filters_close(struct ph_session *s);
 void ph_smtpd_filters_abort(struct ph_session *s);
+void ph_smtpd_filters_restart(struct ph_session *s);      /* STARTTLS: HELO is forgotten */
 /* The reply that a filter gives, or NULL: go on.  Yield. */
 const char *ph_smtpd_filters_helo(struct ph_session *s);
 const char *ph_smtpd_filters_mail(struct ph_session *s);
 const char *ph_smtpd_filters_rcpt(struct ph_session *s);
+void ph_smtpd_filters_rcpt_rejected(struct ph_session *s, const char *reply);
 const char *ph_smtpd_filters_data(struct ph_session *s);
 const char *ph_smtpd_filters_unknown(struct ph_session *s, const char *command);
 #endif

@@ -117,6 +117,7 @@ static int count_connection(struct ph_session *s)
 		return 0;
 	ph_limits_connect(s->svc->limits, s, &c);
 	s->counted = true;
+	s->connections = c.connections;
 	if (s->set->client_count > 0 && c.connections > (unsigned)s->set->client_count)
 		return too_many(s, "Connection concurrency", (int)c.connections, "too many connections");
 	if (s->set->client_conn_rate > 0 && c.connection_rate > (unsigned)s->set->client_conn_rate)
@@ -342,6 +343,7 @@ static int dispatch(struct ph_session *s, const struct smtpd_command *cmd, struc
 		return ph_smtpd_reply(s, "530 5.7.0 Must issue a STARTTLS command first");
 	}
 	r = cmd->fn(s, c);
+	s->n_args = 0;
 	s->cmd_all[cmd->id]++;
 	if (r == 0 && cmd->id != PH_CMD_XCLIENT)        /* XCLIENT begins a new session, in Postfix's count */
 		s->cmd_ok[cmd->id]++;

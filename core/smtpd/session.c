@@ -26,6 +26,17 @@ void ph_smtpd_set_namaddr(struct ph_session *s)
 	ph_smtpd_set(&s->namaddr, text);
 }
 
+void ph_smtpd_set_args(struct ph_session *s, const struct ph_smtpd_cmdline *c, size_t from)
+{
+	size_t n = c->n > from ? c->n - from : 0;
+	struct ph_slice *args = n && s->filters ? ph_arena_alloc(ph_session_arena(s), n * sizeof(*args)) : NULL;
+
+	for (size_t i = 0; args && i < n; i++)
+		args[i] = c->w[from + i].text;
+	s->args = args;
+	s->n_args = args ? n : 0;
+}
+
 struct ph_session *ph_smtpd_session_new(struct ph_smtpd_service *svc, struct ph_stream *io)
 {
 	struct ph_session *s = ph_alloc(sizeof(*s));
@@ -122,6 +133,7 @@ void ph_smtpd_trans_end(struct ph_session *s)
 void ph_smtpd_session_restart(struct ph_session *s)
 {
 	ph_smtpd_trans_end(s);
+	ph_smtpd_filters_restart(s);
 	ph_smtpd_set(&s->helo, NULL);
 	ph_smtpd_set(&s->sasl_method, NULL);
 	ph_smtpd_set(&s->sasl_user, NULL);

@@ -172,8 +172,11 @@ struct ph_session {
 	const char *refusal;            /* reply of the restriction that has just refused */
 	bool rewrite_local, rewrite_local_known;
 	struct ph_filter_chain *filters;
-	char *filter_refusal;           /* what a filter said of the client or its HELO; heap, NULL */
-	bool filter_of_helo, filter_reject_all, filter_helo_reject;
+	bool filter_reject_all, filter_helo_reject;     /* a filter refused the client, its HELO */
+	bool filter_discard;            /* a filter threw the running message away */
+	const struct ph_slice *args;    /* of the running command, for filters */
+	size_t n_args;
+	unsigned connections;           /* of this client's network, at connect; 0: exempt */
 	struct ph_buf *trace;           /* explain; NULL: nobody listens */
 };
 
@@ -205,6 +208,8 @@ void ph_smtpd_session_free(struct ph_session **s);
 /* Set a heap string of the session. */
 void ph_smtpd_set(char **field, const char *value);
 void ph_smtpd_set_namaddr(struct ph_session *s);
+/* Filters see the words of c from the given one on, until the command is done. */
+void ph_smtpd_set_args(struct ph_session *s, const struct ph_smtpd_cmdline *c, size_t from);
 /* Transaction begin/end; end takes back whatever was not committed. */
 struct ph_smtpd_trans *ph_smtpd_trans_begin(struct ph_session *s);
 void ph_smtpd_trans_end(struct ph_session *s);
@@ -246,6 +251,10 @@ int ph_smtpd_open(struct ph_session *s);
 void ph_smtpd_received_header(struct ph_session *s);
 /* End of content: end-of-data checks, commit, reply.  As a command's result.  Yields. */
 int ph_smtpd_finish(struct ph_session *s, bool bdat);
+
+/* ---- access.c ---- */
+/* What the intake is to do with the message (HOLD, FILTER ...), now or when it begins. */
+void ph_smtpd_message_action(struct ph_session *s, const char *verb, const char *arg);
 
 /* ---- check.c: the stages.  NULL: go on; else the reply ("550 5.7.1 text") ---- */
 const char *ph_smtpd_check_client(struct ph_session *s);

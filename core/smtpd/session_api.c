@@ -89,6 +89,33 @@ int ph_session_recipient_known(struct ph_session *s, const char *address, const 
 	return ph_route_recipient_known(s->svc->route, address, ph_session_arena(s), ret_text, ret_code, err);
 }
 
+size_t ph_session_args(const struct ph_session *s, const struct ph_slice **ret)
+{
+	*ret = s->args;
+	return s->n_args;
+}
+
+int ph_session_client_connections(const struct ph_session *s)
+{
+	return (int)s->connections;
+}
+
+int ph_session_resolve(struct ph_session *s, const char *address, struct ph_session_route *ret)
+{
+	struct ph_resolved res;
+	struct ph_err err;
+	enum ph_lookup r = ph_route_resolve(s->svc->route, s->t && s->t->sender ? s->t->sender : "", address, ph_session_arena(s), &res, &err);
+
+	if (r == PH_LOOKUP_FOUND)
+		*ret = (struct ph_session_route){ res.transport, res.nexthop, res.recipient };
+	return r;
+}
+
+const char *ph_session_external_address(struct ph_session *s, const char *address)
+{
+	return ph_address_quote(ph_session_arena(s), address);
+}
+
 bool ph_trace_on(const struct ph_session *s)
 {
 	return s->trace || ph_log_debug_on();

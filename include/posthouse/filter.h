@@ -38,7 +38,18 @@ struct ph_filter_ops {
 	struct ph_verdict (*end_of_message)(void *obj, struct ph_mail *m);
 	void (*abort)(void *obj);       /* the transaction was given up; the session goes on */
 	struct ph_verdict (*unknown)(void *obj, struct ph_session *s, const char *command);
+	/* A RCPT that was refused already, with this reply. */
+	void (*rcpt_rejected)(void *obj, struct ph_session *s, const char *reply);
+	/* The session begins anew (STARTTLS): HELO is forgotten. */
+	void (*restart)(void *obj);
+	/* Who refuses the connection or HELO refuses all that follows: the core remembers.  Unless the filter does so itself, and wants to be asked again. */
+	bool remembers;
 };
+
+/* While connect, helo, mail, rcpt or data runs: the message that comes is put on hold, or taken and thrown away (then no filter is asked about it
+ * any more).  The function returns DUNNO.  text: for the log ("milter triggers HOLD action"). */
+PH_API void ph_session_hold(struct ph_session *s, const char *text);
+PH_API void ph_session_discard(struct ph_session *s, const char *text);
 
 /* ---- what a filter can see ---- */
 PH_API struct ph_session *ph_mail_session(struct ph_mail *m);           /* NULL: not from SMTP */
@@ -48,6 +59,11 @@ PH_API const char *ph_mail_sender(const struct ph_mail *m);
 PH_API size_t ph_mail_recipient_count(const struct ph_mail *m);
 PH_API const char *ph_mail_recipient(const struct ph_mail *m, size_t i);
 PH_API const struct ph_conf *ph_mail_conf(const struct ph_mail *m);
+/* The envelope as clean-up makes it: completed, canonical maps applied, in external (quoted) form.  In the message's arena.  Yields. */
+PH_API const char *ph_mail_clean_sender(struct ph_mail *m);
+PH_API const char *ph_mail_clean_recipient(struct ph_mail *m, size_t i);
+/* What the log names as the place of this filter's verdicts from now on; static text; "END-OF-MESSAGE" at first. */
+PH_API void ph_mail_stage(struct ph_mail *m, const char *stage);
 /* Is it on its way to the hold queue already (a restriction, another filter)? */
 PH_API bool ph_mail_held(const struct ph_mail *m);
 /* The content as far as it was received, LF line ends, for end_of_message.  Bytes at offset; 0 at the end.  Yields when it is on disk. */
@@ -67,6 +83,10 @@ PH_API int ph_edit_discard(struct ph_mail *m, const char *reason);
 PH_API int ph_edit_filter(struct ph_mail *m, const char *transport_nexthop);            /* as FILTER in access(5) */
 PH_API int ph_edit_redirect(struct ph_mail *m, const char *address);
 PH_API int ph_edit_bcc(struct ph_mail *m, const char *address);
+/* Values of header edits from now on bring the blank behind the colon themselves. */
+PH_API void ph_edit_raw_values(struct ph_mail *m);
+/* Drop what this filter has asked for so far. */
+PH_API void ph_edit_forget(struct ph_mail *m);
 /* Only while a header or body function runs: what happens to this very line. */
 PH_API void ph_edit_line_replace(struct ph_mail *m, const char *text);  /* may hold several lines */
 PH_API void ph_edit_line_drop(struct ph_mail *m);

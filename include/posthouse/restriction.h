@@ -29,6 +29,7 @@ struct ph_verdict {
 	char dsn[12];           /* "5.7.1"; "": the stage's default */
 	const char *text;       /* static or from ph_session_arena */
 	bool complete;          /* text stands alone; else the core puts "<what>: Recipient address rejected: " in front */
+	bool verbatim;          /* filters: nothing comes between code and text (no enhanced code); text may hold several lines, parted by LF */
 };
 
 PH_API struct ph_verdict ph_verdict_dunno(void);

@@ -51,6 +51,20 @@ PH_API const char *ph_session_etrn_domain(const struct ph_session *s);          
 /* The address as trivial-rewrite(8) completes it ("joe" -> "joe@example.com"): what access tables are asked for.  In the session's arena.
  * Yields. */
 PH_API const char *ph_session_full_address(struct ph_session *s, const char *address);
+/* The words of the running command, as the client wrote them: HELO: its argument; MAIL, RCPT: the address with its brackets, then the parameters.  Number of
+ * words; elsewhere 0.  Valid until the hook returns. */
+PH_API size_t ph_session_args(const struct ph_session *s, const struct ph_slice **ret);
+/* Connections of this client's network at the same time, this one included; 0 when it is exempt from counting. */
+PH_API int ph_session_client_connections(const struct ph_session *s);
+
+/* Where mail for an address would go.  enum ph_lookup: FOUND, TEMPFAIL.  Texts live in the session's arena.  Yields. */
+struct ph_session_route {
+	const char *transport, *nexthop, *recipient;
+};
+PH_API int ph_session_resolve(struct ph_session *s, const char *address, struct ph_session_route *ret);
+/* An address as it stands in a command: quoted where it must be. */
+PH_API const char *ph_session_external_address(struct ph_session *s, const char *address);
+
 /* Does the address belong to us, as reject_unauth_destination asks?  FOUND when its domain is in mydestination,
  * inet_interfaces, virtual_*_domains or relay_domains and it holds no sender-specified routing; TEMPFAIL (err).  Yields. */
 PH_API int ph_session_is_authorized_destination(struct ph_session *s, const char *address, struct ph_err *err);

@@ -37,7 +37,8 @@ static void log_line(const struct line *l, const char *verb, const char *text)
 {
 	struct ph_session *s = ph_mail_session(l->m);
 	struct ph_buf b = PH_BUF_INIT(8192);
-	const char *to = ph_mail_recipient(l->m, 0);
+	size_t rcpts = ph_mail_recipient_count(l->m);
+	const char *to = rcpts ? ph_mail_recipient(l->m, rcpts - 1) : NULL;
 	bool milter = strcmp(l->what, "milter-header") == 0;
 
 	ph_buf_printf(&b, "%s: %s%s: %s %s from ", ph_mail_queue_id(l->m), milter ? "milter-header-" : "", verb, milter ? "header" : l->what,
@@ -125,6 +126,9 @@ static struct ph_verdict act_text(const struct line *l, const char *verb, const 
 	if (strcmp(verb, "REPLACE") == 0) {
 		log_line(l, "replace", text);
 		ph_edit_line_replace(l->m, text);
+	} else if (strcmp(l->what, "milter-header") == 0) {
+		log_line(l, "prepend", text);
+		ph_log_as("cleanup", PH_LOG_WARNING, "the milter_header/body_checks prepend action is not implemented");
 	} else {
 		log_line(l, "prepend", text);
 		ph_edit_line_prepend(l->m, text);
@@ -204,7 +208,8 @@ static struct ph_verdict act(const struct line *l, const char *verb, const char 
 		log_line(l, "pass", text);
 		return verdict(PH_PERMIT);
 	} else if (!ph_str_ieq(verb, "DUNNO") && !ph_str_ieq(verb, "OK"))
-		ph_log_as("cleanup", PH_LOG_WARNING, "unknown command in %s map: %s%s%s", l->title, verb, *text ? " " : "", text);
+		ph_log_as("cleanup", PH_LOG_WARNING, "%s command in %s map: %s%s%s",
+			  strcmp(l->what, "milter-header") == 0 ? "unsupported" : "unknown", l->title, verb, *text ? " " : "", text);
 	return verdict(PH_DUNNO);
 }
 
