@@ -85,7 +85,7 @@ static void show_conflict(void *arg, const char *owner, const struct ph_param *p
 /* Defaults that differ from Postfix's on purpose; the reasons are in doc/configuration.md. */
 static bool differs_on_purpose(const char *name)
 {
-	static const char *const names[] = { "default_process_limit", "in_flow_delay", NULL };
+	static const char *const names[] = { "default_process_limit", "in_flow_delay", "milter_default_action", NULL };
 	int i;
 
 	for (i = 0; names[i] && strcmp(names[i], name) != 0; i++)
