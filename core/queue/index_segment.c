@@ -76,7 +76,8 @@ static void cover_join(struct ph_segment *seg)
 		k++;
 	}
 	seg->n_holes -= k;
-	memmove(seg->holes, seg->holes + k, seg->n_holes * sizeof(seg->holes[0]));
+	if (seg->n_holes > 0)
+		memmove(seg->holes, seg->holes + k, seg->n_holes * sizeof(seg->holes[0]));
 }
 
 void ph_segment_cover(struct ph_segment *seg, uint64_t from, uint64_t to)
