@@ -17,4 +17,19 @@ filter_milter_la_SOURCES = modules/filter/milter/milter.c modules/filter/milter/
 	modules/filter/milter/outcome.c modules/filter/milter/macros.c modules/filter/milter/event.c modules/filter/milter/content.c $(milter_wire_sources)
 filter_milter_la_LDFLAGS = $(MODULE_LDFLAGS)
 filter_milter_la_LIBADD = $(MODULE_LIBS)
+
+check_PROGRAMS += t/unit/test_milter
+t_unit_test_milter_SOURCES = t/unit/test_milter.c $(milter_wire_sources)
+t_unit_test_milter_LDADD = libcore.la
+t_unit_test_milter_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+t_unit_test_milter_CFLAGS = $(AM_CFLAGS)
+TESTS += t/unit/test_milter
+if FUZZ
+noinst_PROGRAMS += t/fuzz/fuzz_milter
+t_fuzz_fuzz_milter_SOURCES = t/fuzz/fuzz_milter.c $(milter_wire_sources)
+t_fuzz_fuzz_milter_LDADD = libcore.la
+t_fuzz_fuzz_milter_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_fuzz_milter_CFLAGS = $(AM_CFLAGS)
 endif
+endif
+EXTRA_DIST += t/milter/hostile.t t/lib/milter.py t/fuzz/corpus/fuzz_milter

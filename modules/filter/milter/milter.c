@@ -108,7 +108,7 @@ static struct ph_verdict on_end_of_message(void *obj, struct ph_mail *m)
 static const struct ph_filter_ops ops = {
 	.size = sizeof(ops), .prepare = prepare, .release = release, .open = open_object, .close = close_object, .connect = on_connect, .helo = on_helo,
 	.mail = on_mail, .rcpt = on_rcpt, .data = on_data, .end_of_message = on_end_of_message, .abort = on_abort, .unknown = on_unknown,
-	.rcpt_rejected = on_rcpt_rejected, .restart = on_restart,
+	.rcpt_rejected = on_rcpt_rejected, .restart = on_restart, .remembers = true,
 };
 
 PH_MODULE(PH_KIND_FILTER, "milter", "1.0", "filters that speak the milter protocol", .ops.filter = &ops, PH_MODULE_PARAMS(params, struct milter_settings));

@@ -11,16 +11,20 @@ static size_t dsn_length(const char *p, size_t n)
 {
 	size_t i = 1;
 
-	if (n < 5 || (p[0] != '4' && p[0] != '5' && p[0] != '2') || p[1] != '.')
+	if (n < 5 || (p[0] != '4' && p[0] != '5' && p[0] != '2'))
 		return 0;
 	for (int part = 0; part < 2; part++) {
-		size_t digits = strspn(p + i + 1, "0123456789");
+		size_t digits = 0;
 
-		if (p[i] != '.' || digits < 1 || digits > 3)
+		if (i >= n || p[i] != '.')
+			return 0;
+		while (i + 1 + digits < n && p[i + 1 + digits] >= '0' && p[i + 1 + digits] <= '9')
+			digits++;
+		if (digits < 1 || digits > 3)
 			return 0;
 		i += 1 + digits;
 	}
-	return i <= n && (i == n || p[i] == ' ' || p[i] == '\t') ? i : 0;
+	return i == n || p[i] == ' ' || p[i] == '\t' ? i : 0;
 }
 
 /* "%%" is "%"; a single one would be a mark for somebody's printf and goes. */
