@@ -146,7 +146,7 @@ int milter_reply_decode(const char *p, size_t n, struct milter_reply *ret, struc
 int milter_offer_decode(const char *p, size_t n, struct milter_offer *ret, struct ph_err *err)
 {
 	struct cursor c = { p, n };
-	uint32_t stage;
+	uint32_t stage = 0;
 	const char *list;
 	int r;
 
