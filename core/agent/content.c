@@ -63,11 +63,9 @@ static bool cached(const struct ph_stored *s, int64_t offset, size_t bytes)
 	char byte;
 	struct iovec v = { &byte, 1 };
 
-	if (!s->contiguous)
-		return false;
 	if (last >= s->content_bytes)
 		last = s->content_bytes - 1;
-	return last < offset || preadv2(s->fd, &v, 1, (off_t)(s->content_offset + (uint64_t)last), RWF_NOWAIT) == 1;
+	return last < offset || preadv2(s->fd, &v, 1, (off_t)ph_stored_at(s, last), RWF_NOWAIT) == 1;
 }
 
 static int check(struct ph_delivery *d, struct ph_err *err)

@@ -15,7 +15,7 @@
 #include "base/fault.h"
 #include "queue/store_private.h"
 
-#define WINDOW ((size_t)64 * 1024)
+#define WINDOW ((size_t)256 * 1024)
 #define SMALL_WINDOW ((size_t)16 * 1024)
 
 struct ph_msgfile {

@@ -79,6 +79,8 @@ int ph_stored_open(int queue_dirfd, const struct ph_msg_ref *ref, struct ph_aren
 int ph_stored_open_content(int queue_dirfd, const struct ph_msg_ref *ref, struct ph_arena *arena, struct ph_stored **ret, struct ph_err *err);
 /* Content only, through a descriptor of ref->file (the caller's, to be kept open as long as *ret is used); for a process that may open nothing. */
 int ph_stored_open_fd(int fd, const struct ph_msg_ref *ref, struct ph_arena *arena, struct ph_stored **ret, struct ph_err *err);
+/* Where in the file the byte of the content at offset lies (0 <= offset < content_bytes). */
+uint64_t ph_stored_at(const struct ph_stored *m, int64_t offset);
 /* Content bytes; 0 at end; -EBADMSG, -errno.  Blocking; any thread; no checksum. */
 ssize_t ph_stored_read(struct ph_stored *m, int64_t offset, void *buf, size_t n);
 /* The whole content with its checksum verified, when it lies in one piece: one read, no other pass over it.  buf: content_bytes bytes.

@@ -304,6 +304,21 @@ int ph_stored_open(int queue_dirfd, const struct ph_msg_ref *ref, struct ph_aren
 
 /* ---- content ------------------------------------------------------------------------------ */
 
+/* Where a byte of the content lies, and in *ret_room how many follow it in the same record. */
+static uint64_t content_at(const struct ph_stored *m, int64_t offset, size_t *ret_room)
+{
+	if (m->contiguous)
+		return m->content_offset + (uint64_t)offset;
+	return ph_msg_content_at(m->ref.offset, (uint64_t)offset, ret_room);
+}
+
+uint64_t ph_stored_at(const struct ph_stored *m, int64_t offset)
+{
+	size_t room;
+
+	return content_at(m, offset, &room);
+}
+
 ssize_t ph_stored_read(struct ph_stored *m, int64_t offset, void *buf, size_t n)
 {
 	size_t done = 0, room = SIZE_MAX;
@@ -317,9 +332,7 @@ ssize_t ph_stored_read(struct ph_stored *m, int64_t offset, void *buf, size_t n)
 	if (n > (uint64_t)(m->content_bytes - offset))
 		n = (size_t)(m->content_bytes - offset);
 	while (done < n) {
-		at = m->content_offset + (uint64_t)offset + done;
-		if (!m->contiguous)
-			at = ph_msg_content_at(m->ref.offset, (uint64_t)offset + done, &room);
+		at = content_at(m, offset + (int64_t)done, &room);
 		if (room > n - done)
 			room = n - done;
 		r = read_at(m->fd, (char *)buf + done, room, at);

@@ -8,6 +8,18 @@
 
 #include "smtpd/session.h"
 
+/* A message that has become this large gets a larger input buffer, for fewer reads; it is given back when the session is idle. */
+#define LARGE_CONTENT (256 * 1024)
+#define LARGE_INPUT (64 * 1024)
+
+/* More input of a message.  As ph_smtpd_fill. */
+static ssize_t fill(struct ph_session *s)
+{
+	if (s->t->content >= LARGE_CONTENT)
+		(void)ph_stream_set_input_max(s->io, LARGE_INPUT);
+	return ph_smtpd_fill(s);
+}
+
 /* With smtpd_per_request_deadline: each smtpd_min_data_rate bytes earn a second. */
 static void extend_deadline(struct ph_session *s, size_t bytes)
 {
@@ -125,7 +137,7 @@ int ph_smtpd_content_data(struct ph_session *s)
 		data_buffer(s, &d, ph_stream_peek(s->io));
 		if (d.ended)
 			return 0;
-		n = ph_smtpd_fill(s);
+		n = fill(s);
 		if (n <= 0)
 			return n == 0 ? -ENODATA : (int)n;
 		extend_deadline(s, (size_t)n);
@@ -142,7 +154,7 @@ static int skip_bytes(struct ph_session *s, int64_t left)
 	while (left > 0) {
 		in = ph_stream_peek(s->io);
 		if (in.n == 0) {
-			n = ph_smtpd_fill(s);
+			n = fill(s);
 			if (n <= 0)
 				return n == 0 ? -ENODATA : (int)n;
 			extend_deadline(s, (size_t)n);
@@ -226,7 +238,7 @@ int ph_smtpd_content_chunk(struct ph_session *s, int64_t left, bool keep, bool l
 	while (left > 0) {
 		in = ph_stream_peek(s->io);
 		if (in.n == 0) {
-			n = ph_smtpd_fill(s);
+			n = fill(s);
 			if (n <= 0)
 				return n == 0 ? -ENODATA : (int)n;
 			extend_deadline(s, (size_t)n);

@@ -1,6 +1,6 @@
 /* content.c: the message on the wire: CRLF, dots doubled, long lines broken, and nothing that a server could take for the end.
  *
- * One pass from the stored message into the output buffer.  Messages of up to 256 KiB come in one piece, larger ones in pieces of 64 KiB.  A stray CR becomes a space:
+ * One pass from the stored message into the output buffer.  Messages of up to 256 KiB come in one piece, larger ones in pieces of 256 KiB.  A stray CR becomes a space:
  * only CRLF leaves this house.  RFC 5321 section 4.5.2.  Yields. */
 #include "smtp.h"
 #include <posthouse/message.h>
@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define OUT_BYTES 32768
-#define PIECE_BYTES 65536
+#define PIECE_BYTES 262144
+#define HEADER_BYTES 65536
 #define KEPT_MAX 32
 
 struct out {
@@ -242,12 +243,12 @@ int smtp_content_send(struct smtp_state *st, bool downgrade, bool then_quit)
 /* Are there bytes that are not ASCII in the message's header? */
 bool smtp_headers_utf8(struct smtp_state *st)
 {
-	char *buf = ph_arena_alloc(st->arena, PIECE_BYTES);
+	char *buf = ph_arena_alloc(st->arena, HEADER_BYTES);
 	struct ph_err err;
 	ssize_t r, i;
 	bool lf = true;
 
-	r = ph_delivery_read(st->d, 0, buf, PIECE_BYTES, &err);
+	r = ph_delivery_read(st->d, 0, buf, HEADER_BYTES, &err);
 	for (i = 0; i < r; i++) {
 		if ((unsigned char)buf[i] >= 0x80)
 			return true;
