@@ -99,6 +99,17 @@ static const char *action_of(const struct notice *n, const struct ph_entry *e, c
 	return NULL;
 }
 
+/* By domain, then by address: the order in which an agent is told about them, and so that of the results. */
+static int by_address(const void *one, const void *two, void *arg)
+{
+	const struct ph_envelope *env = arg;
+	const char *a = env->rcpts[((const struct ph_bounce_rcpt *)one)->index].address, *b = env->rcpts[((const struct ph_bounce_rcpt *)two)->index].address;
+	const char *at_a = strrchr(a, '@'), *at_b = strrchr(b, '@');
+	int r = at_a && at_b ? strcasecmp(at_a, at_b) : 0;
+
+	return r ? r : strcmp(a, b);
+}
+
 static void collect(struct notice *n)
 {
 	const struct ph_entry *e = n->a->e;
@@ -118,6 +129,7 @@ static void collect(struct notice *n)
 			.text = keep(n->a, r.text), .relay = keep(n->a, r.relay), .mta = *r.mta ? keep(n->a, r.mta) : NULL,
 			.diag = *r.diag ? keep(n->a, r.diag) : NULL, .time_us = ph_wall_us() };
 	}
+	qsort_r(n->rcpts, n->n, sizeof(n->rcpts[0]), by_address, n->a->env);
 }
 
 /* "0,1,2" for as long as it fits; the rest would be told twice after a crash in the wrong microsecond. */

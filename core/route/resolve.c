@@ -63,6 +63,28 @@ static enum ph_lookup strip_routing(struct plan *p)
 	}
 }
 
+/* An address literal without "IPv6:" was meant to be IPv4; the first thing that is wrong with it, in the words of the field's log tools. */
+static void complain_literal(const char *domain)
+{
+	const char *text = domain + 1, *s;
+	int n = (int)strcspn(text, "]"), value = 0;
+
+	if (ph_str_istarts(text, "IPv6:"))
+		return;
+	for (s = text; *s && *s != ']'; s++) {
+		if (*s == '.') {
+			value = 0;
+		} else if (*s < '0' || *s > '9') {
+			ph_log_as("trivial-rewrite", PH_LOG_WARNING, "valid_ipv4_hostaddr: invalid character %d(decimal): %.*s", (unsigned char)*s, n > 100 ? 100 : n, text);
+			return;
+		} else if ((value = value * 10 + *s - '0') > 255) {
+			ph_log_as("trivial-rewrite", PH_LOG_WARNING, "valid_ipv4_hostaddr: invalid octet value: %.*s", n > 100 ? 100 : n, text);
+			return;
+		}
+	}
+	ph_log_as("trivial-rewrite", PH_LOG_WARNING, "valid_ipv4_hostaddr: invalid octet count: %.*s", n > 100 ? 100 : n, text);
+}
+
 /* Put the recipient together again and check its domain.  false: it can never be routed. */
 static bool finish_address(struct plan *p, struct ph_resolved *ret)
 {
@@ -83,8 +105,10 @@ static bool finish_address(struct plan *p, struct ph_resolved *ret)
 	}
 	p->domain = domain;
 	if (*domain == '[') {
-		if (!ph_literal_address(p->arena, domain))
+		if (!ph_literal_address(p->arena, domain)) {
+			complain_literal(domain);
 			return false;
+		}
 	} else if (ph_hostname_numeric(domain)) {
 		if (!r->s.numeric_domain || !ph_ipv4_valid(domain))
 			return false;

@@ -110,7 +110,7 @@ static void host_find(struct smtp_state *st, const char *host, int pref, struct 
 		for (i = 0; i < n; i++)
 			list_add(l, host, &e[i], pref);
 		if (n == 0)
-			why_dns(st, status, host, family == AF_INET6 ? "AAAA" : "A", text);
+			why_dns(st, status, host, family == AF_INET ? "A" : "AAAA", text);
 		if (status == PH_DNS_TEMPFAIL)
 			return;
 	}
