@@ -7,6 +7,7 @@
 #define PH_BASE_LOOP_H
 
 #include <event2/event.h>
+#include <posthouse/co.h>       /* ph_loop_defer */
 
 #include "base/time.h"
 
@@ -38,9 +39,6 @@ void ph_timer_free(struct ph_timer **t);                        /* NULL-safe */
  * A second call for the same signal replaces the first; fn NULL gives the default action back. */
 int ph_signal_on(int signo, void (*fn)(int signo, void *arg), void *arg);
 
-/* Run fn(arg) once at the end of this loop turn (at the end of the next one when called by a deferred
- * function).  When no loop runs: at the end of the first turn. */
-void ph_loop_defer(void (*fn)(void *), void *arg);
 /* Run fn(arg) each time the loop has nothing left to do and is about to sleep; NULL: none. */
 void ph_loop_idle_hook(void (*fn)(void *), void *arg);
 

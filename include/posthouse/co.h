@@ -34,6 +34,10 @@ PH_API int ph_co_sleep(int64_t ms);
  * always waits to the end; let fn have time limits of its own.  Returns 0.  Yields. */
 PH_API int ph_offload(void (*fn)(void *), void *arg);
 
+/* Run fn(arg) once at the end of this turn of the loop (of the next one when called by a deferred function; of the first one when no loop runs),
+ * outside of any coroutine: it must not yield.  For what all calls of a turn share: a lock, a batch.  arg must stay valid until then. */
+PH_API void ph_loop_defer(void (*fn)(void *), void *arg);
+
 /* A place where coroutines wait for each other.  Embed one in the object waited for; zero it to
  * initialise; it must be empty when its memory goes. */
 struct ph_waitq {

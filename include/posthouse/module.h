@@ -5,7 +5,8 @@
  * refuses a module with the wrong magic or major version before any of its code runs, and says which field differs.
  *
  * History of the interface (within a major version it only grows; a smaller struct is an older minor and is accepted):
- *   1.0  first version: lookup, restriction, filter, delivery, sasl. */
+ *   1.0  first version: lookup, restriction, filter, delivery, sasl.
+ *   1.1  ph_loop_defer. */
 #ifndef POSTHOUSE_MODULE_H
 #define POSTHOUSE_MODULE_H
 
@@ -18,7 +19,7 @@ extern "C" {
 
 #define PH_MODULE_MAGIC 0x50486d31u     /* "PHm1" */
 #define PH_ABI_MAJOR 1
-#define PH_ABI_MINOR 0
+#define PH_ABI_MINOR 1
 
 enum ph_module_kind {
 	PH_KIND_LOOKUP = 1,

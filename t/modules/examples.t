@@ -50,7 +50,7 @@ PH_MODULE_PATH=$dir/modules "$posthouse" modules --json > "$dir/json" 2> "$dir/l
 python3 - "$dir/json" "$dir/modules" > "$dir/log" 2>&1 <<'X'
 import json, sys
 mine = [m for m in json.load(open(sys.argv[1])) if m["path"].startswith(sys.argv[2])]
-assert len(mine) == 5 and all(m["usable"] and m["abi"] == "1.0" for m in mine), mine
+assert len(mine) == 5 and all(m["usable"] and m["abi"].startswith("1.") for m in mine), mine
 assert [p["name"] for m in mine if m["kind"] == "restriction" for p in m["parameters"]] == ["helo_prefix_list", "helo_prefix_reject_code"]
 X
 ok $? "as JSON, with the parameters" "$dir/log"
@@ -67,7 +67,7 @@ X
 cc -std=gnu11 -shared -fPIC $(pkg-config --cflags posthouse) -o "$dir/modules/lookup_bad.so" "$dir/bad.c" > "$dir/log" 2>&1
 PH_MODULE_PATH=$dir/modules "$posthouse" modules > "$dir/list" 2>&1
 status=$?
-grep -q "lookup  *bad  *refused .*abi_major.*9\.0.*1\.0" "$dir/list" && ! grep -q "code was run" "$dir/list" && [ $status = 1 ]
+grep -q "lookup  *bad  *refused .*abi_major.*9\.[0-9]*.*1\.[0-9]" "$dir/list" && ! grep -q "code was run" "$dir/list" && [ $status = 1 ]
 ok $? "a module of interface 9 is refused before its code is run" "$dir/list"
 
 # The look-up module at work.

@@ -87,6 +87,7 @@ static void test_refusals(void)
 {
 	uint32_t magic = 0x12345678, size = 8, kind = PH_KIND_FILTER, huge = 4096;
 	uint16_t major = PH_ABI_MAJOR + 1, minor = PH_ABI_MINOR + 1;
+	char ours[40], theirs[40];
 
 	patched("lookup_magic.so", 0, &magic, 4);
 	patched("lookup_major.so", 4, &major, 2);
@@ -98,8 +99,11 @@ static void test_refusals(void)
 	write_image("filter_static.so", image, image_bytes);
 	tmp_write("lookup_text.so", "not a module\n", 0);
 	refused(PH_KIND_LOOKUP, "magic", "0x12345678", "0x50486d31");
-	refused(PH_KIND_LOOKUP, "major", "interface 2.0", "router has 1.0");
-	refused(PH_KIND_LOOKUP, "minor", "interface 1.1", "router has 1.0");
+	snprintf(ours, sizeof(ours), "router has %d.%d", PH_ABI_MAJOR, PH_ABI_MINOR);
+	snprintf(theirs, sizeof(theirs), "interface %d.%d", major, PH_ABI_MINOR);
+	refused(PH_KIND_LOOKUP, "major", theirs, ours);
+	snprintf(theirs, sizeof(theirs), "interface %d.%d", PH_ABI_MAJOR, minor);
+	refused(PH_KIND_LOOKUP, "minor", theirs, ours);
 	refused(PH_KIND_LOOKUP, "size", "field size is 8", "this router takes");
 	refused(PH_KIND_LOOKUP, "huge", "field size is 4096", "this router takes");
 	refused(PH_KIND_LOOKUP, "kind", "3 (filter)", "1 (lookup)");

@@ -1,13 +1,16 @@
 /* bdb.c: see bdb.h.
  *
  * Owns an environment of its own per table (private memory; a DB_CONFIG file in the current folder is not read: CVE-2017-10140),
- * the database handle, and a descriptor that carries the lock.  Readers take Postfix's lock (flock, shared) around each look-up and
- * look whether the file was written to since they opened it, since postmap of Postfix writes in place.  Our own writers build a new
- * file and rename it.  get may yield while it waits for a writer's lock; the rest does not.
+ * the database handle, and a descriptor that carries the lock.  Readers take Postfix's lock (flock, shared) and look whether the file was
+ * written to since they opened it, since postmap of Postfix writes in place.  One lock serves all look-ups of a loop turn: a session alone
+ * makes a score of them.  Between two turns the lock is free, so a writer gets its chance hundreds of times a second.  Our own writers
+ * build a new file and rename it.  get may yield while it waits for a writer's lock; the rest does not.
  *
  * Keys and values may or may not end in a NUL byte, as the tool that made them chose: both are tried until one was found. */
 #include "bdb.h"
 #include "newfile.h"
+
+#include <posthouse/co.h>
 
 #include <db.h>
 #include <errno.h>
@@ -37,6 +40,8 @@ struct table {
 	bool with_nul, without_nul;     /* what may be; both until one is known */
 	int lock_fd;            /* the file itself; -1 when there was none to lock */
 	struct stat seen;       /* when db was opened */
+	bool locked;            /* for reading, until the end of this loop turn */
+	bool closed;            /* in a turn in which it was locked: its end frees it */
 	DB_ENV *env;
 	DB *db;
 	DBC *cursor;
@@ -202,6 +207,12 @@ int lbdb_open(const struct ph_table_spec *spec, bool btree, void **ret, struct p
 	return r;
 }
 
+static void table_free(struct table *t)
+{
+	free(t->path);
+	free(t);
+}
+
 void lbdb_close(void *table)
 {
 	struct table *t = table;
@@ -210,8 +221,21 @@ void lbdb_close(void *table)
 	lnewfile_done(&t->out);
 	if (t->lock_fd >= 0)
 		close(t->lock_fd);
-	free(t->path);
-	free(t);
+	t->lock_fd = -1;
+	t->closed = true;
+	if (!t->locked)
+		table_free(t);
+}
+
+static void turn_end(void *table)
+{
+	struct table *t = table;
+
+	t->locked = false;
+	if (t->closed)
+		table_free(t);
+	else
+		lunlock(t->lock_fd, LLOCK_FLOCK);
 }
 
 static DBT dbt(const char *s, bool nul)
@@ -265,30 +289,39 @@ static enum ph_lookup get_locked(struct table *t, const char *key, struct ph_are
 	return PH_LOOKUP_FOUND;
 }
 
+/* The lock until the end of this turn, and the file as it is now. */
+static int read_begin(struct table *t, struct ph_err *err)
+{
+	struct stat now;
+	int r = llock(t->lock_fd, LLOCK_FLOCK, false, LOCK_WAIT_MS);
+
+	if (r < 0)
+		return ph_err_errno(err, r, "lock %s", t->path);
+	if (t->locked)                  /* another coroutine got it while we waited */
+		return 0;
+	t->locked = true;
+	ph_loop_defer(turn_end, t);
+	if (fstat(t->lock_fd, &now) < 0)
+		memset(&now, 0, sizeof now);
+	if (t->db && lfile_same(&now, &t->seen))
+		return 0;
+	r = open_locked(t, err);
+	if (r < 0)
+		memset(&t->seen, 0, sizeof t->seen);
+	return r;
+}
+
 enum ph_lookup lbdb_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
 {
 	struct table *t = table;
-	enum ph_lookup status;
-	struct stat now;
-	int r;
 
-	if (t->mode != PH_TABLE_READ)
-		return get_locked(t, key, arena, ret_value, err);
-	r = llock(t->lock_fd, LLOCK_FLOCK, false, LOCK_WAIT_MS);
-	if (r < 0) {
-		ph_err_errno(err, r, "lock %s", t->path);
+	if (t->mode == PH_TABLE_READ && (!t->locked || t->db == NULL) && read_begin(t, err) < 0)
+		return PH_LOOKUP_TEMPFAIL;
+	if (t->db == NULL) {
+		ph_err_set(err, -EAGAIN, "open database %s: it could not be opened a moment ago", t->path);
 		return PH_LOOKUP_TEMPFAIL;
 	}
-	if (fstat(t->lock_fd, &now) < 0)
-		memset(&now, 0, sizeof now);
-	if ((t->db == NULL || !lfile_same(&now, &t->seen)) && open_locked(t, err) < 0) {
-		memset(&t->seen, 0, sizeof t->seen);
-		status = PH_LOOKUP_TEMPFAIL;
-	} else {
-		status = get_locked(t, key, arena, ret_value, err);
-	}
-	lunlock(t->lock_fd, LLOCK_FLOCK);
-	return status;
+	return get_locked(t, key, arena, ret_value, err);
 }
 
 int lbdb_put(void *table, const char *key, const char *value, bool replace, struct ph_err *err)
