@@ -202,3 +202,8 @@ int ph_param_check(const struct ph_conf *conf, const struct ph_param *p, const c
 	rc = value_of(&f, err);
 	return rc < 0 ? rc : fill(&f, &scratch);
 }
+
+int ph_conf_time(const char *text, char default_unit, int64_t *ret_ms)
+{
+	return ph_parse_time(text, default_unit, ret_ms);
+}

@@ -28,7 +28,11 @@ struct ph_route {
 	bool ok;                        /* settings could be read; else everything answers TEMPFAIL with why */
 	struct ph_err why;
 	struct ph_own_addrs *own;
-	int64_t warned_ms;              /* "in BOTH" is said once a minute at most */
+	struct ph_route_warned {        /* "in BOTH" is said of a domain once a minute at most */
+		int64_t until_ms;
+		const char *one, *two;
+		char domain[64];
+	} warned[16];
 };
 
 /* own_addr.c */

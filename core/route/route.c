@@ -5,6 +5,7 @@
 #include "route/internal.h"
 #include "route/hostname.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,15 +153,20 @@ enum ph_lookup ph_route_is_local(struct ph_route *r, const char *domain, struct 
 
 static void warn_both(struct ph_route *r, const char *domain, const char *one, const char *two)
 {
-	if (r->warned_ms && ph_now_ms() - r->warned_ms < PH_SECONDS(60))
+	struct ph_route_warned *w = &r->warned[(unsigned char)(one[0] ^ two[0] ^ two[8] ^ domain[0] ^ domain[strlen(domain) / 2]) % PH_ARRAY_LEN(r->warned)];
+
+	if (w->until_ms > ph_now_ms() && w->one == one && w->two == two && strncmp(w->domain, domain, sizeof(w->domain) - 1) == 0)
 		return;
-	r->warned_ms = ph_now_ms() + 1;
+	w->until_ms = ph_now_ms() + PH_SECONDS(60);
+	w->one = one;
+	w->two = two;
+	snprintf(w->domain, sizeof(w->domain), "%s", domain);
 	ph_log_as("trivial-rewrite", PH_LOG_WARNING, "do not list domain %s in BOTH %s and %s", domain, one, two);
 }
 
 enum ph_lookup ph_route_class(struct ph_route *r, const char *domain, enum ph_address_class *ret, struct ph_err *err)
 {
-	static const char *const names[] = { "mydestination", "virtual_alias_domains", "virtual_mailbox_domains" };
+	static const char *const names[] = { "mydestination", "virtual_alias_domains", "virtual_mailbox_domains", "relay_domains" };
 	enum ph_address_class found = PH_CLASS_DEFAULT;
 	enum ph_lookup l;
 
@@ -176,12 +182,14 @@ enum ph_lookup ph_route_class(struct ph_route *r, const char *domain, enum ph_ad
 		else if (l == PH_LOOKUP_FOUND)
 			warn_both(r, domain, names[found], names[c]);
 	}
-	if (found == PH_CLASS_DEFAULT) {
+	if (found != PH_CLASS_LOCAL) {  /* a parent of mydestination's names in relay_domains is common, and right */
 		l = ph_match_find(r->relay_domains, domain, NULL, err);
 		if (l < 0)
 			return l;
-		if (l == PH_LOOKUP_FOUND)
+		if (l == PH_LOOKUP_FOUND && found == PH_CLASS_DEFAULT)
 			found = PH_CLASS_RELAY;
+		else if (l == PH_LOOKUP_FOUND)
+			warn_both(r, domain, names[found], names[PH_CLASS_RELAY]);
 	}
 	*ret = found;
 	return PH_LOOKUP_FOUND;

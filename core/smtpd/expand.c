@@ -23,8 +23,19 @@ static const char *domain_part(const char *address)
 	return at ? at + 1 : NULL;
 }
 
-static const char *value_of(struct ph_session *s, struct ph_arena *a, const char *name, size_t n)
+struct expansion {
+	struct ph_session *s;
+	struct ph_arena *arena;
+	const struct ph_session_var *vars;
+	size_t n_vars;
+	bool allowed[256];
+	struct ph_buf out;
+};
+
+static const char *value_of(struct expansion *e, const char *name, size_t n)
 {
+	struct ph_session *s = e->s;
+	struct ph_arena *a = e->arena;
 	const char *sender = ph_session_sender(s);
 	struct { const char *name, *value; } vars[] = {
 		{ "client", s->namaddr },
@@ -45,6 +56,9 @@ static const char *value_of(struct ph_session *s, struct ph_arena *a, const char
 	char text[40];
 	size_t i;
 
+	for (i = 0; i < e->n_vars; i++)
+		if (strlen(e->vars[i].name) == n && strncmp(e->vars[i].name, name, n) == 0)
+			return e->vars[i].value;
 	for (i = 0; i < PH_ARRAY_LEN(vars); i++)
 		if (strlen(vars[i].name) == n && strncmp(vars[i].name, name, n) == 0)
 			return vars[i].value;
@@ -79,13 +93,13 @@ static void filter_table(const char *spec, bool allowed[256])
 	}
 }
 
-static void put_value(struct ph_buf *b, const char *v, const bool allowed[256])
+static void put_value(struct expansion *e, const char *v)
 {
 	for (; v && *v; v++)
-		ph_buf_putc(b, allowed[(unsigned char)*v] ? *v : '_');
+		ph_buf_putc(&e->out, e->allowed[(unsigned char)*v] ? *v : '_');
 }
 
-/* p stands behind "${"; the place behind the matching brace, or the end. */
+/* p stands behind "${"; the place of the matching brace, or the end. */
 static const char *brace_end(const char *p)
 {
 	int depth = 1;
@@ -99,59 +113,67 @@ static const char *brace_end(const char *p)
 	return p;
 }
 
-static void expand_into(struct ph_session *s, struct ph_arena *a, const char *text, const char *end, struct ph_buf *b,
-			const bool allowed[256], int depth)
+static void expand_into(struct expansion *e, const char *text, const char *end, int depth);
+
+/* "?text" or ":text", up to close. */
+static void put_conditional(struct expansion *e, const char *p, const char *close, const char *v, int depth)
 {
-	const char *p = text, *name, *name_end, *close, *v;
+	const char *t = p + 1, *t_end = close;
+
+	if ((*p == '?') != (v && *v))
+		return;
+	if (*t == '{' && brace_end(t + 1) < close) {
+		t_end = brace_end(t + 1);
+		t++;
+	}
+	expand_into(e, t, t_end, depth + 1);
+}
+
+/* p stands behind "$"; returns what follows. */
+static const char *expand_name(struct expansion *e, const char *p, const char *end, int depth)
+{
+	const char *close = NULL, *name, *v;
+
+	if (*p == '{' || *p == '(') {
+		close = *p == '{' ? brace_end(p + 1) : memchr(p, ')', (size_t)(end - p));
+		if (!close || close > end)
+			close = end;
+		p++;
+	}
+	for (name = p; p < end && (isalnum((unsigned char)*p) || *p == '_'); p++)
+		;
+	v = value_of(e, name, (size_t)(p - name));
+	if (close && depth < 8 && p < close && (*p == '?' || *p == ':'))
+		put_conditional(e, p, close, v, depth);
+	else
+		put_value(e, v);
+	return !close ? p : close < end ? close + 1 : end;
+}
+
+static void expand_into(struct expansion *e, const char *text, const char *end, int depth)
+{
+	const char *p = text;
 
 	while (p < end) {
 		if (*p != '$' || p + 1 == end) {
-			ph_buf_putc(b, *p++);
-			continue;
-		}
-		p++;
-		if (*p == '$') {
-			ph_buf_putc(b, *p++);
-			continue;
-		}
-		close = NULL;
-		if (*p == '{' || *p == '(') {
-			close = *p == '{' ? brace_end(p + 1) : memchr(p, ')', (size_t)(end - p));
-			if (!close || close > end)
-				close = end;
-			p++;
-		}
-		for (name = p; p < end && (isalnum((unsigned char)*p) || *p == '_'); p++)
-			;
-		name_end = p;
-		v = value_of(s, a, name, (size_t)(name_end - name));
-		if (close && depth < 8 && p < close && (*p == '?' || *p == ':')) {
-			if ((*p == '?') == (v && *v)) {
-				const char *t = p + 1, *t_end = close;
-
-				if (*t == '{' && brace_end(t + 1) < close) {
-					t_end = brace_end(t + 1);
-					t++;
-				}
-				expand_into(s, a, t, t_end, b, allowed, depth + 1);
-			}
+			ph_buf_putc(&e->out, *p++);
+		} else if (p[1] == '$') {
+			ph_buf_putc(&e->out, '$');
+			p += 2;
 		} else {
-			put_value(b, v, allowed);
+			p = expand_name(e, p + 1, end, depth);
 		}
-		if (close)
-			p = close < end ? close + 1 : end;
 	}
 }
 
-const char *ph_smtpd_expand(struct ph_session *s, struct ph_arena *a, const char *text)
+const char *ph_smtpd_expand(struct ph_session *s, struct ph_arena *a, const char *text, const struct ph_session_var *vars, size_t n)
 {
-	struct ph_buf b = PH_BUF_INIT(EXPAND_MAX);
-	bool allowed[256];
+	struct expansion e = { .s = s, .arena = a, .vars = vars, .n_vars = n, .out = PH_BUF_INIT(EXPAND_MAX) };
 	const char *out;
 
-	filter_table(s->set->expansion_filter, allowed);
-	expand_into(s, a, text, text + strlen(text), &b, allowed, 0);
-	out = ph_arena_strdup(a, ph_buf_str(&b));
-	ph_buf_done(&b);
+	filter_table(s->set->expansion_filter, e.allowed);
+	expand_into(&e, text, text + strlen(text), 0);
+	out = ph_arena_strdup(a, ph_buf_str(&e.out));
+	ph_buf_done(&e.out);
 	return out;
 }

@@ -82,7 +82,7 @@ static void append_footer(struct ph_session *s, struct ph_buf *b)
 		tmpl = value;
 	if (!*tmpl)
 		return;
-	text = ph_smtpd_expand(s, a, tmpl);
+	text = ph_smtpd_expand(s, a, tmpl, NULL, 0);
 	n = dsn_length(b->data + 4);
 	snprintf(prefix, sizeof(prefix), "%.*s", (int)(4 + (n ? n + 1 : 0)), b->data);
 	p = text;

@@ -109,6 +109,17 @@ static void add_class(struct ph_smtpd_service *svc, struct ph_rlist *l, const ch
 		u->list = compile(svc, name, text, depth + 1);
 }
 
+/* reject_maps_rbl: reject_rbl_client for each of maps_rbl_domains. */
+static void add_maps_rbl(struct ph_smtpd_service *svc, struct ph_rlist *l, const char *word)
+{
+	const char *text = ph_conf_get(svc->conf, "maps_rbl_domains");
+	char *copy = ph_strdup(text ? text : ""), *cursor = copy, *domain;
+
+	while ((domain = ph_str_token(&cursor, PH_SEP_LIST)))
+		ph_ruse_load(svc, add(l, PH_RUSE_MODULE, word), "reject_rbl_client", domain);
+	free(copy);
+}
+
 static void add_word(struct ph_smtpd_service *svc, struct ph_rlist *l, char *word, char **cursor, int depth)
 {
 	const struct ph_module *m;
@@ -130,6 +141,7 @@ static void add_word(struct ph_smtpd_service *svc, struct ph_rlist *l, char *wor
 		ph_ruse_load(svc, u, "reject_unauth_destination", NULL);
 	} else if (strcasecmp(word, "reject_maps_rbl") == 0) {
 		ph_log(PH_LOG_WARNING, "support for restriction \"%s\" will be removed from Postfix; use \"reject_rbl_client domain-name\" instead", word);
+		add_maps_rbl(svc, l, word);
 	} else {
 		char lower[100];
 

@@ -221,6 +221,20 @@ static void warn_unreachable(struct ph_session *s, const struct ph_rlist *l, siz
 			ph_log(PH_LOG_WARNING, "restriction `%s' after `%s' is ignored", l->u[i + 1].name, final[k]);
 }
 
+static bool prefetches(const struct ph_ruse *u)
+{
+	return u->kind == PH_RUSE_MODULE && u->ops->size > offsetof(struct ph_restriction_ops, prefetch) && u->ops->prefetch;
+}
+
+/* At the first of a row of restrictions that ask servers, all others in the row begin to ask. */
+static void prefetch_row(struct ph_session *s, const struct ph_rlist *l, size_t i)
+{
+	if (!prefetches(&l->u[i]) || (i && prefetches(&l->u[i - 1])))
+		return;
+	for (i++; i < l->n && prefetches(&l->u[i]); i++)
+		l->u[i].ops->prefetch(l->u[i].use, l->u[i].settings, s);
+}
+
 static enum ph_check run_one(struct ph_session *s, struct ph_ruse *u, const char *name, const char *cls, enum ph_access_class acl)
 {
 	switch (u->kind) {
@@ -240,6 +254,8 @@ static enum ph_check run_one(struct ph_session *s, struct ph_ruse *u, const char
 
 enum ph_check ph_rlist_run(struct ph_session *s, struct ph_rlist *l, const char *name, const char *cls, enum ph_access_class acl)
 {
+	const char *outer_what = s->list_what;
+	enum ph_access_class outer_class = s->list_class;
 	enum ph_check r = PH_CHECK_DUNNO;
 
 	if (ph_rlist_empty(l))
@@ -247,6 +263,8 @@ enum ph_check ph_rlist_run(struct ph_session *s, struct ph_rlist *l, const char 
 	if (s->recursion >= PH_SMTPD_RECURSION_MAX)
 		return server_error(s, "restriction lists cause unreasonable recursion");
 	s->recursion++;
+	s->list_what = name;
+	s->list_class = acl;
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->u[i].kind == PH_RUSE_WARN) {
 			if (!s->warn_if_reject)
@@ -254,6 +272,7 @@ enum ph_check ph_rlist_run(struct ph_session *s, struct ph_rlist *l, const char 
 			continue;
 		}
 		warn_unreachable(s, l, i);
+		prefetch_row(s, l, i);
 		r = run_one(s, &l->u[i], name, cls, acl);
 		if (s->warn_if_reject >= s->recursion)
 			s->warn_if_reject = 0;
@@ -263,5 +282,7 @@ enum ph_check ph_rlist_run(struct ph_session *s, struct ph_rlist *l, const char 
 			break;
 	}
 	s->recursion--;
+	s->list_what = outer_what;
+	s->list_class = outer_class;
 	return r;
 }

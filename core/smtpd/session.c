@@ -48,6 +48,7 @@ struct ph_session *ph_smtpd_session_new(struct ph_smtpd_service *svc, struct ph_
 	s->proto = "SMTP";
 	s->where = "CONNECT";
 	s->stage = PH_STAGE_CONNECT;
+	s->born_us = ph_wall_us();
 	s->ehlo_discard = svc->ehlo_discard;
 	ph_smtpd_set(&s->name, "unknown");
 	ph_smtpd_set(&s->reverse_name, "unknown");
@@ -107,6 +108,7 @@ struct ph_smtpd_trans *ph_smtpd_trans_begin(struct ph_session *s)
 	t->actions_tail = &t->actions;
 	ph_buf_init(&t->part, (size_t)s->set->line_length_limit + 64);
 	s->t = t;
+	s->n_trans++;
 	return t;
 }
 

@@ -166,6 +166,8 @@ struct ph_session {
 	/* restrictions */
 	struct ph_smtpd_defer defer_if_permit, defer_if_reject;
 	bool dip_client, dip_helo, dip_sender;  /* defer_if_permit was active behind that stage */
+	const char *list_what;          /* of the list that runs: ph_session_list */
+	enum ph_access_class list_class;
 	int recursion;
 	int warn_if_reject;             /* recursion level + 1 that it holds for; 0: off */
 	bool sender_map_checked, rcpt_map_checked;
@@ -177,6 +179,8 @@ struct ph_session {
 	const struct ph_slice *args;    /* of the running command, for filters */
 	size_t n_args;
 	unsigned connections;           /* of this client's network, at connect; 0: exempt */
+	int64_t born_us;                /* when it began, wall clock */
+	uint32_t n_trans;               /* transactions so far */
 	struct ph_buf *trace;           /* explain; NULL: nobody listens */
 };
 

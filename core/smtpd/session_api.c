@@ -1,7 +1,9 @@
 /* session_api.c: what modules can ask about a session (posthouse/session.h). */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "smtpd/expand.h"
 #include "smtpd/session.h"
 
 #define CHECK(s) ph_assert((s)->magic == PH_SMTPD_SESSION_MAGIC)
@@ -42,6 +44,26 @@ const char *ph_session_sender(const struct ph_session *s) { return s->t ? s->t->
 size_t ph_session_recipient_count(const struct ph_session *s) { return s->t ? s->t->n_rcpts : 0; }
 const char *ph_session_queue_id(const struct ph_session *s) { return s->t ? s->t->queue_id : NULL; }
 const char *ph_session_etrn_domain(const struct ph_session *s) { return s->etrn_domain; }
+
+enum ph_access_class ph_session_list(const struct ph_session *s, const char **ret_what)
+{
+	CHECK(s);
+	*ret_what = s->list_what ? s->list_what : "";
+	return s->list_class;
+}
+
+const char *ph_session_command(const struct ph_session *s) { return s->where; }
+
+const char *ph_session_instance(struct ph_session *s)
+{
+	return ph_arena_printf(ph_session_arena(s), "%x.%llx.%x.0", (unsigned)getpid(), (unsigned long long)s->born_us, s->n_trans);
+}
+
+const char *ph_session_expand(struct ph_session *s, const char *text, const struct ph_session_var *vars, size_t n)
+{
+	CHECK(s);
+	return ph_smtpd_expand(s, ph_session_arena(s), text, vars, n);
+}
 
 const char *ph_session_recipient(const struct ph_session *s)
 {

@@ -51,6 +51,8 @@ PH_API const char *ph_conf_service(const struct ph_conf *conf);
 PH_API int ph_conf_compatibility(const struct ph_conf *conf);
 /* Expand $name, ${name?x}, ... in text against conf.  Result in arena; NULL and err on a syntax error. */
 PH_API char *ph_conf_expand(const struct ph_conf *conf, struct ph_arena *arena, const char *text, struct ph_err *err);
+/* A time as main.cf writes it ("10s", "5m", "1h", "2d", "1w"; without a suffix in default_unit).  0, or -EINVAL, -ERANGE. */
+PH_API int ph_conf_time(const char *text, char default_unit, int64_t *ret_ms);
 /* "file:line" where name was set for this service; "default" or NULL (unknown) otherwise. */
 PH_API const char *ph_conf_origin(const struct ph_conf *conf, const char *name);
 /* Fill settings (of the struct that table's offsets mean) from conf.  0, or negative with err naming file, line,

@@ -44,6 +44,10 @@ PH_API struct ph_verdict ph_verdict_lookup_failed(struct ph_session *s, enum ph_
 
 enum ph_access_class { PH_ACCESS_CLIENT, PH_ACCESS_HELO, PH_ACCESS_SENDER, PH_ACCESS_RECIPIENT, PH_ACCESS_ETRN, PH_ACCESS_DATA, PH_ACCESS_EOD };
 
+/* What the list that is running looks at: the client in smtpd_client_restrictions, even when smtpd_delay_reject runs it at RCPT.  *ret_what: how
+ * replies name it ("name[addr]", "user@example.com", "DATA"). */
+PH_API enum ph_access_class ph_session_list(const struct ph_session *s, const char **ret_what);
+
 /* Carry out the right-hand side of access(5): OK, DUNNO, REJECT text, 450 4.1.1 text, DEFER_IF_PERMIT, PREPEND, HOLD, FILTER, REDIRECT, BCC, DISCARD,
  * WARN, INFO or a list of restrictions.  where: the table ("hash:/x"), for messages; what: the value looked up, for the reply.  Yields. */
 PH_API struct ph_verdict ph_access_action(struct ph_session *s, const char *where, const char *action, const char *what, enum ph_access_class cls);
@@ -64,6 +68,9 @@ struct ph_restriction_ops {
 	void (*release)(void *use);     /* at the end of the configuration; may be NULL */
 	/* Does it stop relaying for strangers (as reject_unauth_destination does)?  At least one such must be in the lists. */
 	bool blocks_relay;
+	/* The uses behind this one in a row are about to be checked, too: start asking servers what check will want to know (may be NULL).  Does not yield: what
+	 * waits runs in a coroutine of its own, which must not touch the session. */
+	void (*prefetch)(void *use, const void *settings, struct ph_session *s);
 };
 
 #ifdef __cplusplus

@@ -40,6 +40,10 @@ PH_API const char *ph_session_sasl_user(const struct ph_session *s);            
 PH_API const char *ph_session_sasl_sender(const struct ph_session *s);          /* AUTH= of MAIL; NULL: none */
 
 PH_API enum ph_stage ph_session_stage(const struct ph_session *s);              /* the command that asks */
+/* The same as log lines name it: "CONNECT", "HELO", "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "END-OF-MESSAGE", "VRFY", "ETRN". */
+PH_API const char *ph_session_command(const struct ph_session *s);
+/* What tells this message (outside of a transaction: this connection) from all others of this host.  In the session's arena. */
+PH_API const char *ph_session_instance(struct ph_session *s);
 PH_API const char *ph_session_sender(const struct ph_session *s);               /* NULL before MAIL; "" for <> */
 PH_API const char *ph_session_recipient(const struct ph_session *s);            /* of this RCPT, VRFY; NULL elsewhere (EOD: the only one) */
 PH_API size_t ph_session_recipient_count(const struct ph_session *s);           /* accepted so far */
@@ -56,6 +60,15 @@ PH_API const char *ph_session_full_address(struct ph_session *s, const char *add
 PH_API size_t ph_session_args(const struct ph_session *s, const struct ph_slice **ret);
 /* Connections of this client's network at the same time, this one included; 0 when it is exempt from counting. */
 PH_API int ph_session_client_connections(const struct ph_session *s);
+
+/* Expand $name, ${name}, $(name), ${name?text}, ${name:text} in the template of a reply: vars first, then $client, $client_address, $client_name, $client_port,
+ * $helo_name, $sender, $sender_name, $sender_domain, $recipient, $recipient_name, $recipient_domain, $server_name, $server_address, $server_port, $localtime,
+ * then main.cf.  In values, characters that smtpd_expansion_filter does not hold become "_".  At most 8 KiB, in the session's arena.  value NULL: not set.
+ * Source: postconf(5), default_rbl_reply, smtpd_reject_footer. */
+struct ph_session_var {
+	const char *name, *value;
+};
+PH_API const char *ph_session_expand(struct ph_session *s, const char *text, const struct ph_session_var *vars, size_t n);
 
 /* Where mail for an address would go.  enum ph_lookup: FOUND, TEMPFAIL.  Texts live in the session's arena.  Yields. */
 struct ph_session_route {

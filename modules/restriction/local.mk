@@ -9,6 +9,16 @@ EXTRA_DIST += \
 	modules/restriction/common/unknown_domain.h \
 	modules/restriction/common/unlisted.h
 
+# What several restrictions share and is too large for a header: linked into each of them.
+noinst_LTLIBRARIES += librestriction_dnslist.la
+librestriction_dnslist_la_SOURCES = modules/restriction/common/dnslist.c modules/restriction/common/dnslist.h \
+	modules/restriction/common/dnslist_filter.c modules/restriction/common/dnslist_filter.h
+librestriction_dnslist_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+noinst_LTLIBRARIES += librestriction_policy.la
+librestriction_policy_la_SOURCES = modules/restriction/common/policy_proto.c modules/restriction/common/policy_proto.h \
+	modules/restriction/common/policy_server.c modules/restriction/common/policy_server.h
+librestriction_policy_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+
 pkglib_LTLIBRARIES += restriction_check_client_access.la
 restriction_check_client_access_la_SOURCES = modules/restriction/check_client_access.c
 restriction_check_client_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
@@ -200,3 +210,57 @@ restriction_sleep_la_SOURCES = modules/restriction/sleep.c
 restriction_sleep_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
 restriction_sleep_la_LDFLAGS = $(MODULE_LDFLAGS)
 restriction_sleep_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_rbl_client.la
+restriction_reject_rbl_client_la_SOURCES = modules/restriction/reject_rbl_client.c
+restriction_reject_rbl_client_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_rbl_client_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_rbl_client_la_LIBADD = librestriction_dnslist.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_rhsbl_client.la
+restriction_reject_rhsbl_client_la_SOURCES = modules/restriction/reject_rhsbl_client.c
+restriction_reject_rhsbl_client_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_rhsbl_client_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_rhsbl_client_la_LIBADD = librestriction_dnslist.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_rhsbl_reverse_client.la
+restriction_reject_rhsbl_reverse_client_la_SOURCES = modules/restriction/reject_rhsbl_reverse_client.c
+restriction_reject_rhsbl_reverse_client_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_rhsbl_reverse_client_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_rhsbl_reverse_client_la_LIBADD = librestriction_dnslist.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_rhsbl_helo.la
+restriction_reject_rhsbl_helo_la_SOURCES = modules/restriction/reject_rhsbl_helo.c
+restriction_reject_rhsbl_helo_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_rhsbl_helo_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_rhsbl_helo_la_LIBADD = librestriction_dnslist.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_rhsbl_sender.la
+restriction_reject_rhsbl_sender_la_SOURCES = modules/restriction/reject_rhsbl_sender.c
+restriction_reject_rhsbl_sender_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_rhsbl_sender_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_rhsbl_sender_la_LIBADD = librestriction_dnslist.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_rhsbl_recipient.la
+restriction_reject_rhsbl_recipient_la_SOURCES = modules/restriction/reject_rhsbl_recipient.c
+restriction_reject_rhsbl_recipient_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_rhsbl_recipient_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_rhsbl_recipient_la_LIBADD = librestriction_dnslist.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_permit_dnswl_client.la
+restriction_permit_dnswl_client_la_SOURCES = modules/restriction/permit_dnswl_client.c
+restriction_permit_dnswl_client_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_permit_dnswl_client_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_permit_dnswl_client_la_LIBADD = librestriction_dnslist.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_permit_rhswl_client.la
+restriction_permit_rhswl_client_la_SOURCES = modules/restriction/permit_rhswl_client.c
+restriction_permit_rhswl_client_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_permit_rhswl_client_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_permit_rhswl_client_la_LIBADD = librestriction_dnslist.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_policy_service.la
+restriction_check_policy_service_la_SOURCES = modules/restriction/check_policy_service.c
+restriction_check_policy_service_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_policy_service_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_policy_service_la_LIBADD = librestriction_policy.la $(MODULE_LIBS)
