@@ -155,7 +155,7 @@ static void do_flush(struct postqueue *p)
 		p->status = EX_UNAVAILABLE;
 		return;
 	}
-	if (p->mode == 'i' && !ph_queue_id_valid(p->arg)) {
+	if (p->mode == 'i' && !ph_queue_id_plausible(p->arg)) {
 		ph_log(PH_LOG_FATAL, "Cannot flush queue ID - invalid name: \"%.100s%s\"", p->arg, strlen(p->arg) > 100 ? "..." : "");
 		p->status = EX_UNAVAILABLE;
 		return;

@@ -118,7 +118,7 @@ static void flush_ids(struct postsuper *p)
 
 static void add_id(struct postsuper *p, char op, const char *id)
 {
-	if (!ph_queue_id_valid(id)) {
+	if (!ph_queue_id_plausible(id)) {
 		ph_log(PH_LOG_WARNING, "invalid mail queue id: %.100s%s", id, strlen(id) > 100 ? "..." : "");
 		return;
 	}

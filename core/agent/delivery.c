@@ -57,7 +57,7 @@ static void copy_recipients(struct ph_delivery *d)
 	d->rcpts = ph_arena_alloc(d->arena, (req->n_rcpts + 1) * sizeof(*d->rcpts));
 	for (i = 0; i < req->n_rcpts; i++) {
 		d->rcpts[i].address = req->rcpts[i].address;
-		d->rcpts[i].original = req->rcpts[i].original && req->rcpts[i].original[0] ? req->rcpts[i].original : req->rcpts[i].address;
+		d->rcpts[i].original = req->rcpts[i].original ? req->rcpts[i].original : req->rcpts[i].address;
 		d->rcpts[i].dsn_orcpt = req->rcpts[i].dsn_orcpt;
 		d->rcpts[i].dsn_notify = req->rcpts[i].dsn_notify;
 	}

@@ -85,7 +85,7 @@ int ph_delivery_forward(struct ph_delivery *d, const char *sender, const char *c
 int ph_delivery_pass(struct ph_delivery *d, size_t i, const char *address, const char *transport_nexthop, struct ph_err *err)
 {
 	const char *colon = strchr(transport_nexthop, ':');
-	struct ph_forward f = { .req = d->req, .sender = d->req->sender, .rcpts = &address, .n_rcpts = 1, .original = d->rcpts[i].original, .top = "",
+	struct ph_forward f = { .req = d->req, .sender = d->req->sender, .rcpts = &address, .n_rcpts = 1, .original = *d->rcpts[i].original ? d->rcpts[i].original : NULL, .top = "",
 		.notify = notify_of(d, i) };
 	char id[PH_QUEUE_ID_MAX];
 	int rc;

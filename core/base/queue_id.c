@@ -75,3 +75,10 @@ bool ph_queue_id_valid(const char *id)
 		return true;
 	return valid_long(id, n);
 }
+
+bool ph_queue_id_plausible(const char *id)
+{
+	size_t n = strspn(id, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_");
+
+	return n > 0 && n <= 255 && id[n] == '\0';
+}

@@ -15,5 +15,7 @@ void ph_queue_id_init(unsigned slot);
 void ph_queue_id_new(char buf[PH_QUEUE_ID_MAX], bool long_form);
 /* Could this be a queue id (of either form, ours or Postfix's)?  True means: safe as a file name. */
 bool ph_queue_id_valid(const char *id);
+/* Could it be a queue id at all (letters, digits, "_")?  What commands ask of their arguments: an id that is not there is no error. */
+bool ph_queue_id_plausible(const char *id);
 
 #endif

@@ -105,6 +105,7 @@ static int note_header(struct ph_intake *in, const struct ph_header_info *h, con
 	if (h->id == PH_HDR_MESSAGE_ID || h->id == PH_HDR_RESENT_MESSAGE_ID)
 		log_message_id(in, h->id == PH_HDR_MESSAGE_ID ? "" : "resent-", line + value, n - value);
 	if (h->id == PH_HDR_RECEIVED && ++in->hops >= (unsigned)in->c->s.hop_limit) {
+		ph_log_as("cleanup", PH_LOG_WARNING, "%s: message rejected: hopcount exceeded", in->queue_id);
 		ph_intake_fail(in, -ELOOP, 554, "5.4.0", "Error: too many hops");
 		return in->lost;
 	}

@@ -44,15 +44,18 @@ enum {  /* ph_entry.marks */
 	PH_MARK_FRESH = 8,              /* never tried */
 	PH_MARK_MARKER = 16,            /* not a message: a place in the list (struct ph_index_cursor) */
 	PH_MARK_BUSY = 32,              /* taken by compaction or requeueing */
+	PH_MARK_FLUSH = 64,             /* somebody wants it delivered now: defer_transports does not hold for the next attempt */
 };
+#define PH_MARK_LISTED_SHIFT 24         /* the top 8 bits of marks: number of the last listing that showed it */
 enum { PH_RCPT_TODO, PH_RCPT_SENT, PH_RCPT_BOUNCED, PH_RCPT_CLOSED };
 /* SENT: delivered, a success notification may be due; BOUNCED: failed, notification due; CLOSED: nothing is left to be done. */
 
 struct ph_entry_rcpt {
 	uint32_t reason;                /* 0: none */
-	uint8_t state;
-	uint8_t deferred;               /* the reason is one of deferral */
-	uint8_t has_original;
+	uint16_t order;                 /* the how manieth result of the attempt its last one was (not kept in checkpoints) */
+	uint8_t state : 2;
+	uint8_t deferred : 1;           /* the reason is one of deferral */
+	uint8_t has_original : 1;
 	uint8_t notify;                 /* PH_NOTIFY_* */
 };
 

@@ -126,7 +126,8 @@ static void put_printable(struct ph_buf *out, const char *s)
 
 static void mailq_head(struct ph_listing *l, const char *queue_id, char mark, int64_t arrival_s, int64_t bytes, const char *sender, struct ph_buf *out)
 {
-	char id[80];
+	char id[80], size[24];
+	int width;
 	struct tm tm;
 	time_t t = (time_t)arrival_s;
 
@@ -143,7 +144,11 @@ static void mailq_head(struct ph_listing *l, const char *queue_id, char mark, in
 	snprintf(id, sizeof(id), "%s%c", queue_id, mark);
 	if (mark == ' ')
 		id[strlen(queue_id)] = '\0';
-	ph_buf_printf(out, l->long_ids ? "%-17s %8lld %19.19s " : "%-11s %7lld %20.20s ", id, (long long)bytes, l->when);
+	/* An id of ours is longer than Postfix's short ones; the columns to the right of the size stay where the heading has them. */
+	width = l->long_ids ? 17 + 1 + 8 : 11 + 1 + 7 + 1;
+	snprintf(size, sizeof(size), "%lld", (long long)bytes);
+	width -= (int)strlen(id) + 1;
+	ph_buf_printf(out, "%s %*s %19.19s ", id, width > 0 ? width : 0, size, l->when);
 	put_printable(out, *sender ? sender : "MAILER-DAEMON");
 	ph_buf_putc(out, '\n');
 	l->messages++;

@@ -187,6 +187,8 @@ void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelo
 {
 	if (rcpt >= e->n_rcpts)
 		return;
+	if (e->active)
+		e->rcpts[rcpt].order = e->active->results < UINT16_MAX ? ++e->active->results : UINT16_MAX;
 	if (e->flags & PH_ENV_VERIFY) {
 		ph_index_result(q->ix, e, rcpt, PH_RCPT_CLOSED, NULL);
 		return;
@@ -226,7 +228,7 @@ static void log_result(struct ph_qmgr *q, const struct ph_active *a, uint32_t i,
 
 	for (k = 0; k < 3; k++)
 		ph_delay_format(part[k], q->set.delay_digits, delay[k], sizeof(delay[k]));
-	if (strcmp(r->original ? r->original : r->address, to) != 0)
+	if (r->original && *r->original && strcmp(r->original, to) != 0)
 		snprintf(orig, sizeof(orig), " orig_to=<%s>,", ph_address_quote(a->arena, r->original));
 	ph_log_as(prog, PH_LOG_INFO, "%s: to=<%s>,%s relay=none, delay=%s, delays=%s/%s/0/0, dsn=%s, status=%s (%s)", a->ref.queue_id,
 		  ph_address_quote(a->arena, to), orig, delay[0], delay[1], delay[2], dsn,

@@ -70,6 +70,7 @@ struct ph_active {
 	uint32_t cursor;                /* next recipient to resolve */
 	uint32_t deliveries;            /* under way */
 	uint32_t counted;               /* recipients that count against the limit */
+	uint16_t results;               /* so far, for ph_entry_rcpt.order */
 	bool resolving;                 /* a worker has it */
 	bool hold, expire_now;
 	bool again;                     /* an agent died over it: at once, once */

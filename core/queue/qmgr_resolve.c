@@ -137,7 +137,7 @@ static void schedule(struct ph_qmgr *q, struct ph_active *a, uint32_t i, const c
 		ph_qmgr_result(q, a, i, PH_SENT, "qmgr", "2.0.0", "undeliverable postmaster notification discarded");
 		return;
 	}
-	if (list_has(q->set.defer_transports, r->transport)) {
+	if (!(a->e->marks & PH_MARK_FLUSH) && list_has(q->set.defer_transports, r->transport)) {
 		ph_qmgr_result(q, a, i, PH_DEFERRED, "error", "4.3.2", "deferred transport");
 		return;
 	}

@@ -11,11 +11,12 @@
 #define ACTIVATE_AT_ONCE 500    /* per loop turn: each may read a file */
 #define JUMP_MS PH_SECONDS(3600)
 
+/* In whole seconds of the clock, as Postfix counts: a message that is tried when a queue run of one second finds it must be as old there as here. */
 int64_t ph_retry_age_ms(const struct ph_qmgr *q, const struct ph_entry *e)
 {
-	int64_t age = (ph_wall_us() - e->arrival_us) / 1000;
+	int64_t age = ph_wall_us() / 1000000 - e->arrival_us / 1000000;
 
-	return age > 0 ? age : 0;
+	return age > 0 ? PH_SECONDS(age) : 0;
 }
 
 bool ph_retry_expired(const struct ph_qmgr *q, const struct ph_entry *e)
@@ -47,10 +48,13 @@ void ph_retry_defer(struct ph_qmgr *q, struct ph_entry *e)
 {
 	int64_t delay = ph_retry_age_ms(q, e);
 
+	e->marks &= ~(uint32_t)PH_MARK_FLUSH;
 	if (delay > q->set.maximal_backoff_ms)
 		delay = q->set.maximal_backoff_ms;
 	if (delay < q->set.minimal_backoff_ms)
 		delay = q->set.minimal_backoff_ms;
+	/* From the beginning of this second on: the queue run in the second that it falls into takes it. */
+	delay -= ph_wall_us() / 1000 % 1000;
 	if (e->attempts < UINT16_MAX)
 		e->attempts++;
 	ph_index_defer(q->ix, e, ph_now_ms() + delay);
@@ -108,6 +112,7 @@ void ph_retry_now(struct ph_qmgr *q, struct ph_entry *e)
 {
 	if (e->state != PH_ENTRY_DEFERRED)
 		return;
+	e->marks |= PH_MARK_FLUSH;
 	ph_index_defer(q->ix, e, ph_now_ms());
 	if (q->scan_cutoff < ph_now_ms())
 		q->scan_cutoff = ph_now_ms();
@@ -123,6 +128,7 @@ void ph_retry_flush_all(struct ph_qmgr *q)
 	for (i = 0; i < h->n; i++) {            /* keys that are all the same need no sorting */
 		if (h->nodes[i]->key > now)
 			h->nodes[i]->key = now;
+		ph_container_of(h->nodes[i], struct ph_entry, due)->marks |= PH_MARK_FLUSH;
 	}
 	/* Smaller keys stand above larger ones still: min(key, now) keeps the order of a heap. */
 	ph_sched_revive_all(q->sched);
@@ -241,8 +247,7 @@ void ph_qmgr_release(struct ph_qmgr *q, struct ph_entry *e)
 	if (e->state != PH_ENTRY_HOLD)
 		return;
 	ph_qmgr_note(q, PH_J_RELEASE, e, 0, ph_wall_us() / 1000, true);
-	ph_index_defer(q->ix, e, ph_now_ms());
-	ph_retry_now(q, e);
+	ph_index_defer(q->ix, e, ph_now_ms());          /* as in Postfix: the next queue run takes it */
 }
 
 void ph_qmgr_expire(struct ph_qmgr *q, struct ph_entry *e, bool release)

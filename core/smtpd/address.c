@@ -29,6 +29,12 @@ static struct ph_slice tolerate(struct ph_slice text)
 	return text;
 }
 
+/* <""@domain>: the local part is there, and empty. */
+static bool empty_local(struct ph_slice text)
+{
+	return text.n > 4 && memcmp(text.p, "<\"\"@", 4) == 0;
+}
+
 int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool allow_empty, bool strict,
 		     bool utf8, struct ph_arena *arena, const char **ret)
 {
@@ -49,7 +55,7 @@ int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smt
 			r = -EINVAL;    /* "<a@b>c" */
 	if (r == -EILSEQ)
 		return ph_smtpd_refuse(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
-	if (r < 0 || *address == '@' || (!*address && !allow_empty))
+	if (r < 0 || (*address == '@' && !empty_local(text)) || (!*address && !allow_empty))
 		return bad_syntax(s, what, w, true);
 	if (*address) {
 		switch (ph_route_resolve(s->svc->route, "", address, ph_session_arena(s), &resolved, &err)) {

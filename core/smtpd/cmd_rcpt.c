@@ -63,6 +63,18 @@ static int one_param(struct ph_session *s, struct ph_slice w, struct rcpt_params
 	return ph_smtpd_refuse(s, "555 5.5.4 Unsupported option: %.*s", (int)(w.n < 400 ? w.n : 400), w.p);
 }
 
+/* Who gave no ORCPT gets the address as the client wrote it (next hop, notifications).  What our own quoting yields again need not be kept. */
+static const char *default_orcpt(struct ph_session *s, struct ph_slice text, const char *address)
+{
+	const char *ours = ph_address_quote(s->t->arena, address);
+
+	if (text.n > 2 && text.p[0] == '<' && text.p[text.n - 1] == '>')
+		text = (struct ph_slice){ text.p + 1, text.n - 2 };
+	if ((text.n == strlen(ours) && memcmp(text.p, ours, text.n) == 0) || memchr(text.p, '<', text.n) || !ph_utf8_valid(text.p, text.n))
+		return NULL;
+	return ph_arena_printf(s->t->arena, "%s;%.*s", s->t->smtputf8 ? "utf-8" : "rfc822", (int)text.n, text.p);
+}
+
 static void remember(struct ph_smtpd_trans *t, const char *address)
 {
 	if (t->n_rcpts == t->cap_rcpts) {
@@ -110,6 +122,8 @@ static int rcpt(struct ph_session *s, struct ph_smtpd_cmdline *c)
 	r = ph_smtpd_open(s);
 	if (r)
 		return r;
+	if (!p.orcpt)
+		p.orcpt = default_orcpt(s, c->w[2].text, address);
 	if (ph_intake_rcpt(t->intake, address, p.orcpt, p.notify) < 0)
 		return ph_smtpd_refuse(s, "452 4.5.3 Error: too many recipients");
 	t->rcpt_count++;

@@ -166,7 +166,7 @@ static void do_forward(struct local_state *st, struct forward *fwd)
 		return;
 	if (word_in(st, st->svc->set->prepend_delivered_header, "forward"))
 		top = ph_arena_printf(st->arena, "Delivered-To: %s\n", r->address);
-	if (ph_delivery_forward(st->d, st->sender, fwd->rcpts, fwd->n, st->owned ? NULL : r->original, top, &id, &err) < 0)
+	if (ph_delivery_forward(st->d, st->sender, fwd->rcpts, fwd->n, st->owned || !*r->original ? NULL : r->original, top, &id, &err) < 0)
 		local_result(st, PH_DEFERRED, "4.3.0", "%s", err.text);
 	else
 		local_result(st, PH_SENT, "2.0.0", "forwarded as %s", id);

@@ -13,16 +13,18 @@
 char *local_top(struct local_state *st, bool from_line, bool delivered_to)
 {
 	const struct ph_rcpt *r = ph_delivery_rcpt(st->d, st->rcpt);
+	const char *sender = *st->sender ? ph_address_external(st->arena, st->sender) : "";
+	const char *original = *r->original ? ph_address_external(st->arena, r->original) : "";
 	time_t now = (time_t)(ph_wall_us() / 1000000);
 	char when[40] = "";
 	struct tm tm;
 
 	if (localtime_r(&now, &tm))
 		strftime(when, sizeof when, "%a %b %e %H:%M:%S %Y", &tm);
-	return ph_arena_printf(st->arena, "%s%s%s%s%sReturn-Path: <%s>\nX-Original-To: %s\n%s%s%s",
-		from_line ? "From " : "", from_line ? (*st->sender ? st->sender : "MAILER-DAEMON") : "", from_line ? "  " : "", from_line ? when : "",
-		from_line ? "\n" : "", st->sender, r->original,
-		delivered_to ? "Delivered-To: " : "", delivered_to ? r->address : "", delivered_to ? "\n" : "");
+	return ph_arena_printf(st->arena, "%s%s%s%s%sReturn-Path: <%s>\n%s%s%s%s%s%s",
+		from_line ? "From " : "", from_line ? (*sender ? sender : "MAILER-DAEMON") : "", from_line ? "  " : "", from_line ? when : "",
+		from_line ? "\n" : "", sender, *original ? "X-Original-To: " : "", original, *original ? "\n" : "",
+		delivered_to ? "Delivered-To: " : "", delivered_to ? ph_address_external(st->arena, r->address) : "", delivered_to ? "\n" : "");
 }
 
 int local_feed(struct local_state *st, struct ph_run *run, const char *top, struct ph_err *err)
@@ -58,8 +60,9 @@ static bool header_matches(const char *line, size_t n, const char *address)
 	return (size_t)(end - v) == strlen(address) && strncasecmp(v, address, (size_t)(end - v)) == 0;
 }
 
-int local_delivered_before(struct local_state *st, const char *address)
+int local_delivered_before(struct local_state *st, const char *internal)
 {
+	const char *address = ph_address_external(st->arena, internal);
 	char *buf = ph_alloc(CHUNK);
 	int64_t at = 0;
 	ssize_t n;

@@ -146,11 +146,11 @@ static void put_rcpt(struct xfer *x, struct ph_buf *b, size_t i)
 
 	ph_buf_printf(b, "RCPT TO:<%s>", envelope_form(x, r->address));
 	if (x->s->features & EHLO_DSN) {
-		ph_buf_puts(b, " ORCPT=");
 		if (r->dsn_orcpt && *r->dsn_orcpt) {
+			ph_buf_puts(b, " ORCPT=");
 			put_xtext(b, r->dsn_orcpt);
-		} else {
-			ph_buf_puts(b, "rfc822;");
+		} else if (*r->original) {
+			ph_buf_puts(b, " ORCPT=rfc822;");
 			put_xtext(b, ph_address_external(x->st->arena, r->original));
 		}
 		if (r->dsn_notify)

@@ -250,9 +250,10 @@ static char *top_of(struct ph_delivery *d, bool maildir)
 	if (!maildir && localtime_r(&now, &tm))
 		strftime(when, sizeof when, "%a %b %e %H:%M:%S %Y", &tm);
 	sender = *sender ? ph_address_external(ph_delivery_arena(d), sender) : "";
-	return ph_arena_printf(ph_delivery_arena(d), "%s%s%s%s%sReturn-Path: <%s>\nX-Original-To: %s\nDelivered-To: %s\n",
+	return ph_arena_printf(ph_delivery_arena(d), "%s%s%s%s%sReturn-Path: <%s>\n%s%s%sDelivered-To: %s\n",
 		maildir ? "" : "From ", maildir ? "" : *sender ? sender : "MAILER-DAEMON", maildir ? "" : "  ", when, maildir ? "" : "\n",
-		sender, r->original, r->address);
+		sender, *r->original ? "X-Original-To: " : "", *r->original ? ph_address_external(ph_delivery_arena(d), r->original) : "",
+		*r->original ? "\n" : "", ph_address_external(ph_delivery_arena(d), r->address));
 }
 
 static void virtual_deliver(void *service, struct ph_delivery *d)
