@@ -70,6 +70,10 @@ static void print_time(const struct printer *pr, int64_t us)
 
 static void print_rcpt(const struct printer *pr, const struct ph_rcpt *r)
 {
+	if (r->dsn_notify & PH_NOTIFY_EXPANDED)
+		record(pr, T_ATTR, "named_attribute: expanded=%s", r->address);
+	if (r->dsn_notify & PH_NOTIFY_EXPANDED)
+		return;                 /* only its report is due */
 	if (r->dsn_notify)
 		record(pr, T_ATTR, "named_attribute: notify_flags=%u", r->dsn_notify);
 	if (r->dsn_orcpt)

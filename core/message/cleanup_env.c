@@ -30,9 +30,9 @@ static void emit(struct expander *x, const char *addr, const char *original, con
 	bool keep_original = in->c->s.original_rcpt;
 	const char *key = fold(in->arena, addr, keep_original ? original : NULL);
 
-	if (ph_htab_get(&x->seen, key))
+	if (!(notify & PH_NOTIFY_EXPANDED) && ph_htab_get(&x->seen, key))
 		return;
-	if (x->seen.n < (size_t)in->c->s.dup_limit)
+	if (!(notify & PH_NOTIFY_EXPANDED) && x->seen.n < (size_t)in->c->s.dup_limit)
 		ph_htab_put(&x->seen, key, x);
 	if (e->n_rcpts == x->cap) {
 		struct ph_rcpt *more;
@@ -46,6 +46,16 @@ static void emit(struct expander *x, const char *addr, const char *original, con
 	e->rcpts[e->n_rcpts++] = (struct ph_rcpt){
 		.address = addr, .original = !keep_original ? "" : *original ? original : addr, .dsn_orcpt = orcpt, .dsn_notify = notify,
 	};
+}
+
+/* RFC 3461 section 5.2.7.3, as Postfix does it: who wants to hear of success hears that the alias was expanded, and of what it stands for only the rest. */
+static unsigned emit_expanded(struct expander *x, const char *addr, const char *original, const char *orcpt, unsigned notify)
+{
+	if (!(notify & PH_NOTIFY_SUCCESS) || !*x->in->env.sender)
+		return notify;
+	emit(x, addr, original, orcpt, notify | PH_NOTIFY_EXPANDED);
+	notify &= ~(unsigned)PH_NOTIFY_SUCCESS;
+	return notify ? notify : PH_NOTIFY_NEVER;
 }
 
 /* An address on its way through virtual_alias_maps. */
@@ -116,6 +126,8 @@ static int expand(struct expander *x, const char *addr, const char *original, co
 			emit(x, l == PH_LOOKUP_FOUND ? v.list[0] : w.addr, original, orcpt, notify);
 			out++;
 		} else {
+			if (w.depth == 0)
+				notify = emit_expanded(x, addr, original, orcpt, notify);
 			r = push_results(in, &todo, &v, w.depth + 1, addr);
 		}
 	}

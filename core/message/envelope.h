@@ -15,6 +15,9 @@ enum {  /* ph_envelope.flags */
 	PH_ENV_TRACE_ONLY = 128,        /* sendmail -bv: report, do not deliver */
 };
 
+/* In ph_rcpt.dsn_notify of an envelope: nothing is delivered to this recipient, others took its place (an alias); its sender is to hear that. */
+#define PH_NOTIFY_EXPANDED 16
+
 struct ph_attr { const char *name, *value; };
 
 struct ph_envelope {

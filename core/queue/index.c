@@ -89,6 +89,8 @@ static void entry_link(struct ph_index *ix, struct ph_entry *e)
 	e->segment->live_bytes += e->length;
 }
 
+static const struct ph_reason expanded = { "2.0.0", "alias expanded", "none", "", "" };
+
 struct ph_entry *ph_index_add(struct ph_index *ix, const struct ph_msg_ref *ref, const struct ph_envelope *env)
 {
 	size_t bytes = strlen(ref->queue_id) + 1 + strlen(env->sender) + 1, i;
@@ -128,6 +130,9 @@ struct ph_entry *ph_index_add(struct ph_index *ix, const struct ph_msg_ref *ref,
 	e->segment = ph_index_segment(ix, ref->file, ref->instance);
 	ph_segment_cover(e->segment, ref->offset, ref->offset + ref->length);
 	entry_link(ix, e);
+	for (i = 0; i < env->n_rcpts; i++)
+		if (env->rcpts[i].dsn_notify & PH_NOTIFY_EXPANDED)
+			ph_index_result(ix, e, (uint32_t)i, PH_RCPT_SENT, &expanded);
 	return e;
 }
 

@@ -89,24 +89,42 @@ static bool wanted(const struct notice *n, const struct ph_entry *e, uint32_t i)
 	return false;
 }
 
-static const char *action_of(const struct notice *n, const struct ph_entry *e, const struct ph_reason *r, enum ph_delivery_status status)
+static const char *action_of(const struct notice *n, const struct ph_entry *e, uint32_t i, const struct ph_reason *r, enum ph_delivery_status status)
 {
+	if (e->rcpts[i].notify & PH_NOTIFY_EXPANDED)
+		return "expanded";
 	if (e->flags & PH_ENV_TRACE_ONLY)
 		return status == PH_SENT ? "deliverable" : "undeliverable";
 	/* Sent on to another server, which will not say more. */
-	if (n->kind == PH_BOUNCE_SUCCESS && strchr(r->relay, '['))
+	if (status == PH_SENT && strchr(r->relay, '['))
 		return "relayed";
 	return NULL;
 }
 
-/* By domain, then by address: the order in which an agent is told about them, and so that of the results. */
-static int by_address(const void *one, const void *two, void *arg)
+/* Reports name who delivered, or tried to. */
+static const char *text_of(const struct notice *n, const struct ph_reason *r)
 {
-	const struct ph_envelope *env = arg;
-	const char *a = env->rcpts[((const struct ph_bounce_rcpt *)one)->index].address, *b = env->rcpts[((const struct ph_bounce_rcpt *)two)->index].address;
-	const char *at_a = strrchr(a, '@'), *at_b = strrchr(b, '@');
-	int r = at_a && at_b ? strcasecmp(at_a, at_b) : 0;
+	bool report = n->kind == PH_BOUNCE_SUCCESS || n->kind == PH_BOUNCE_TRACE;
 
+	if (!report || *r->relay == '\0' || strcmp(r->relay, "none") == 0)
+		return keep(n->a, r->text);
+	return ph_arena_printf(n->a->arena, "delivery via %s: %s", r->relay, r->text);
+}
+
+/* In the order of their results; where that is not known any more (after a restart), by domain, then by address: the order in which an agent is
+ * told about them. */
+static int by_order(const void *one, const void *two, void *arg)
+{
+	const struct ph_active *active = arg;
+	const struct ph_envelope *env = active->env;
+	uint32_t i = ((const struct ph_bounce_rcpt *)one)->index, k = ((const struct ph_bounce_rcpt *)two)->index;
+	const char *a = env->rcpts[i].address, *b = env->rcpts[k].address;
+
+	const char *at_a = strrchr(a, '@'), *at_b = strrchr(b, '@');
+	int r = (int)active->e->rcpts[i].order - (int)active->e->rcpts[k].order;
+
+	if (r == 0 && at_a && at_b)
+		r = strcasecmp(at_a, at_b);
 	return r ? r : strcmp(a, b);
 }
 
@@ -124,12 +142,12 @@ static void collect(struct notice *n)
 		if (!wanted(n, e, i))
 			continue;
 		ph_entry_reason(n->q->ix, e, i, &r);
-		n->rcpts[n->n++] = (struct ph_bounce_rcpt){ .index = i, .status = status, .action = action_of(n, e, &r, status),
+		n->rcpts[n->n++] = (struct ph_bounce_rcpt){ .index = i, .status = status, .action = action_of(n, e, i, &r, status),
 			.dsn = keep(n->a, *r.dsn ? r.dsn : status == PH_SENT ? "2.0.0" : status == PH_BOUNCED ? "5.0.0" : "4.0.0"),
-			.text = keep(n->a, r.text), .relay = keep(n->a, r.relay), .mta = *r.mta ? keep(n->a, r.mta) : NULL,
+			.text = text_of(n, &r), .relay = keep(n->a, r.relay), .mta = *r.mta ? keep(n->a, r.mta) : NULL,
 			.diag = *r.diag ? keep(n->a, r.diag) : NULL, .time_us = ph_wall_us() };
 	}
-	qsort_r(n->rcpts, n->n, sizeof(n->rcpts[0]), by_address, n->a->env);
+	qsort_r(n->rcpts, n->n, sizeof(n->rcpts[0]), by_order, n->a);
 }
 
 /* "0,1,2" for as long as it fits; the rest would be told twice after a crash in the wrong microsecond. */

@@ -65,6 +65,16 @@ static void unreadable(struct ph_qmgr *q, struct ph_entry *e, const struct ph_ms
 	ph_index_defer(q->ix, e, ph_now_ms() + q->set.minimal_backoff_ms);
 }
 
+/* Without those that an alias replaced. */
+static size_t rcpts_of(const struct ph_envelope *env)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < env->n_rcpts; i++)
+		n += !(env->rcpts[i].dsn_notify & PH_NOTIFY_EXPANDED);
+	return n;
+}
+
 static void active_begin(struct ph_qmgr *q, struct ph_active *a, struct ph_entry *e)
 {
 	const struct ph_envelope *env = a->env;
@@ -86,7 +96,7 @@ static void active_begin(struct ph_qmgr *q, struct ph_active *a, struct ph_entry
 		a->sm.single = true;
 	}
 	ph_log(PH_LOG_INFO, "%s: from=<%s>, size=%lld, nrcpt=%zu (queue active)", a->ref.queue_id,
-	       *env->sender ? ph_address_quote(a->arena, env->sender) : "", (long long)env->content_bytes, env->n_rcpts);
+	       *env->sender ? ph_address_quote(a->arena, env->sender) : "", (long long)env->content_bytes, rcpts_of(env));
 	if (a->verp_delims)
 		ph_log(PH_LOG_INFO, "%s: enabling VERP for sender \"%s\"", a->ref.queue_id, env->sender);
 	ph_qmgr_adopt(q, e);

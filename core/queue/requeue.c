@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "message/intake.h"
+#include "message/received.h"
 #include "queue/maildrop.h"
 #include "queue/qmgr_private.h"
 
@@ -146,6 +147,7 @@ int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err)
 	if (r < 0)
 		goto out;
 	ph_log_as("pickup", PH_LOG_INFO, "%s: uid=%d from=<%s> orig_id=%s", ph_intake_queue_id(in), (int)geteuid(), m->env->sender, ref.queue_id);
+	ph_intake_prepend(in, ph_received_local(p.conf, ph_intake_queue_id(in), (int64_t)geteuid(), arena));
 	r = envelope(in, m->env, e, ref.queue_id);
 	if (r == 0)
 		r = feed(in, m);

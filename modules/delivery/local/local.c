@@ -38,10 +38,11 @@ static const struct ph_param params[] = {
 #undef S
 
 /* Read here, declared by the core. */
-struct shared_settings { int64_t command_time_limit; bool owner_request_special; };
+struct shared_settings { int64_t command_time_limit; bool owner_request_special, keep_original; };
 static const struct ph_param shared_params[] = {
 	PH_P_TIME(struct shared_settings, command_time_limit, "command_time_limit", "1000s", 's', 1000, 0, ""),
 	PH_P_BOOL(struct shared_settings, owner_request_special, "owner_request_special", "yes", ""),
+	PH_P_BOOL(struct shared_settings, keep_original, "enable_original_recipient", "yes", ""),
 };
 
 static int local_start(const struct ph_conf *conf, const void *settings, void **ret, struct ph_err *err)
@@ -64,6 +65,7 @@ static int local_start(const struct ph_conf *conf, const void *settings, void **
 	svc->conf = conf;
 	svc->set = set;
 	svc->owner_special = shared.owner_request_special;
+	svc->keep_original = shared.keep_original;
 	svc->command_limit_ms = shared.command_time_limit;
 	svc->default_uid = pw->pw_uid;
 	svc->default_gid = pw->pw_gid;

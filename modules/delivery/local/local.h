@@ -28,6 +28,7 @@ struct local_service {
 	gid_t default_gid;
 	const char *default_user;
 	bool owner_special;             /* owner_request_special */
+	bool keep_original;             /* enable_original_recipient */
 	int64_t command_limit_ms;       /* command_time_limit */
 };
 

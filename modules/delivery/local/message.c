@@ -14,7 +14,7 @@ char *local_top(struct local_state *st, bool from_line, bool delivered_to)
 {
 	const struct ph_rcpt *r = ph_delivery_rcpt(st->d, st->rcpt);
 	const char *sender = *st->sender ? ph_address_external(st->arena, st->sender) : "";
-	const char *original = *r->original ? ph_address_external(st->arena, r->original) : "";
+	const char *original = *r->original && st->svc->keep_original ? ph_address_external(st->arena, r->original) : "";
 	time_t now = (time_t)(ph_wall_us() / 1000000);
 	char when[40] = "";
 	struct tm tm;

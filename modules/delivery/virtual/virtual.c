@@ -15,7 +15,7 @@ struct virtual_settings {
 	const char *maps, *base, *uid_maps, *gid_maps, *lock;
 	int64_t limit;
 	int minimum_uid;
-	bool strict_owner;
+	bool strict_owner, keep_original;
 };
 
 #define S struct virtual_settings
@@ -28,6 +28,7 @@ static const struct ph_param params[] = {
 	PH_P_LONG(S, limit, "virtual_mailbox_limit", "51200000", 0, 0, "Largest mbox in bytes; 0: no limit."),
 	PH_P_INT(S, minimum_uid, "virtual_minimum_uid", "100", 1, 0, "Smallest user id that virtual_uid_maps may say."),
 	PH_P_BOOL(S, strict_owner, "strict_mailbox_ownership", "yes", "Defer mail when a mailbox belongs to somebody else."),
+	PH_P_BOOL(S, keep_original, "enable_original_recipient", "yes", "Add the address from before aliasing in X-Original-To:."),
 };
 #undef S
 
@@ -239,11 +240,12 @@ static int write_pieces(struct ph_delivery *d, struct job *j)
 	return j->rc;
 }
 
-static char *top_of(struct ph_delivery *d, bool maildir)
+static char *top_of(struct ph_delivery *d, const struct virtual_settings *set, bool maildir)
 {
 	const struct ph_rcpt *r = ph_delivery_rcpt(d, 0);
 	const char *sender = ph_delivery_sender(d);
 	time_t now = (time_t)(ph_wall_us() / 1000000);
+	const char *original = set->keep_original && *r->original ? ph_address_external(ph_delivery_arena(d), r->original) : "";
 	char when[40] = "";
 	struct tm tm;
 
@@ -252,8 +254,8 @@ static char *top_of(struct ph_delivery *d, bool maildir)
 	sender = *sender ? ph_address_external(ph_delivery_arena(d), sender) : "";
 	return ph_arena_printf(ph_delivery_arena(d), "%s%s%s%s%sReturn-Path: <%s>\n%s%s%sDelivered-To: %s\n",
 		maildir ? "" : "From ", maildir ? "" : *sender ? sender : "MAILER-DAEMON", maildir ? "" : "  ", when, maildir ? "" : "\n",
-		sender, *r->original ? "X-Original-To: " : "", *r->original ? ph_address_external(ph_delivery_arena(d), r->original) : "",
-		*r->original ? "\n" : "", ph_address_external(ph_delivery_arena(d), r->address));
+		sender, *original ? "X-Original-To: " : "", original, *original ? "\n" : "",
+		ph_address_external(ph_delivery_arena(d), r->address));
 }
 
 static void virtual_deliver(void *service, struct ph_delivery *d)
@@ -269,7 +271,7 @@ static void virtual_deliver(void *service, struct ph_delivery *d)
 
 	j->box = (struct box){ .path = path ? path : "", .locks = svc->set->lock, .hostname = svc->hostname, .limit = svc->set->limit,
 		.lock_attempts = 20, .lock_delay_ms = 1000, .stale_ms = 500000, .strict_owner = svc->set->strict_owner, .uid = geteuid() };
-	j->top = top_of(d, maildir);
+	j->top = top_of(d, svc->set, maildir);
 	j->first = true;
 	if (content.p) {
 		j->data = content;
