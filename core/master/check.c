@@ -44,18 +44,6 @@ static void config_report(void *arg, int severity, const char *file, int line, c
 		say(arg, severity, "%s", text);
 }
 
-/* The programs of Postfix's process model that are functions inside our processes: their lines only carry -o settings. */
-static bool is_builtin(const char *command)
-{
-	static const char *const names[] = { "smtpd", "pickup", "cleanup", "qmgr", "tlsmgr", "trivial-rewrite", "bounce", "verify", "flush",
-		"proxymap", "showq", "anvil", "scache", "postlogd", "dnsblog", "tlsproxy" };
-
-	for (size_t i = 0; i < PH_ARRAY_LEN(names); i++)
-		if (strcmp(names[i], command) == 0)
-			return true;
-	return false;
-}
-
 static void check_services(struct check *c, const struct ph_config *config)
 {
 	size_t n;
@@ -65,7 +53,7 @@ static void check_services(struct check *c, const struct ph_config *config)
 	for (size_t i = 0; i < n; i++) {
 		const struct ph_module *m;
 
-		if (is_builtin(s[i].command))
+		if (ph_service_is_builtin(&s[i]))
 			continue;
 		if (s[i].type == PH_SVC_INET || s[i].type == PH_SVC_PASS) {
 			say(c, PH_LOG_WARNING, "%s, line %d: service %s: \"%s\" is not supported; nothing listens there", s[i].file, s[i].line,

@@ -2,6 +2,7 @@
  *
  * A worker is forked, not executed: it has the checked configuration in memory.  Does not yield. */
 #include "master/internal.h"
+#include "master/sandbox.h"
 #include "agent/agent.h"
 #include "base/crash.h"
 #include "base/log.h"
@@ -110,6 +111,7 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != master)
 		_exit(0);
+	ph_sandbox_enter(m->current, role);     /* before there are threads, which would stay outside */
 	ph_watchdog_start(WATCHDOG_MS);
 	ph_queue_id_init(slot);
 	umask(077);

@@ -10,16 +10,20 @@ static bool is_smtpd_service(const struct ph_service *s)
 	return (s->type == PH_SVC_INET || s->type == PH_SVC_PASS) && (strcmp(s->command, "smtpd") == 0);
 }
 
-static bool runs_as_root(const struct ph_service *s)
+bool ph_service_is_builtin(const struct ph_service *s)
 {
-	static const char *const internal[] = { "cleanup", "qmgr", "pickup", "showq", "flush", "bounce", "defer", "trace", "proxymap" };
+	static const char *const names[] = { "smtpd", "pickup", "cleanup", "qmgr", "tlsmgr", "trivial-rewrite", "bounce", "verify", "flush",
+		"proxymap", "showq", "anvil", "scache", "postlogd", "dnsblog", "tlsproxy" };
 
-	if (s->type != PH_SVC_UNIX || s->unpriv)
-		return false;
-	for (size_t i = 0; i < PH_ARRAY_LEN(internal); i++)
-		if (strcmp(s->command, internal[i]) == 0)
-			return false;
-	return true;
+	for (size_t i = 0; i < PH_ARRAY_LEN(names); i++)
+		if (strcmp(names[i], s->command) == 0)
+			return true;
+	return false;
+}
+
+bool ph_service_delivers(const struct ph_service *s)
+{
+	return s->type == PH_SVC_UNIX && !ph_service_is_builtin(s);
 }
 
 static unsigned worker_count(const struct ph_conf *conf, const char *name)
@@ -82,7 +86,7 @@ int ph_generation_new(struct ph_master *m, struct ph_config *config, unsigned nu
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(s[i].command, "pickup") == 0)
 			g->has_pickup = true;
-		if (runs_as_root(&s[i]))
+		if (ph_service_delivers(&s[i]) && !s[i].unpriv)
 			g->has_root_agent = true;
 	}
 	rc = listeners_bind(m, g, err);

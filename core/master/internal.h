@@ -81,6 +81,11 @@ struct ph_master {
 	void *client_counters;          /* shared memory of the smtpd workers' per-client limits */
 };
 
+/* A program of Postfix's process model that is a function inside our processes: its line only carries -o settings. */
+bool ph_service_is_builtin(const struct ph_service *s);
+/* A service of the agents: a delivery module. */
+bool ph_service_delivers(const struct ph_service *s);
+
 const char *ph_role_name(enum ph_role role);
 /* At most one process at a time may have this role: a new one starts when the old one is gone. */
 bool ph_role_single(enum ph_role role);

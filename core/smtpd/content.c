@@ -154,7 +154,7 @@ static int skip_bytes(struct ph_session *s, int64_t left)
 	while (left > 0) {
 		in = ph_stream_peek(s->io);
 		if (in.n == 0) {
-			n = fill(s);
+			n = ph_smtpd_fill(s);         /* there may be no message */
 			if (n <= 0)
 				return n == 0 ? -ENODATA : (int)n;
 			extend_deadline(s, (size_t)n);

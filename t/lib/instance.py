@@ -80,6 +80,8 @@ class Instance:
         self.etc = self.dir + "/etc"
         for d in ("etc", "data", "mail"):
             os.mkdir(self.dir + "/" + d)
+        if root:
+            shutil.chown(self.dir + "/data", self.owner)
         self.env = dict(os.environ, PATH=INST + "/sbin:" + os.environ["PATH"], LC_ALL="C", TZ="UTC")
         self.env.pop("MAIL_CONFIG", None)
         self.env.pop("PH_MODULE_PATH", None)
