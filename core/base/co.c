@@ -41,6 +41,7 @@ struct ph_co {
 	bool cancelled, hard, debug;
 	const char *name, *what;
 	const char *syslog_name, *prog; /* not owned; see ph_co_set_ident */
+	const char *as_syslog_name;     /* the same of ph_co_set_as_ident */
 	ph_co_fn *fn;
 	void *arg;
 	struct ph_list all, ready;
@@ -403,6 +404,17 @@ void ph_co_set_ident(const char *syslog_name, const char *prog)
 	ph_assert(current != NULL);
 	current->syslog_name = syslog_name;
 	current->prog = prog;
+}
+
+void ph_co_set_as_ident(const char *syslog_name)
+{
+	ph_assert(current != NULL);
+	current->as_syslog_name = syslog_name;
+}
+
+const char *ph_co_as_ident(const struct ph_co *c)
+{
+	return c->as_syslog_name;
 }
 
 void ph_co_ident(const struct ph_co *co, const char **syslog_name, const char **prog)

@@ -11,6 +11,9 @@
  * next call).  NULL: the process's. */
 void ph_co_set_ident(const char *syslog_name, const char *prog);
 void ph_co_ident(const struct ph_co *co, const char **syslog_name, const char **prog);
+/* The syslog name of what the coroutine logs in another program's name (ph_log_as); NULL: its own. */
+void ph_co_set_as_ident(const char *syslog_name);
+const char *ph_co_as_ident(const struct ph_co *co);
 /* Log DEBUG lines of the running coroutine. */
 void ph_co_set_debug(bool on);
 bool ph_co_debug(const struct ph_co *co);

@@ -191,6 +191,8 @@ static void find_ident(const char **syslog_name, const char **prog)
 		p = lg.prog ? lg.prog : program_invocation_short_name;
 	if (*prog == NULL)
 		*prog = p;
+	else if (co && ph_co_as_ident(co))
+		sn = ph_co_as_ident(co);
 	*syslog_name = sn;
 }
 

@@ -1,5 +1,6 @@
 /* tls_cert.c: certificates and keys from files.  No state; no yield (reads files). */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/err.h>
@@ -21,11 +22,13 @@ int ph_tls_load_pair(SSL_CTX *ctx, const char *cert, const char *key, struct ph_
 	return 0;
 }
 
-/* A key, its certificate and the certificates above that, while a chain file is read. */
+/* A key, its certificate and the certificates above that, while chain files are read: a key may stand at the end of one file and its
+ * certificate at the beginning of the next. */
 struct chain {
 	EVP_PKEY *key;
 	X509 *cert;
 	STACK_OF(X509) *above;
+	const char *path;               /* where the key stands */
 };
 
 static void chain_clear(struct chain *c)
@@ -36,16 +39,16 @@ static void chain_clear(struct chain *c)
 	memset(c, 0, sizeof(*c));
 }
 
-static int chain_use(SSL_CTX *ctx, struct chain *c, const char *path, struct ph_err *err)
+static int chain_use(SSL_CTX *ctx, struct chain *c, struct ph_err *err)
 {
 	int r = 0;
 
 	if (c->key == NULL)
 		return 0;
 	if (c->cert == NULL)
-		r = ph_err_set(err, -EINVAL, "key without a certificate behind it in \"%s\"", path);
+		r = ph_err_set(err, -EINVAL, "key without a certificate behind it in \"%s\"", c->path);
 	else if (SSL_CTX_use_cert_and_key(ctx, c->cert, c->key, c->above, 1) != 1)
-		r = ph_tls_err(err, -EINVAL, "cannot use key and certificate in \"%s\"", path);
+		r = ph_tls_err(err, -EINVAL, "cannot use the key in \"%s\" with its certificate", c->path);
 	chain_clear(c);
 	return r;
 }
@@ -58,9 +61,10 @@ static int chain_item(SSL_CTX *ctx, struct chain *c, const char *name, const uns
 	int r;
 
 	if (len >= 11 && strcmp(name + len - 11, "PRIVATE KEY") == 0) {
-		r = chain_use(ctx, c, path, err);       /* the one before is complete */
+		r = chain_use(ctx, c, err);             /* the one before is complete */
 		if (r < 0)
 			return r;
+		c->path = path;
 		c->key = d2i_AutoPrivateKey(NULL, &data, n);
 		return c->key ? 0 : ph_tls_err(err, -EINVAL, "bad private key in \"%s\"", path);
 	}
@@ -84,9 +88,8 @@ static int chain_item(SSL_CTX *ctx, struct chain *c, const char *name, const uns
 	return 0;
 }
 
-int ph_tls_load_chain_file(SSL_CTX *ctx, const char *path, struct ph_err *err)
+static int load_chain_file(SSL_CTX *ctx, struct chain *c, const char *path, struct ph_err *err)
 {
-	struct chain c = { NULL, NULL, NULL };
 	char *name, *header;
 	unsigned char *data;
 	int items = 0, r = 0;
@@ -102,7 +105,7 @@ int ph_tls_load_chain_file(SSL_CTX *ctx, const char *path, struct ph_err *err)
 		if (*header)
 			r = ph_err_set(err, -EINVAL, "encrypted key in \"%s\"", path);
 		else
-			r = chain_item(ctx, &c, name, data, n, path, err);
+			r = chain_item(ctx, c, name, data, n, path, err);
 		OPENSSL_free(name);
 		OPENSSL_free(header);
 		OPENSSL_clear_free(data, (size_t)n);
@@ -112,9 +115,21 @@ int ph_tls_load_chain_file(SSL_CTX *ctx, const char *path, struct ph_err *err)
 	ERR_clear_error();
 	if (r == 0 && items == 0)
 		r = ph_err_set(err, -EINVAL, "no key and certificate in \"%s\"", path);
-	if (r == 0)
-		r = chain_use(ctx, &c, path, err);
-	chain_clear(&c);
 	BIO_free(bio);
+	return r;
+}
+
+int ph_tls_load_chain_files(SSL_CTX *ctx, const char *list, struct ph_err *err)
+{
+	char *copy = ph_strdup(list), *cursor = copy, *path;
+	struct chain c = { NULL, NULL, NULL, NULL };
+	int r = 0;
+
+	while (r == 0 && (path = ph_str_token(&cursor, PH_SEP_LIST)) != NULL)
+		r = load_chain_file(ctx, &c, path, err);
+	if (r == 0)
+		r = chain_use(ctx, &c, err);
+	chain_clear(&c);
+	free(copy);
 	return r;
 }

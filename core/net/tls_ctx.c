@@ -32,17 +32,6 @@ static int set_protocols(SSL_CTX *ctx, const char *list, struct ph_err *err)
 	return 0;
 }
 
-static int load_chain_files(SSL_CTX *ctx, const char *list, struct ph_err *err)
-{
-	char *copy = ph_strdup(list), *cursor = copy, *path;
-	int r = 0;
-
-	while (r == 0 && (path = ph_str_token(&cursor, PH_SEP_LIST)) != NULL)
-		r = ph_tls_load_chain_file(ctx, path, err);
-	free(copy);
-	return r;
-}
-
 static int set_certificates(SSL_CTX *ctx, const struct ph_tls_settings *s, struct ph_err *err)
 {
 	const char *pairs[][2] = { { s->cert_file, s->key_file }, { s->dcert_file, s->dkey_file },
@@ -51,7 +40,7 @@ static int set_certificates(SSL_CTX *ctx, const struct ph_tls_settings *s, struc
 	int r = 0;
 
 	if (is_set(s->chain_files))     /* overrides the others */
-		return load_chain_files(ctx, s->chain_files, err);
+		return ph_tls_load_chain_files(ctx, s->chain_files, err);
 	for (i = 0; r == 0 && i < PH_ARRAY_LEN(pairs); i++)
 		if (is_set(pairs[i][0]))
 			r = ph_tls_load_pair(ctx, pairs[i][0], pairs[i][1], err);

@@ -1,4 +1,5 @@
 /* tls_info.c: what a handshake has agreed on.  No state of its own; no yield. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,29 +99,76 @@ static const char *signature_name(int nid)
 	return NULL;
 }
 
+/* "prime256v1", "2048 bits": what makes a key of that type strong or weak; "" where the type says all. */
+static void key_size(EVP_PKEY *key, char *out, size_t bytes)
+{
+	out[0] = '\0';
+	switch (key ? EVP_PKEY_get_base_id(key) : EVP_PKEY_NONE) {
+	case EVP_PKEY_EC:
+		if (EVP_PKEY_get_group_name(key, out, bytes, NULL) != 1)
+			out[0] = '\0';
+		break;
+	case EVP_PKEY_RSA:
+	case EVP_PKEY_RSA_PSS:
+	case EVP_PKEY_DH:
+	case EVP_PKEY_DSA:
+		snprintf(out, bytes, "%d bits", EVP_PKEY_get_bits(key));
+		break;
+	}
+}
+
+/* "NAME (size)"; the caller frees.  NULL without a name. */
+static char *named(const char *name, EVP_PKEY *key)
+{
+	char size[80], text[160];
+
+	if (name == NULL)
+		return NULL;
+	key_size(key, size, sizeof(size));
+	if (size[0])
+		snprintf(text, sizeof(text), "%s (%s)", name, size);
+	else
+		snprintf(text, sizeof(text), "%s", name);
+	return ph_strdup(text);
+}
+
+static const char *exchange_name(EVP_PKEY *key)
+{
+	switch (EVP_PKEY_get_base_id(key)) {
+	case EVP_PKEY_EC:
+		return "ECDHE";
+	case EVP_PKEY_DH:
+		return "DHE";
+	}
+	return OBJ_nid2sn(EVP_PKEY_get_base_id(key));
+}
+
 static void fill_exchange(struct ph_tls *tls)
 {
 	SSL *ssl = tls->ssl;
 	struct ph_tls_info *info = &tls->info;
-	const char *mine = NULL, *theirs = NULL;
-	EVP_PKEY *temp = NULL;
+	X509 *peer = SSL_get0_peer_certificate(ssl), *own = SSL_get_certificate(ssl);
+	EVP_PKEY *temp = NULL, *own_key, *peer_key;
+	char *mine = NULL, *theirs = NULL;
 	int nid;
 
 	if (SSL_version(ssl) < TLS1_3_VERSION)
 		return;
 	if (SSL_get_peer_tmp_key(ssl, &temp) == 1 && temp)
-		info->key_exchange = EVP_PKEY_get0_type_name(temp);
-	if (SSL_get_negotiated_group(ssl) > 0 && info->key_exchange && strcmp(info->key_exchange, "EC") == 0)
-		info->key_exchange = OBJ_nid2sn(SSL_get_negotiated_group(ssl));
+		info->key_exchange = tls->texts[4] = named(exchange_name(temp), temp);
 	EVP_PKEY_free(temp);
+	own_key = own ? X509_get0_pubkey(own) : NULL;
+	peer_key = peer ? X509_get0_pubkey(peer) : NULL;
 	if (SSL_get_signature_type_nid(ssl, &nid) == 1)
-		mine = signature_name(nid);
-	if (SSL_get_peer_signature_type_nid(ssl, &nid) == 1)
-		theirs = signature_name(nid);
+		mine = tls->texts[5] = named(signature_name(nid), own_key);
+	if (peer_key && SSL_get_peer_signature_type_nid(ssl, &nid) == 1)
+		theirs = tls->texts[6] = named(signature_name(nid), peer_key);
 	info->server_signature = tls->ctx->server ? mine : theirs;
 	info->client_signature = tls->ctx->server ? theirs : NULL;
 	if ((tls->ctx->server ? SSL_get_signature_nid(ssl, &nid) : SSL_get_peer_signature_nid(ssl, &nid)) == 1)
 		info->server_digest = OBJ_nid2sn(nid);
+	if (tls->ctx->server && theirs && SSL_get_peer_signature_nid(ssl, &nid) == 1)
+		info->client_digest = OBJ_nid2sn(nid);
 }
 
 void ph_tls_info_fill(struct ph_tls *tls)

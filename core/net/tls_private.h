@@ -37,7 +37,7 @@ struct ph_tls {
 	bool established, failed;
 	char *session_key;              /* client */
 	struct ph_tls_info info;
-	char *texts[4];                 /* what info's pointers own */
+	char *texts[7];                 /* what info's pointers own */
 };
 
 /* tls_mem.c */
@@ -47,7 +47,7 @@ struct ph_tls_ctx *ph_tls_ctx_ref(struct ph_tls_ctx *ctx);
 /* tls_error.c: the newest text of OpenSSL's error queue, which is emptied. */
 int ph_tls_err(struct ph_err *err, int code, const char *fmt, ...) PH_PRINTF(3, 4);
 /* tls_cert.c */
-int ph_tls_load_chain_file(SSL_CTX *ctx, const char *path, struct ph_err *err);
+int ph_tls_load_chain_files(SSL_CTX *ctx, const char *list, struct ph_err *err);
 int ph_tls_load_pair(SSL_CTX *ctx, const char *cert, const char *key, struct ph_err *err);
 /* tls_proto.c */
 int ph_tls_set_ciphers(struct ph_tls_ctx *c, const struct ph_tls_settings *s, struct ph_err *err);

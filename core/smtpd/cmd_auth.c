@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "smtpd/base64.h"
 #include "smtpd/limits.h"
 #include "smtpd/session.h"
 
@@ -81,7 +80,7 @@ static int send_challenge(struct exchange *x)
 	int64_t deadline = ph_now_ms() + x->s->set->timeout_ms;
 	int r;
 
-	ph_smtpd_base64_encode(x->challenge, text);
+	ph_base64_encode(x->challenge, text);
 	r = ph_stream_puts(x->s->io, "334 ", deadline);
 	if (r == 0)
 		r = ph_stream_puts(x->s->io, text, deadline);
@@ -148,7 +147,7 @@ static int converse(struct exchange *x, enum ph_sasl_status st)
 			return ph_smtpd_refuse(s, "501 5.7.0 Authentication aborted");
 		}
 		data = ph_arena_alloc(ph_session_arena(s), line.n / 4 * 3 + 4);
-		n = ph_smtpd_base64_decode(line, data);
+		n = ph_base64_decode(line, data);
 		if (n < 0)
 			return failed(x, "535 5.7.8 Error: authentication failed", "malformed base64 response");
 		st = x->ops->step(x->obj, (struct ph_slice){ data, (size_t)n }, &x->challenge, &x->user, &x->reason);
@@ -170,7 +169,7 @@ static int authenticate(struct ph_session *s, struct ph_smtpd_cmdline *c)
 		if (c->w[2].text.n > (size_t)s->set->sasl_response_limit)
 			return ph_smtpd_refuse(s, "500 5.5.6 SASL response limit exceeded");
 		data = ph_arena_alloc(ph_session_arena(s), c->w[2].text.n / 4 * 3 + 4);
-		n = ph_smtpd_slice_ieq(c->w[2].text, "=") ? 0 : ph_smtpd_base64_decode(c->w[2].text, data);
+		n = ph_smtpd_slice_ieq(c->w[2].text, "=") ? 0 : ph_base64_decode(c->w[2].text, data);
 		if (n < 0)
 			return failed(&x, "535 5.7.8 Error: authentication failed", "malformed initial response");
 		initial.p = data;
@@ -189,9 +188,7 @@ int ph_smtpd_cmd_auth(struct ph_session *s, struct ph_smtpd_cmdline *c)
 {
 	if (s->set->helo_required && !s->helo)
 		return ph_smtpd_refuse(s, "503 5.5.1 Error: send HELO/EHLO first");
-	if (s->set->sasl_enable && s->svc->sasl_module && s->set->tls_auth_only && !ph_stream_tls(s->io))
-		return ph_smtpd_refuse(s, "504 5.5.4 Encryption required for requested authentication mechanism");
-	if (!ph_smtpd_sasl_offered(s) || !s->ehlo || (s->ehlo_discard & PH_EHLO_AUTH) || !s->sasl_mechs)
+	if (!ph_smtpd_sasl_possible(s) || (s->ehlo_discard & PH_EHLO_AUTH) || !s->sasl_mechs)
 		return ph_smtpd_refuse(s, "503 5.5.1 Error: authentication not enabled");
 	if (s->t)
 		return ph_smtpd_refuse(s, "503 5.5.1 Error: MAIL transaction in progress");

@@ -155,7 +155,7 @@ int ph_smtpd_cmd_ehlo(struct ph_session *s, struct ph_smtpd_cmdline *c)
 	log_discarded(s);
 	s->ehlo = true;
 	s->proto = "ESMTP";
-	if (ph_smtpd_sasl_offered(s) && ph_smtpd_sasl_mechs(s) < 0) {
+	if (ph_smtpd_sasl_possible(s) && ph_smtpd_sasl_mechs(s) < 0) {
 		/* Without its back end the service cannot do what it is for; the client shall come again. */
 		ph_smtpd_reply(s, "421 4.3.0 %s Server local error", s->set->myhostname);
 		return -EPROTO;

@@ -27,6 +27,8 @@ static void log_established(struct ph_session *s)
 		ph_buf_printf(&b, " server-digest %s", t->server_digest);
 	if (t->client_signature)
 		ph_buf_printf(&b, " client-signature %s", t->client_signature);
+	if (t->client_digest)
+		ph_buf_printf(&b, " client-digest %s", t->client_digest);
 	ph_log(PH_LOG_INFO, "%s", ph_buf_str(&b));
 	ph_buf_done(&b);
 }
@@ -43,7 +45,7 @@ static void log_failed(struct ph_session *s, int r, const char *text)
 		return;
 	}
 	ph_log(PH_LOG_INFO, "SSL_accept error from %s: -1", s->namaddr);
-	ph_log(PH_LOG_WARNING, "%s:", text);
+	ph_log(PH_LOG_WARNING, "%s", text);
 }
 
 static bool too_many_sessions(struct ph_session *s)

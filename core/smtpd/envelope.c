@@ -132,6 +132,11 @@ static void put_tls(struct ph_buf *b, const struct ph_tls_info *tls, bool asked)
 		if (tls->server_digest)
 			ph_buf_printf(b, " server-digest %s", tls->server_digest);
 	}
+	if (tls->client_signature) {
+		ph_buf_printf(b, "\n\t client-signature %s", tls->client_signature);
+		if (tls->client_digest)
+			ph_buf_printf(b, " client-digest %s", tls->client_digest);
+	}
 	ph_buf_puts(b, ")\n\t");
 	if (tls->peer_cn || tls->peer_fingerprint) {
 		ph_buf_puts(b, "(Client CN ");

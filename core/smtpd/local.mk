@@ -1,7 +1,7 @@
 # sources of core/smtpd
 libcore_la_SOURCES += \
 	core/smtpd/smtpd.h core/smtpd/session.h core/smtpd/settings.c core/smtpd/settings.h \
-	core/smtpd/access.c core/smtpd/address.c core/smtpd/base64.c core/smtpd/base64.h core/smtpd/check.c \
+	core/smtpd/access.c core/smtpd/address.c core/smtpd/check.c \
 	core/smtpd/cmd_auth.c core/smtpd/cmd_bdat.c core/smtpd/cmd_data.c core/smtpd/cmd_etrn.c core/smtpd/cmd_helo.c \
 	core/smtpd/cmd_mail.c core/smtpd/cmd_misc.c core/smtpd/cmd_rcpt.c core/smtpd/cmd_starttls.c core/smtpd/cmd_vrfy.c \
 	core/smtpd/cmd_xclient.c core/smtpd/cmdline.c core/smtpd/cmdline.h core/smtpd/content.c core/smtpd/envelope.c \

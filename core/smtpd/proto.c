@@ -17,7 +17,8 @@
 enum {
 	LIMIT = 1,              /* counts as junk when there are many */
 	PRE_TLS = 2,            /* allowed before STARTTLS when TLS is required */
-	LAST = 4,               /* nothing may be pipelined behind it */
+	LAST = 4,               /* nothing may be pipelined behind it, */
+	LAST_STRICT = 8,        /* only if that ends the session (smtpd_forbid_unauth_pipelining) */
 };
 
 static const struct smtpd_command {
@@ -30,8 +31,8 @@ static const struct smtpd_command {
 	{ "EHLO", PH_CMD_EHLO, ph_smtpd_cmd_ehlo, LIMIT | PRE_TLS | LAST },
 	{ "XCLIENT", PH_CMD_XCLIENT, ph_smtpd_cmd_xclient, PRE_TLS },
 	{ "XFORWARD", PH_CMD_XFORWARD, ph_smtpd_cmd_xforward, 0 },
-	{ "STARTTLS", PH_CMD_STARTTLS, ph_smtpd_cmd_starttls, PRE_TLS | LAST },
-	{ "AUTH", PH_CMD_AUTH, ph_smtpd_cmd_auth, LAST },
+	{ "STARTTLS", PH_CMD_STARTTLS, ph_smtpd_cmd_starttls, PRE_TLS | LAST_STRICT },
+	{ "AUTH", PH_CMD_AUTH, ph_smtpd_cmd_auth, LAST_STRICT },
 	{ "MAIL", PH_CMD_MAIL, ph_smtpd_cmd_mail, 0 },
 	{ "RCPT", PH_CMD_RCPT, ph_smtpd_cmd_rcpt, 0 },
 	{ "DATA", PH_CMD_DATA, ph_smtpd_cmd_data, LAST },
@@ -158,7 +159,7 @@ int ph_smtpd_greet(struct ph_session *s)
 	s->xclient_ok = ph_smtpd_matches(s, s->svc->xclient_hosts, "smtpd_authorized_xclient_hosts");
 	s->xforward_ok = ph_smtpd_matches(s, s->svc->xforward_hosts, "smtpd_authorized_xforward_hosts");
 	ehlo_discard_for_client(s);
-	if (ph_smtpd_sasl_offered(s) && ph_smtpd_sasl_mechs(s) < 0)
+	if (ph_smtpd_sasl_possible(s) && ph_smtpd_sasl_mechs(s) < 0)
 		return -EPROTO;         /* a service that cannot do what it is for; the client shall come again */
 	r = ph_smtpd_filters_open(s);
 	if (r)
@@ -397,7 +398,7 @@ static __attribute__((noinline)) int one_command(struct ph_session *s, struct ph
 		line.p = copy;
 		ph_stream_consume(s->io, take);
 	}
-	if (((cmd->flags & LAST) || (s->helo && !s->ehlo && cmd->id != PH_CMD_QUIT && cmd != &unknown_command)) &&
+	if (((cmd->flags & LAST) || ((cmd->flags & LAST_STRICT) && s->set->forbid_unauth_pipelining) || (s->helo && !s->ehlo && cmd->id != PH_CMD_QUIT && cmd != &unknown_command)) &&
 	    !s->svc->standalone) {
 		r = ph_smtpd_pipelining_check(s, cmd->name);
 		if (r < 0) {
@@ -474,6 +475,7 @@ void ph_smtpd_proto(struct ph_session *s)
 	}
 	if (r == 0 && s->svc->sasl_fatal) {
 		ph_log(PH_LOG_FATAL, "%s", s->svc->sasl_fatal);
+		s->fatal = true;
 		r = -EPROTO;
 	}
 	if (r == 0)

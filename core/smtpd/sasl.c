@@ -6,13 +6,16 @@
 
 #include "smtpd/session.h"
 
-bool ph_smtpd_sasl_offered(struct ph_session *s)
+bool ph_smtpd_sasl_possible(struct ph_session *s)
 {
 	if (!s->set->sasl_enable || !s->svc->sasl_module || s->svc->standalone)
 		return false;
-	if (s->set->tls_auth_only && !ph_stream_tls(s->io))
-		return false;
-	return !ph_smtpd_matches(s, s->svc->sasl_exceptions, "smtpd_sasl_exceptions_networks");
+	return !s->set->tls_auth_only || ph_stream_tls(s->io);
+}
+
+bool ph_smtpd_sasl_offered(struct ph_session *s)
+{
+	return ph_smtpd_sasl_possible(s) && !ph_smtpd_matches(s, s->svc->sasl_exceptions, "smtpd_sasl_exceptions_networks");
 }
 
 /* smtpd_sasl_mechanism_filter: "!external, static:rest". */
@@ -46,12 +49,14 @@ int ph_smtpd_sasl_mechs(struct ph_session *s)
 	if (r < 0) {
 		ph_log(PH_LOG_WARNING, "%s", err.text);
 		ph_log(PH_LOG_FATAL, "no SASL authentication mechanisms");
+		s->fatal = true;
 		return r;
 	}
 	free(s->sasl_mechs);
 	s->sasl_mechs = filtered(s, mechs);
 	if (!s->sasl_mechs) {
 		ph_log(PH_LOG_FATAL, "no SASL authentication mechanisms");
+		s->fatal = true;
 		return -ENOENT;
 	}
 	return 0;

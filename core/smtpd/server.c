@@ -99,7 +99,8 @@ static void session(struct ph_session *s)
 	ph_log(PH_LOG_INFO, "connect from %s", s->namaddr);
 	if (r == 0)
 		ph_smtpd_proto(s);
-	ph_smtpd_log_disconnect(s);
+	if (!s->fatal)
+		ph_smtpd_log_disconnect(s);
 }
 
 static void update_port(struct port *p)
@@ -127,6 +128,7 @@ static void session_main(void *arg)
 
 	free(st);
 	ph_co_set_ident(p->svc->set.syslog_name, "smtpd");
+	ph_co_set_as_ident(p->svc->cleanup_syslog_name);
 	if (p->svc->service && p->svc->service->verbose)
 		ph_co_set_debug(true);
 	session(s);

@@ -291,6 +291,7 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	}
 	cleanup = ph_config_service(config, svc->set.cleanup_service, PH_SVC_UNIX);
 	svc->cleanup_conf = cleanup ? cleanup->conf : svc->conf;
+	svc->cleanup_syslog_name = ph_conf_get(cleanup ? cleanup->conf : ph_config_main(config), "syslog_name");
 	svc->route = ph_route_of(svc->conf);
 	svc->proxy_protocol = strcasecmp(svc->set.upstream_proxy, "haproxy") == 0;
 	if (*svc->set.upstream_proxy && !svc->proxy_protocol)

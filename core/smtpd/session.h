@@ -43,6 +43,7 @@ struct ph_smtpd_service {
 	const struct ph_service *service;       /* NULL: stand-alone (sendmail -bs) */
 	const struct ph_conf *conf, *cleanup_conf;
 	const char *name;                       /* "smtp", "10025" */
+	const char *cleanup_syslog_name;
 	struct ph_smtpd_settings set;
 	struct ph_route *route;
 	unsigned ehlo_discard;
@@ -150,6 +151,7 @@ struct ph_session {
 	bool ill_pipelining;
 	bool closing;                   /* hang up after the pending replies */
 	bool hangup;                    /* and send no reply any more */
+	bool fatal;                     /* the service cannot do what it is for: no word to the client, no "disconnect from" */
 	bool access_denied;             /* refused at connect: nothing but QUIT */
 	bool bare_lf_noted;
 	bool limits_exempt;
@@ -284,6 +286,8 @@ void ph_smtpd_peer_lookup(struct ph_session *s);
 /* ---- sasl.c ---- */
 /* Fetch the mechanisms for EHLO.  0, or negative when the back end is down. */
 int ph_smtpd_sasl_mechs(struct ph_session *s);
+/* May the client log in now, and is it told so (smtpd_sasl_exceptions_networks)? */
+bool ph_smtpd_sasl_possible(struct ph_session *s);
 bool ph_smtpd_sasl_offered(struct ph_session *s);
 
 /* ---- service.c ---- */

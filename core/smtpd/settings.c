@@ -136,6 +136,11 @@ static const struct ph_param smtpd_params[] = {
 	PH_P_STR(S, sasl_path, "smtpd_sasl_path", "smtpd", "for the SASL module: socket or service name"),
 	PH_P_STR(S, sasl_exceptions_networks, "smtpd_sasl_exceptions_networks", "", "clients that are not offered AUTH"),
 	PH_P_STR(S, sasl_mechanism_filter, "smtpd_sasl_mechanism_filter", "!external, static:rest", "mechanisms that are offered"),
+	PH_P_STR(S, sasl_options, "smtpd_sasl_security_options", "noanonymous", "properties that a mechanism must have: noplaintext, noactive, nodictionary, noanonymous, forward_secrecy, mutual_auth"),
+	PH_P_STR(S, sasl_tls_options, "smtpd_sasl_tls_security_options", "$smtpd_sasl_security_options", "the same under TLS"),
+	PH_P_STR(S, sasl_local_domain, "smtpd_sasl_local_domain", "", "Cyrus: realm of logins that name none"),
+	PH_P_STR1(S, sasl_service, "smtpd_sasl_service", "smtp", "service name that the SASL module hears"),
+	PH_P_STR(S, sasl_cyrus_path, "cyrus_sasl_config_path", "", "Cyrus: folders of its configuration files, separated by colons"),
 	PH_P_INT(S, sasl_response_limit, "smtpd_sasl_response_limit", "12288", 1, 0, "longest line of a client in AUTH"),
 };
 PH_SETTINGS_TABLE("smtpd", smtpd_params)

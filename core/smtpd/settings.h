@@ -62,6 +62,7 @@ struct ph_smtpd_settings {
 	/* SASL */
 	bool sasl_enable, sasl_authenticated_header, sasl_broken_clients;
 	const char *sasl_type, *sasl_path, *sasl_exceptions_networks, *sasl_mechanism_filter;
+	const char *sasl_options, *sasl_tls_options, *sasl_local_domain, *sasl_service, *sasl_cyrus_path;       /* for the modules, by ph_conf_get */
 	int sasl_response_limit;
 };
 

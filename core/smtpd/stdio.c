@@ -51,6 +51,7 @@ static void session_main(void *arg)
 	struct ph_session *s = ph_smtpd_session_new(svc, ph_stream_from_fd(sa->fd));
 
 	ph_co_set_ident(svc->set.syslog_name, "smtpd");
+	ph_co_set_as_ident(svc->cleanup_syslog_name);
 	if (svc->fatal) {
 		ph_log(PH_LOG_FATAL, "%s", svc->fatal);
 	} else {

@@ -106,6 +106,10 @@ PH_API char *ph_str_unbrace(char *s);
 /* A copy of s in which every byte that is not printable ASCII is '?' (UTF-8 is kept when utf8_ok). */
 PH_API char *ph_str_printable(struct ph_arena *a, const char *s, size_t n, bool utf8_ok);
 PH_API bool ph_utf8_valid(const char *s, size_t n);
+/* RFC 4648 section 4.  Decode in.n bytes to out (room for in.n / 4 * 3 + 1; NUL-terminated): the length, or -EINVAL for a bad alphabet,
+ * padding, length or stray bits.  Encode to out: (in.n + 2) / 3 * 4 + 1 bytes. */
+PH_API ssize_t ph_base64_decode(struct ph_slice in, char *out);
+PH_API void ph_base64_encode(struct ph_slice in, char *out);
 /* Strict decimal: all of s, within [min, max]; 0 or -EINVAL/-ERANGE. */
 PH_API int ph_str_int64(const char *s, int64_t min, int64_t max, int64_t *ret);
 

@@ -80,6 +80,7 @@ struct ph_tls_info {            /* text is owned by the stream */
 	bool reused;
 	bool peer_matched;                              /* client: trusted, and one of the expected names is in it */
 	const char *peer_pkey_fingerprint;              /* of the public key; may be NULL */
+	const char *client_digest;                      /* of client_signature; may be NULL */
 };
 /* Handshakes.  Unread plaintext input is discarded before the server's (RFC 3207 section 6; no command injection).
  * server_name: for SNI and name checks, or NULL.  Yields. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "route/route.h"
-#include "smtpd/base64.h"
 #include "smtpd/cmdline.h"
 #include "smtpd/haproxy.h"
 
@@ -22,7 +21,7 @@ static void one_word(struct ph_arena *a, const struct ph_smtpd_word *w)
 	(void)ph_smtpd_number(s, &n);
 	(void)ph_smtpd_xtext_decode(s, ph_arena_alloc(a, s.n + 1));
 	(void)ph_smtpd_notify_parse(s, &bad);
-	(void)ph_smtpd_base64_decode(s, ph_arena_alloc(a, s.n / 4 * 3 + 4));
+	(void)ph_base64_decode(s, ph_arena_alloc(a, s.n / 4 * 3 + 4));
 	if (ph_address_parse_path(s.p, s.n, true, a, &address, &rest, &err) == 0) {
 		ph_assert(rest >= s.p && rest <= s.p + s.n);
 		ph_assert(!strpbrk(address, "\r\n"));

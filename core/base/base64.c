@@ -1,7 +1,6 @@
-/* base64.c: for AUTH.  Pure.  RFC 4648 section 4; stray bits and bytes are errors. */
-#include "smtpd/base64.h"
-
+/* base64.c: encoding and strict decoding.  Pure.  RFC 4648 section 4; stray bits and bytes are errors. */
 #include <errno.h>
+#include <posthouse/base.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -16,7 +15,7 @@ static int value(unsigned char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-ssize_t ph_smtpd_base64_decode(struct ph_slice in, char *out)
+ssize_t ph_base64_decode(struct ph_slice in, char *out)
 {
 	size_t n = 0, pad = 0, i, j;
 	int v[4];
@@ -47,7 +46,7 @@ ssize_t ph_smtpd_base64_decode(struct ph_slice in, char *out)
 	return (ssize_t)n;
 }
 
-void ph_smtpd_base64_encode(struct ph_slice in, char *out)
+void ph_base64_encode(struct ph_slice in, char *out)
 {
 	const unsigned char *p = (const unsigned char *)in.p;
 	size_t i;
