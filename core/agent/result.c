@@ -209,21 +209,38 @@ void ph_result_log(struct ph_delivery *d, size_t i, const char *address, const s
 	log_line(d, i, address, r, status_word(d, r->status, softened));
 }
 
-void ph_result_commit(struct ph_delivery *d, size_t i, const struct ph_result *r)
+/* What is kept of a text has no blanks at its end (the last line end of a command's output); the log shows it as it is. */
+static const char *kept_text(struct ph_delivery *d, const char *text)
 {
+	size_t n = strlen(text), all = n;
+
+	while (n > 1 && text[n - 1] == ' ')
+		n--;
+	return n < all ? ph_arena_strndup(d->arena, text, n) : text;
+}
+
+void ph_result_commit(struct ph_delivery *d, size_t i, const struct ph_result *given)
+{
+	struct ph_result r = *given;
+
+	r.text = kept_text(d, r.text);
 	d->rcpts[i].done = true;
-	journal(d, i, r);
-	frame(d, i, r);
+	journal(d, i, &r);
+	frame(d, i, &r);
 }
 
 void ph_delivery_record(struct ph_delivery *d, size_t i, const struct ph_result *given)
 {
 	struct ph_result r = *given;
 	bool softened = ph_result_settle(d, &r);
+	const char *logged = r.text;
 
+	r.text = kept_text(d, r.text);
 	d->rcpts[i].done = true;
 	journal(d, i, &r);
+	r.text = logged;
 	ph_result_log(d, i, d->rcpts[i].address, &r, softened);
+	r.text = kept_text(d, r.text);
 	frame(d, i, &r);
 }
 

@@ -1,6 +1,7 @@
 /* run.c: a child process as a user, fed and drained by coroutines.  See posthouse/run.h. */
 #include <posthouse/run.h>
 #include <posthouse/co.h>
+#include "base/co_private.h"
 #include "base/loop.h"
 
 #include <errno.h>
@@ -14,11 +15,18 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sysexits.h>
 #include <unistd.h>
+
+/* In Postfix's words; the sender of the mail sees them, too. */
+#define CANNOT_EXEC "pipe_command: execvp "
 
 struct ph_run {
 	pid_t pid;                      /* and process group; 0: reaped */
 	int pidfd, in, out;             /* our ends; -1: closed */
+	int report;                     /* what kept it from starting; closed by a successful exec */
 	int64_t deadline_ms;
 	struct ph_buf output;
 	bool timed_out;
@@ -28,44 +36,57 @@ struct ph_run {
 
 /* ---- the child ---- */
 
-static void child_fail(const char *what)
-{
-	/* errno first: everything below may change it */
-	int e = errno;
+#define REPORT_FD 3
 
-	dprintf(2, "%s: %s\n", what, strerror(e));
-	_exit(75);
+static void child_fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* It cannot become what it should: the parent says so. */
+static void child_fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vdprintf(REPORT_FD, fmt, ap);
+	va_end(ap);
+	_exit(EX_TEMPFAIL);
 }
 
-static void child_descriptors(int in, int out)
+static void child_descriptors(int in, int out, int report)
 {
 	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
-		_exit(75);
-	if (syscall(SYS_close_range, 3U, ~0U, 0U) < 0)
-		for (int fd = 3; fd < 65536; fd++)
+		_exit(EX_TEMPFAIL);
+	if (report != REPORT_FD && dup3(report, REPORT_FD, O_CLOEXEC) < 0)
+		_exit(EX_TEMPFAIL);
+	if (syscall(SYS_close_range, REPORT_FD + 1U, ~0U, 0U) < 0)
+		for (int fd = REPORT_FD + 1; fd < 65536; fd++)
 			close(fd);
 }
 
 static void child_identity(const struct ph_run_spec *s)
 {
+	const char *dir = s->dir ? s->dir : "/";
+
 	if (geteuid() == 0) {
 		if ((s->user ? initgroups(s->user, s->gid) : setgroups(1, &s->gid)) < 0)
-			child_fail("set groups");
-		if (s->chroot_dir && (chroot(s->chroot_dir) < 0 || chdir("/") < 0))
-			child_fail(s->chroot_dir);
+			child_fail("set groups for gid=%ld: %s", (long)s->gid, strerror(errno));
+		if (s->chroot_dir && chroot(s->chroot_dir) < 0)
+			child_fail("chroot(%s): %s", s->chroot_dir, strerror(errno));
+		if (s->chroot_dir && chdir("/") < 0)
+			child_fail("chdir(/): %s", strerror(errno));
 		if (setresgid(s->gid, s->gid, s->gid) < 0 || setresuid(s->uid, s->uid, s->uid) < 0)
-			child_fail("give up root");
+			child_fail("give up root for uid=%ld gid=%ld: %s", (long)s->uid, (long)s->gid, strerror(errno));
 		if (setuid(0) == 0)
-			_exit(75);      /* root could be had back: never go on */
+			_exit(EX_TEMPFAIL);     /* root could be had back: never go on */
+	} else if (s->chroot_dir) {
+		child_fail("chroot(%s): %s", s->chroot_dir, strerror(EPERM));
 	}
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (chdir(s->dir ? s->dir : "/") < 0 && s->dir)
-		child_fail(s->dir);
+	if (chdir(dir) < 0)
+		child_fail("cannot change directory to \"%s\" for uid=%ld gid=%ld: %s", dir, (long)s->uid, (long)s->gid, strerror(errno));
 }
 
-static void child_main(const struct ph_run_spec *s, int in, int out)
+static void child_main(const struct ph_run_spec *s, int in, int out, int report)
 {
-	static char *const none[] = { NULL };
+	static char *none[] = { NULL };
 	struct rlimit no_core = { 0, 0 };
 	sigset_t empty;
 
@@ -76,12 +97,17 @@ static void child_main(const struct ph_run_spec *s, int in, int out)
 	setsid();
 	umask(077);
 	setrlimit(RLIMIT_CORE, &no_core);
-	child_descriptors(in, out);
+	child_descriptors(in, out, report);
 	child_identity(s);
-	if (!s->argv)
+	if (!s->argv) {
+		/* Only commands may be set-id programs (postdrop is one). */
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		close(REPORT_FD);
 		_exit(s->fn(s->arg) & 0xff);
-	execvpe(s->argv[0], s->argv, s->env ? s->env : none);
-	child_fail(s->argv[0]);
+	}
+	environ = s->env ? (char **)s->env : none;      /* its PATH is where the program is looked for */
+	execvp(s->argv[0], s->argv);
+	child_fail("%s%s: %s", CANNOT_EXEC, s->argv[0], strerror(errno));
 }
 
 /* ---- the parent ---- */
@@ -124,7 +150,7 @@ static int check_identity(const struct ph_run_spec *s, struct ph_err *err)
 	return 0;
 }
 
-static pid_t fork_child(const struct ph_run_spec *s, const int in[2], const int out[2])
+static pid_t fork_child(const struct ph_run_spec *s, int in, int out, int report)
 {
 	sigset_t all, old;
 	pid_t pid;
@@ -134,24 +160,24 @@ static pid_t fork_child(const struct ph_run_spec *s, const int in[2], const int 
 	sigprocmask(SIG_SETMASK, &all, &old);
 	pid = fork();
 	if (pid == 0)
-		child_main(s, in[0], out[1]);
+		child_main(s, in, out, report);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return pid;
 }
 
 int ph_run_start(const struct ph_run_spec *s, struct ph_run **ret, struct ph_err *err)
 {
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, rc = check_identity(s, err);
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, report[2] = { -1, -1 }, rc = check_identity(s, err);
 	struct ph_run *r;
 	pid_t pid;
 
 	if (rc < 0)
 		return rc;
-	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0) {
+	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0) {
 		rc = ph_err_errno(err, -errno, "pipe");
 		goto out;
 	}
-	pid = fork_child(s, in, out);
+	pid = fork_child(s, in[0], out[1], report[1]);
 	if (pid < 0) {
 		rc = ph_err_errno(err, -errno, "fork");
 		goto out;
@@ -161,7 +187,8 @@ int ph_run_start(const struct ph_run_spec *s, struct ph_run **ret, struct ph_err
 	r->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	r->in = in[1];
 	r->out = out[0];
-	in[1] = out[0] = -1;
+	r->report = report[0];
+	in[1] = out[0] = report[0] = -1;
 	fcntl(r->in, F_SETFL, O_NONBLOCK);
 	fcntl(r->out, F_SETFL, O_NONBLOCK);
 	r->deadline_ms = s->limit_ms > 0 ? ph_deadline(s->limit_ms) : PH_NEVER;
@@ -173,6 +200,8 @@ out:
 	close_fd(&in[1]);
 	close_fd(&out[0]);
 	close_fd(&out[1]);
+	close_fd(&report[0]);
+	close_fd(&report[1]);
 	return rc;
 }
 
@@ -235,6 +264,22 @@ static int wait_end(struct ph_run *r, int64_t deadline_ms, int *status)
 	return 0;
 }
 
+/* Why it did not start: to the log, and what the command itself might have said also to whoever reads its output. */
+static void take_report(struct ph_run *r)
+{
+	const char *syslog_name, *prog;
+	char text[600];
+	ssize_t n = read(r->report, text, sizeof text - 1);
+
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	ph_log(PH_LOG_FATAL, "%s", text);
+	ph_co_ident(ph_co_self(), &syslog_name, &prog);
+	if (strncmp(text, CANNOT_EXEC, sizeof CANNOT_EXEC - 1) == 0)
+		ph_buf_printf(&r->output, "%s: fatal: %s\n", prog ? prog : "command", text);
+}
+
 int ph_run_end(struct ph_run *r, int *ret_status, const char **ret_output)
 {
 	close_fd(&r->in);
@@ -247,6 +292,7 @@ int ph_run_end(struct ph_run *r, int *ret_status, const char **ret_output)
 	/* A background process may hold the pipe open: what it says a second later is not ours. */
 	if (r->reader)
 		ph_waitq_wait(&r->done, ph_deadline(1000));
+	take_report(r);
 	*ret_output = ph_buf_str(&r->output);
 	return r->timed_out ? -ETIMEDOUT : 0;
 }
@@ -268,6 +314,7 @@ void ph_run_free(struct ph_run **rp)
 		ph_waitq_wait(&r->done, ph_deadline(1000));
 	close_fd(&r->out);
 	close_fd(&r->pidfd);
+	close_fd(&r->report);
 	ph_buf_done(&r->output);
 	free(r);
 }

@@ -183,6 +183,17 @@ const char *ph_conf_service(const struct ph_conf *conf)
 	return conf->service;
 }
 
+const char *const *ph_conf_service_words(const struct ph_conf *conf)
+{
+	static const char *const none[] = { NULL };
+
+	for (; conf; conf = conf->base) {
+		if (conf->words)
+			return (const char *const *)conf->words;
+	}
+	return none;
+}
+
 int ph_conf_compatibility(const struct ph_conf *conf)
 {
 	const char *text = ph_conf_get(conf, "compatibility_level");

@@ -232,6 +232,7 @@ static int parse_words(struct entry *e, char *text)
 	e->n_words = &n_words;
 	s->words = ph_arena_alloc(e->c->arena, cap * sizeof(*s->words));
 	s->argv = ph_arena_alloc(e->c->arena, cap * sizeof(*s->argv));
+	e->conf->words = s->argv;
 	while ((rc = next_word(e, &text, &word, &braced)) > 0) {
 		if (options) {
 			rc = braced ? 0 : option(e, word, &text);

@@ -123,6 +123,7 @@ struct ph_conf {
 	struct ph_config *config;
 	const struct ph_conf *base;     /* NULL: main.cf itself */
 	const char *service, *process;
+	char **words;                   /* of the service's line in master.cf (struct ph_service.argv); NULL: not the view of a service itself */
 	struct ph_settings overrides;
 	struct ph_htab values;          /* expanded texts so far */
 	struct ph_attached *attached;   /* newest first */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "config/general.h"
 #include "module/loader.h"
+#include <posthouse/delivery.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,6 +45,23 @@ static void config_report(void *arg, int severity, const char *file, int line, c
 		say(arg, severity, "%s", text);
 }
 
+static void check_delivery(struct check *c, const struct ph_service *s, const struct ph_module *m)
+{
+	const struct ph_delivery_ops *ops = m->ops.delivery;
+	const void *settings = NULL;
+	struct ph_err err;
+
+	if (m->settings_size) {
+		settings = ph_module_settings(m, s->conf, &err);
+		if (!settings) {
+			say(c, PH_LOG_ERROR, "%s", err.text);
+			return;
+		}
+	}
+	if (ops->check && ops->check(s->conf, settings, &err) < 0)
+		say(c, PH_LOG_WARNING, "%s, line %d: service %s: %s; mail for it waits in the queue", s->file, s->line, s->name, err.text);
+}
+
 static void check_services(struct check *c, const struct ph_config *config)
 {
 	size_t n;
@@ -63,8 +81,8 @@ static void check_services(struct check *c, const struct ph_config *config)
 		m = ph_module_load(PH_KIND_DELIVERY, s[i].command, &err);
 		if (!m)
 			say(c, PH_LOG_WARNING, "%s, line %d: service %s: %s; mail for it waits in the queue", s[i].file, s[i].line, s[i].name, err.text);
-		else if (m->settings_size && !ph_module_settings(m, s[i].conf, &err))
-			say(c, PH_LOG_ERROR, "%s", err.text);
+		else
+			check_delivery(c, &s[i], m);
 	}
 }
 

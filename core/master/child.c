@@ -106,7 +106,9 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 	if (role != PH_ROLE_ROOT_AGENT)
 		drop_rights(m);
 	prctl(PR_SET_NAME, role == PH_ROLE_ROOT_AGENT ? "root-agent" : roles[role].name, 0, 0, 0);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	/* Commands of local(8) and pipe(8) may be set-id programs: who re-injects mail runs postdrop. */
+	if (role != PH_ROLE_ROOT_AGENT)
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != master)

@@ -41,6 +41,8 @@ struct ph_delivery_ops {
 	bool single_recipient;
 	/* deliver() runs commands of the user's, which may be set-uid programs: its process may gain privileges by executing. */
 	bool runs_commands;
+	/* Is the service's line in master.cf usable?  For "posthouse check"; opens nothing.  0, or negative with err.  NULL: nothing to say.  Since 1.1. */
+	int (*check)(const struct ph_conf *conf, const void *settings, struct ph_err *err);
 };
 
 /* ---- the request ---- */

@@ -8,7 +8,8 @@
  *   1.0  first version: lookup, restriction, filter, delivery, sasl.
  *   1.1  ph_loop_defer;
  *        ph_session_command, ph_session_instance, ph_session_expand, ph_session_list, ph_conf_time, ph_restriction_ops.prefetch;
- *        ph_base64_decode, ph_base64_encode, ph_tls_info.client_digest. */
+ *        ph_base64_decode, ph_base64_encode, ph_tls_info.client_digest;
+ *        ph_conf_service_words, ph_run_identity, ph_run_environment, ph_delivery_ops.check. */
 #ifndef POSTHOUSE_MODULE_H
 #define POSTHOUSE_MODULE_H
 

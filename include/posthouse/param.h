@@ -49,6 +49,9 @@ PH_API const char *ph_conf_get(const struct ph_conf *conf, const char *name);
 /* The service's name in master.cf ("smtp"), and the compatibility level as major * 1000 + minor. */
 PH_API const char *ph_conf_service(const struct ph_conf *conf);
 PH_API int ph_conf_compatibility(const struct ph_conf *conf);
+/* The words behind the service's command in master.cf, without its options ("user=vmail", "argv=/bin/x" ...), braces around a word removed.
+ * NULL-terminated, never NULL itself; lives as long as conf.  Since 1.1. */
+PH_API const char *const *ph_conf_service_words(const struct ph_conf *conf);
 /* Expand $name, ${name?x}, ... in text against conf.  Result in arena; NULL and err on a syntax error. */
 PH_API char *ph_conf_expand(const struct ph_conf *conf, struct ph_arena *arena, const char *text, struct ph_err *err);
 /* A time as main.cf writes it ("10s", "5m", "1h", "2d", "1w"; without a suffix in default_unit).  0, or -EINVAL, -ERANGE. */

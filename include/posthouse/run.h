@@ -11,6 +11,15 @@ extern "C" {
 #endif
 
 struct ph_run;
+struct ph_conf;
+
+/* Whose rights a command gets. */
+struct ph_run_identity { uid_t uid; gid_t gid; const char *user; };
+/* "user" or "user:group" (the user= of pipe(8) and spawn(8)) in arena.  0, or negative with err in Postfix's words: -ENOENT (no such user or
+ * group), -EPERM (root, a group of id 0, or the user or group of mail_owner).  Asks the name service and may block: for start functions.  Since 1.1. */
+PH_API int ph_run_identity(const struct ph_conf *conf, struct ph_arena *arena, const char *spec, struct ph_run_identity *ret, struct ph_err *err);
+/* The environment that export_environment grants, and PATH.  NULL-terminated, in arena.  Source: export_environment of postconf(5).  Since 1.1. */
+PH_API char **ph_run_environment(const struct ph_conf *conf, struct ph_arena *arena);
 
 struct ph_run_spec {
 	uid_t uid;                      /* never 0: refused with -EPERM */
@@ -32,7 +41,8 @@ struct ph_run_spec {
 PH_API int ph_run_start(const struct ph_run_spec *spec, struct ph_run **ret, struct ph_err *err);
 /* Bytes for its descriptor 0.  0; -EPIPE: it does not read any more (not an error for most); -ETIMEDOUT (it was killed).  Yields. */
 PH_API int ph_run_write(struct ph_run *r, const void *p, size_t n);
-/* Close descriptor 0, wait for its end.  *ret_status as from waitpid(2).  Output in ret_output (NUL-terminated, owned by r until
+/* Close descriptor 0, wait for its end.  What kept it from starting (no such directory, no such program) is logged; its status is EX_TEMPFAIL.
+ *  *ret_status as from waitpid(2).  Output in ret_output (NUL-terminated, owned by r until
  * ph_run_free).  0, -ETIMEDOUT (killed by the limit).  Yields. */
 PH_API int ph_run_end(struct ph_run *r, int *ret_status, const char **ret_output);
 /* NULL-safe; kills what still runs; sets *r to NULL.  Yields until it is gone. */

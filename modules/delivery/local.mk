@@ -1,5 +1,6 @@
 # Delivery agents.
 include modules/delivery/local/local.mk
+include modules/delivery/pipe/local.mk
 
 pkglib_LTLIBRARIES += delivery_error.la delivery_discard.la delivery_virtual.la
 delivery_error_la_SOURCES = modules/delivery/error.c
