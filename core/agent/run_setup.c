@@ -83,8 +83,14 @@ char **ph_run_environment(const struct ph_conf *conf, struct ph_arena *arena)
 
 		word = *word == '{' ? ph_str_unbrace(word) : word;
 		n = strcspn(word, "=");
-		if (word[n])
-			put(&e, word, n, word + n + 1);
+		if (word[n]) {
+			size_t name_len = n;
+
+			/* "{ NAME = value with blanks }" */
+			while (name_len && word[name_len - 1] == ' ')
+				name_len--;
+			put(&e, word, name_len, word + n + 1 + strspn(word + n + 1, " "));
+		}
 		else if (strcmp(word, "MAIL_CONFIG") == 0)
 			put(&e, word, n, ph_conf_get(conf, "config_directory"));
 		else

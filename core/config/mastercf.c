@@ -137,7 +137,9 @@ static int next_word(const struct entry *e, char **cursor, char **ret, bool *ret
 	if (*p == '\0')
 		return 0;
 	if (!*ret_braced) {
-		end = p + strcspn(p, space);
+		/* blanks between braces are part of the word: "-o x=inline:{a=b, c=d}" */
+		for (end = p; *end && (depth > 0 || !strchr(space, *end)); end++)
+			depth += *end == '{' ? 1 : *end == '}' && depth > 0 ? -1 : 0;
 		*cursor = *end ? end + 1 : end;
 		*end = '\0';
 		*ret = p;

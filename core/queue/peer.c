@@ -52,14 +52,17 @@ struct ph_sched_dest *ph_sched_dest_get(struct ph_sched *s, struct ph_sched_tran
 		key[tn + an - 1] = '@';
 	}
 	memcpy(key + tn + an, nexthop, hn + 1);
+	/* A domain is one destination, however it is written; a path is not. */
+	if (!strchr(nexthop, '/'))
+		ph_str_lower(key + tn + an);
 	d = ph_htab_getn(&s->dests, key, n);
 	if (d == NULL) {
 		d = ph_alloc(sizeof(*d));
 		d->key = ph_alloc(n + 1);               /* holds a NUL */
-		memcpy(d->key, key, n);
+		memcpy(d->key, key, n + 1);
 		d->key_n = n;
 		d->name = d->key + tn;
-		d->nexthop = per_rcpt ? ph_strdup(nexthop) : NULL;
+		d->nexthop = per_rcpt || strcmp(d->name, nexthop) != 0 ? ph_strdup(nexthop) : NULL;
 		d->transport = t;
 		d->window = t->p.initial_concurrency;
 		d->timer.fn = on_timer;

@@ -12,7 +12,7 @@ struct ph_route_settings {
 	const char *transport_maps, *relocated_maps, *sender_relayhost_maps, *sender_transport_maps;
 	const char *empty_recipient, *empty_relayhost_key, *empty_transport_key, *delimiter;
 	const char *local_recipient_maps, *relay_recipient_maps, *virtual_mailbox_maps, *virtual_alias_maps;
-	const char *canonical_maps, *recipient_canonical_maps, *receive_override;
+	const char *canonical_maps, *recipient_canonical_maps;
 	bool append_at_myorigin, append_dot_mydomain, swap_bangpath, percent_hack;
 	bool dequoted, null_domain, numeric_domain, allow_min_user, show_table, smtputf8;
 	int code_local, code_relay, code_alias, code_mailbox;
@@ -24,7 +24,6 @@ struct ph_route {
 	struct ph_match *mydestination, *alias_domains, *mailbox_domains, *relay_domains;
 	struct ph_maps *transport, *relocated, *sender_relayhost, *sender_transport;
 	struct ph_maps *local_rcpt, *relay_rcpt, *mailbox, *alias, *canonical, *rcpt_canonical;
-	bool no_mappings;
 	bool ok;                        /* settings could be read; else everything answers TEMPFAIL with why */
 	struct ph_err why;
 	struct ph_own_addrs *own;

@@ -36,8 +36,6 @@ static enum ph_lookup is_mapped(struct ph_route *r, const char *recipient, struc
 	struct ph_maps *const maps[] = { r->rcpt_canonical, r->canonical, r->alias };
 	enum ph_lookup l = PH_LOOKUP_NOTFOUND;
 
-	if (r->no_mappings)
-		return l;
 	for (size_t i = 0; i < PH_ARRAY_LEN(maps) && l == PH_LOOKUP_NOTFOUND; i++)
 		l = in_maps(r, maps[i], recipient, arena, err);
 	return l;

@@ -43,7 +43,6 @@ static const struct ph_param route_params[] = {
 	PH_P_STR(S, virtual_alias_maps, "virtual_alias_maps", "$virtual_maps", "tables of aliases for any domain"),
 	PH_P_STR(S, canonical_maps, "canonical_maps", "", "tables that rewrite addresses in headers and envelopes"),
 	PH_P_STR(S, recipient_canonical_maps, "recipient_canonical_maps", "", "tables that rewrite recipient addresses"),
-	PH_P_STR(S, receive_override, "receive_override_options", "", "checks and mappings that are switched off for this service"),
 	PH_P_BOOL(S, append_at_myorigin, "append_at_myorigin", "yes", "append @myorigin to addresses without a domain"),
 	PH_P_BOOL(S, append_dot_mydomain, "append_dot_mydomain", "${{$compatibility_level} <level {1} ? {yes} : {no}}", "append .mydomain to domains without a dot"),
 	PH_P_BOOL(S, swap_bangpath, "swap_bangpath", "yes", "rewrite site!user to user@site"),
@@ -105,7 +104,6 @@ static void open_lists(struct ph_route *r)
 	r->alias = maps_of(r, "virtual_alias_maps", r->s.virtual_alias_maps);
 	r->canonical = maps_of(r, "canonical_maps", r->s.canonical_maps);
 	r->rcpt_canonical = maps_of(r, "recipient_canonical_maps", r->s.recipient_canonical_maps);
-	r->no_mappings = has_word(r->s.receive_override, "no_address_mappings");
 	r->own = ph_own_addrs_new(r->s.inet_interfaces, r->s.proxy_interfaces);
 }
 

@@ -125,7 +125,7 @@ static const char master[] =
 	"  -osoft_bounce=yes -o mynetworks=\n"
 	"qmgr      unix  n       -       n       300     1       qmgr\n"
 	"verify    unix  -       -       n       30?     0       verify\n"
-	"dovecot   unix  -       n       n       -       -       pipe flags=DRhu user=vmail argv=/x/deliver -d ${recipient} -o z=1 { two words }\n"
+	"dovecot   unix  -       n       n       -       -       pipe flags=DRhu user=vmail argv=/x/deliver -d ${recipient} -o z=1 { two words } x={a b {c d}}e\n"
 	"log       unix-dgram n  -       n       -       1       postlogd\n";
 
 static void test_master(void)
@@ -156,8 +156,11 @@ static void test_master(void)
 	s = ph_config_service(c, "verify", PH_SVC_UNIX);
 	tap_ok(s && s->wakeup_s == 30 && s->wakeup_if_used && s->maxproc == 0 && s->is_private, "wakeup with ?");
 	s = ph_config_service(c, "dovecot", PH_SVC_UNIX);
-	tap_ok(s && !s->unpriv && s->argc == 8 && s->maxproc == 100, "arguments: %d", s ? s->argc : -1);
+	tap_ok(s && !s->unpriv && s->argc == 9 && s->maxproc == 100, "arguments: %d", s ? s->argc : -1);
 	tap_is(s->argv[7], "two words", "a braced word");
+	tap_is(s->argv[8], "x={a b {c d}}e", "blanks between braces within a word");
+	tap_is(ph_conf_service_words(s->conf)[8], "x={a b {c d}}e", "ph_conf_service_words");
+	tap_ok(!ph_conf_service_words(ph_config_main(c))[0], "main.cf has no words");
 	tap_is(s->argv[5], "-o", "options end at the first plain word");
 	tap_is(ph_conf_get(s->conf, "dovecot_destination_recipient_limit"), "50", "template of a service");
 	tap_ok(ph_config_service(c, "smtp", PH_SVC_UNIX) == NULL, "name and type together");
