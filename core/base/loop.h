@@ -9,6 +9,8 @@
 #include <event2/event.h>
 #include <posthouse/co.h>       /* ph_loop_defer */
 
+#include <posthouse/co.h>
+
 #include "base/time.h"
 
 /* Create the loop of this process; again after a fork: what the parent had waiting is forgotten here.
@@ -22,10 +24,7 @@ bool ph_loop_running(void);
 /* Number of the current turn. */
 uint64_t ph_loop_turn(void);
 
-/* Park until fd is ready for one of ev (EV_READ | EV_WRITE).  0, -ETIMEDOUT, -ECANCELED, or -errno.
- * Costs two system calls for the registration: for descriptors that other libraries own.  Not for the
- * descriptor of a ph_stream.  Yields. */
-int ph_fd_wait(int fd, short ev, int64_t deadline_ms);
+/* ph_fd_wait: see posthouse/co.h; its flags are EV_READ and EV_WRITE. */
 
 /* One-shot timers; fn runs in the loop, not in a coroutine, and may set its timer again or free it. */
 struct ph_timer;

@@ -38,6 +38,11 @@ PH_API int ph_offload(void (*fn)(void *), void *arg);
  * outside of any coroutine: it must not yield.  For what all calls of a turn share: a lock, a batch.  arg must stay valid until then. */
 PH_API void ph_loop_defer(void (*fn)(void *), void *arg);
 
+/* Park until fd is ready to be read or written (PH_FD_READ | PH_FD_WRITE), for descriptors that a client library owns; never for
+ * that of a ph_stream.  0, -ETIMEDOUT, -ECANCELED, or -errno.  Costs two system calls for the registration.  Yields.  (1.1) */
+enum { PH_FD_READ = 2, PH_FD_WRITE = 4 };
+PH_API int ph_fd_wait(int fd, short events, int64_t deadline_ms);
+
 /* A place where coroutines wait for each other.  Embed one in the object waited for; zero it to
  * initialise; it must be empty when its memory goes. */
 struct ph_waitq {

@@ -6,7 +6,7 @@
  *
  * History of the interface (within a major version it only grows; a smaller struct is an older minor and is accepted):
  *   1.0  first version: lookup, restriction, filter, delivery, sasl.
- *   1.1  ph_loop_defer;
+ *   1.1  ph_fd_wait, ph_loop_defer;
  *        ph_session_command, ph_session_instance, ph_session_expand, ph_session_list, ph_conf_time, ph_restriction_ops.prefetch;
  *        ph_base64_decode, ph_base64_encode, ph_tls_info.client_digest;
  *        ph_conf_service_words, ph_run_identity, ph_run_environment, ph_delivery_ops.check. */

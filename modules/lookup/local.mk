@@ -105,6 +105,44 @@ lookup_redis_la_LIBADD = $(MODULE_LIBS) $(HIREDIS_LIBS)
 lookup_redis_la_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)
 endif
 
+LOOKUP_CFG = modules/lookup/common/cfg.c modules/lookup/common/cfg.h modules/lookup/common/text.c modules/lookup/common/text.h
+LOOKUP_QUERY = modules/lookup/common/query.c modules/lookup/common/query.h $(LOOKUP_CFG)
+LOOKUP_POOL = modules/lookup/common/pool.c modules/lookup/common/pool.h
+LOOKUP_HOSTS = modules/lookup/common/hosts.c modules/lookup/common/hosts.h
+
+if HAVE_SQLITE
+pkglib_LTLIBRARIES += lookup_sqlite.la
+lookup_sqlite_la_SOURCES = modules/lookup/sqlite.c $(LOOKUP_QUERY)
+lookup_sqlite_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_sqlite_la_LIBADD = $(MODULE_LIBS) $(SQLITE_LIBS)
+lookup_sqlite_la_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
+endif
+
+if HAVE_PGSQL
+pkglib_LTLIBRARIES += lookup_pgsql.la
+lookup_pgsql_la_SOURCES = modules/lookup/pgsql.c $(LOOKUP_QUERY) $(LOOKUP_POOL) $(LOOKUP_HOSTS)
+lookup_pgsql_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_pgsql_la_LIBADD = $(MODULE_LIBS) $(PGSQL_LIBS)
+lookup_pgsql_la_CFLAGS = $(AM_CFLAGS) $(PGSQL_CFLAGS)
+endif
+
+if HAVE_MYSQL
+pkglib_LTLIBRARIES += lookup_mysql.la
+lookup_mysql_la_SOURCES = modules/lookup/mysql.c $(LOOKUP_QUERY) $(LOOKUP_POOL) $(LOOKUP_HOSTS)
+lookup_mysql_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_mysql_la_LIBADD = $(MODULE_LIBS) $(MYSQL_LIBS)
+lookup_mysql_la_CFLAGS = $(AM_CFLAGS) $(MYSQL_CFLAGS)
+endif
+
+if HAVE_LDAP
+pkglib_LTLIBRARIES += lookup_ldap.la
+lookup_ldap_la_SOURCES = modules/lookup/ldap/table.c modules/lookup/ldap/settings.c modules/lookup/ldap/connect.c \
+	modules/lookup/ldap/search.c modules/lookup/ldap/quote.c modules/lookup/ldap/ldap.h $(LOOKUP_QUERY) $(LOOKUP_POOL)
+lookup_ldap_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_ldap_la_LIBADD = $(MODULE_LIBS) $(LDAP_LIBS)
+lookup_ldap_la_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
+endif
+
 if FUZZ
 noinst_PROGRAMS += t/fuzz/fuzz_text t/fuzz/fuzz_elfnote
 t_fuzz_fuzz_text_SOURCES = t/fuzz/fuzz_text.c modules/lookup/common/text.c modules/lookup/common/cfg.c

@@ -139,7 +139,7 @@ static void redis_dropped(void *ctx, struct lconn *c)
 	rparser_free(&p);
 }
 
-static const struct lpool_lang lang = { redis_connected, redis_dropped, redis_ask };
+static const struct lpool_lang lang = { .connected = redis_connected, .dropped = redis_dropped, .ask = redis_ask };
 
 /* ---- settings ---- */
 
@@ -316,15 +316,9 @@ out:
 	return status;
 }
 
-/* The file of settings; with main.cf parameters there is none to watch. */
-static const char *table_path(const struct ph_table_spec *spec, struct ph_arena *arena)
-{
-	return spec->name[0] == '/' || spec->name[0] == '.' ? spec->name : NULL;
-}
-
 static const struct ph_lookup_ops ops = {
 	.size = sizeof ops, .flags = PH_LOOKUP_CASEFOLD | PH_LOOKUP_FILE | PH_LOOKUP_TEXT | PH_LOOKUP_NETWORK,
-	.open = table_open, .get = table_get, .close = table_close, .path = table_path,
+	.open = table_open, .get = table_get, .close = table_close, .path = lcfg_path,
 };
 
 PH_MODULE(PH_KIND_LOOKUP, "redis", "1.0", "keys of a Redis server", .ops.lookup = &ops);

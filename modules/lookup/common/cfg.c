@@ -77,6 +77,11 @@ void lcfg_free(struct lcfg **cp)
 	free(c);
 }
 
+const char *lcfg_path(const struct ph_table_spec *spec, struct ph_arena *arena)
+{
+	return spec->name[0] == '/' || spec->name[0] == '.' ? spec->name : NULL;
+}
+
 const char *lcfg_str(struct lcfg *c, const char *name, const char *def)
 {
 	const char *found = NULL;
@@ -134,6 +139,22 @@ bad:
 	return ph_err_set(err, -EINVAL, "%s: bad value for %s: \"%.60s\": need a time such as 2s, at most 24h", c->name, name, s);
 }
 
+int lcfg_bool(struct lcfg *c, const char *name, bool def, bool *ret, struct ph_err *err)
+{
+	const char *s = lcfg_str(c, name, def ? "yes" : "no");
+
+	if (!ph_str_ieq(s, "yes") && !ph_str_ieq(s, "no"))
+		return ph_err_set(err, -EINVAL, "%s: bad value for %s: \"%.60s\": need yes or no", c->name, name, s);
+	*ret = ph_str_ieq(s, "yes");
+	return 0;
+}
+
+void lcfg_known(struct lcfg *c, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		lcfg_str(c, names[i], NULL);
+}
+
 void lcfg_warn_unused(struct lcfg *c)
 {
 	for (size_t i = 0; i < c->n; i++)
@@ -141,8 +162,27 @@ void lcfg_warn_unused(struct lcfg *c)
 			ph_log(PH_LOG_WARNING, "%s: unknown setting \"%.60s\" has no effect", c->name, c->list[i].name);
 }
 
+/* ---- templates ---- */
+
+struct expansion {
+	struct ph_buf *out;
+	lcfg_quote_fn *quote;
+	void *ctx;
+	bool failed;            /* the quoting went wrong, not: a part is missing */
+};
+
+static bool put(struct expansion *x, const char *part, size_t n)
+{
+	if (x->quote == NULL)
+		return ph_buf_append(x->out, part, n) == 0;
+	if (x->quote(x->ctx, part, n, x->out) == 0)
+		return true;
+	x->failed = true;
+	return false;
+}
+
 /* Label n of a domain, counted from the right from 1. */
-static bool put_label(const char *domain, int n, struct ph_buf *out)
+static bool put_label(struct expansion *x, const char *domain, int n)
 {
 	const char *end = domain + strlen(domain), *start;
 
@@ -150,31 +190,31 @@ static bool put_label(const char *domain, int n, struct ph_buf *out)
 		for (start = end; start > domain && start[-1] != '.'; start--)
 			;
 		if (--n == 0)
-			return end > start && ph_buf_append(out, start, (size_t)(end - start)) == 0;
+			return end > start && put(x, start, (size_t)(end - start));
 		if (start == domain)
 			return false;
 	}
 }
 
-static bool put_part(char part, const char *text, struct ph_buf *out)
+static bool put_part(struct expansion *x, char part, const char *text)
 {
 	const char *at = strrchr(text, '@');
 
 	switch (part) {
 	case 's':
-		return ph_buf_puts(out, text) == 0;
+		return put(x, text, strlen(text));
 	case 'u':
 		if (at == NULL)
-			return ph_buf_puts(out, text) == 0;
-		return at > text && ph_buf_append(out, text, (size_t)(at - text)) == 0;
+			return put(x, text, strlen(text));
+		return at > text && put(x, text, (size_t)(at - text));
 	case 'd':
-		return at && at[1] && ph_buf_puts(out, at + 1) == 0;
+		return at && at[1] && put(x, at + 1, strlen(at + 1));
 	default:
-		return at && at[1] && put_label(at + 1, part - '0', out);
+		return at && at[1] && put_label(x, at + 1, part - '0');
 	}
 }
 
-bool lcfg_expand(const char *format, const char *text, const char *key, struct ph_buf *out)
+static bool expand(struct expansion *x, const char *format, const char *text, const char *key)
 {
 	for (const char *p = format; *p; p++) {
 		bool ok;
@@ -182,16 +222,18 @@ bool lcfg_expand(const char *format, const char *text, const char *key, struct p
 		if (*p != '%') {
 			size_t n = strcspn(p, "%");
 
-			ok = ph_buf_append(out, p, n) == 0;
+			ok = ph_buf_append(x->out, p, n) == 0;
 			p += n - 1;
 		} else {
 			p++;
 			if (*p == '%')
-				ok = ph_buf_putc(out, '%') == 0;
+				ok = ph_buf_putc(x->out, '%') == 0;
 			else if (*p == 'S' || *p == 'U' || *p == 'D')
-				ok = put_part((char)(*p - 'A' + 'a'), key, out);
-			else if (*p == 's' || *p == 'u' || *p == 'd' || (*p >= '1' && *p <= '9'))
-				ok = put_part(*p, text, out);
+				ok = put_part(x, (char)(*p - 'A' + 'a'), key);
+			else if (*p >= '1' && *p <= '9')
+				ok = put_part(x, *p, key);
+			else if (*p == 's' || *p == 'u' || *p == 'd')
+				ok = put_part(x, *p, text);
 			else
 				return false;
 		}
@@ -199,6 +241,22 @@ bool lcfg_expand(const char *format, const char *text, const char *key, struct p
 			return false;
 	}
 	return true;
+}
+
+bool lcfg_expand(const char *format, const char *text, const char *key, struct ph_buf *out)
+{
+	struct expansion x = { .out = out };
+
+	return expand(&x, format, text, key);
+}
+
+bool lcfg_expand_quoted(const char *format, const char *key, lcfg_quote_fn *quote, void *ctx, struct ph_buf *out, bool *ret_failed)
+{
+	struct expansion x = { out, quote, ctx, false };
+	bool ok = expand(&x, format, key, key);
+
+	*ret_failed = x.failed;
+	return ok;
 }
 
 int lcfg_check_format(const char *name, const char *format, struct ph_err *err)

@@ -13,6 +13,7 @@
 #define MAX_SERVERS 16
 #define BACKOFF_MIN_MS 1000
 #define BACKOFF_MAX_MS 60000
+#define IDLE_MS 60000
 
 struct lserver {
 	char *name;             /* as configured, for messages */
@@ -29,7 +30,10 @@ struct lpool {
 	struct lserver servers[MAX_SERVERS];
 	size_t n_servers, first;        /* first: the one to try first */
 	struct ph_sem free;             /* connections that may still be used */
-	struct lconn *idle;
+	struct lconn *idle;             /* last used first */
+	struct ph_sem opening;          /* lang->open */
+	bool spread;
+	size_t first_group;             /* spread: servers that are tried before the others */
 };
 
 struct lpool *lpool_new(const struct lpool_lang *lang, void *ctx, int connections)
@@ -39,7 +43,22 @@ struct lpool *lpool_new(const struct lpool_lang *lang, void *ctx, int connection
 	p->lang = lang;
 	p->ctx = ctx;
 	p->free.free = connections;
+	p->opening.free = 1;
 	return p;
+}
+
+int lpool_add_name(struct lpool *p, const char *name, struct ph_err *err)
+{
+	if (p->n_servers == MAX_SERVERS)
+		return ph_err_set(err, -EINVAL, "more than %d servers", MAX_SERVERS);
+	p->servers[p->n_servers++].name = ph_strdup(name);
+	return 0;
+}
+
+void lpool_spread(struct lpool *p, size_t first_group)
+{
+	p->spread = true;
+	p->first_group = first_group;
 }
 
 int lpool_add(struct lpool *p, const char *text, int default_port, struct ph_err *err)
@@ -152,22 +171,55 @@ static int connect_to(const struct lserver *s, struct ph_arena *arena, int64_t d
 	return r;
 }
 
+/* Several connections can fail over one outage: it counts once. */
 static void server_failed(struct lserver *s, const struct ph_err *err)
 {
-	s->backoff_ms = s->backoff_ms ? s->backoff_ms * 2 : BACKOFF_MIN_MS;
-	if (s->backoff_ms > BACKOFF_MAX_MS)
-		s->backoff_ms = BACKOFF_MAX_MS;
-	s->down_until_ms = ph_now_ms() + s->backoff_ms;
+	if (ph_now_ms() >= s->down_until_ms) {
+		s->backoff_ms = s->backoff_ms ? s->backoff_ms * 2 : BACKOFF_MIN_MS;
+		if (s->backoff_ms > BACKOFF_MAX_MS)
+			s->backoff_ms = BACKOFF_MAX_MS;
+		s->down_until_ms = ph_now_ms() + s->backoff_ms;
+	}
 	snprintf(s->why, sizeof s->why, "%.255s", err->text);
+}
+
+/* The order to try the servers in. */
+static void make_order(const struct lpool *p, size_t order[MAX_SERVERS])
+{
+	for (size_t i = 0; i < p->n_servers; i++)
+		order[i] = p->spread ? i : (p->first + i) % p->n_servers;
+	if (!p->spread)
+		return;
+	for (size_t i = 0; i < p->n_servers; i++) {
+		size_t end = i < p->first_group ? p->first_group : p->n_servers;
+		size_t j = i + arc4random_uniform((uint32_t)(end - i)), t = order[i];
+
+		order[i] = order[j];
+		order[j] = t;
+	}
+}
+
+static int conn_open(struct lpool *p, struct ph_arena *arena, struct lconn *c, int64_t deadline, struct ph_err *err)
+{
+	int r;
+
+	if (p->lang->open)
+		return p->lang->open(p->ctx, c, c->server->name, deadline, err);
+	r = connect_to(c->server, arena, deadline, &c->stream, err);
+	if (r >= 0 && p->lang->connected)
+		r = p->lang->connected(p->ctx, c, deadline, err);
+	return r;
 }
 
 /* A greeted connection to the first server that works. */
 static int conn_new(struct lpool *p, struct ph_arena *arena, int64_t deadline, struct lconn **ret, struct ph_err *err)
 {
+	size_t order[MAX_SERVERS];
 	int r = -ECONNREFUSED;
 
+	make_order(p, order);
 	for (size_t i = 0; i < p->n_servers; i++) {
-		struct lserver *s = &p->servers[(p->first + i) % p->n_servers];
+		struct lserver *s = &p->servers[order[i]];
 		struct ph_err why = { 0 };
 		struct lconn *c;
 
@@ -177,9 +229,7 @@ static int conn_new(struct lpool *p, struct ph_arena *arena, int64_t deadline, s
 		}
 		c = ph_alloc(sizeof *c);
 		c->server = s;
-		r = connect_to(s, arena, deadline, &c->stream, &why);
-		if (r >= 0 && p->lang->connected)
-			r = p->lang->connected(p->ctx, c, deadline, &why);
+		r = conn_open(p, arena, c, deadline, &why);
 		if (r >= 0) {
 			p->first = (size_t)(s - p->servers);
 			*ret = c;
@@ -194,6 +244,41 @@ static int conn_new(struct lpool *p, struct ph_arena *arena, int64_t deadline, s
 	return r;
 }
 
+static struct lconn *take_idle(struct lpool *p)
+{
+	struct lconn *c = p->idle, *old;
+
+	if (c == NULL)
+		return NULL;
+	p->idle = c->next;
+	if (ph_now_ms() - c->idle_since_ms < IDLE_MS)
+		return c;
+	for (c->next = p->idle; (old = c) != NULL;) {   /* the others are idle for longer still */
+		c = c->next;
+		conn_close(p, old);
+	}
+	p->idle = NULL;
+	return NULL;
+}
+
+static int conn_get(struct lpool *p, struct ph_arena *arena, int64_t deadline, struct lconn **ret, struct ph_err *err)
+{
+	int r;
+
+	*ret = take_idle(p);
+	if (*ret)
+		return 0;
+	if (p->lang->open == NULL)
+		return conn_new(p, arena, deadline, ret, err);
+	r = ph_sem_get(&p->opening, deadline);
+	if (r < 0)
+		return ph_err_errno(err, r, "waiting for a connection");
+	*ret = take_idle(p);            /* others may have finished meanwhile */
+	r = *ret ? 0 : conn_new(p, arena, deadline, ret, err);
+	ph_sem_put(&p->opening);
+	return r;
+}
+
 int lpool_exchange(struct lpool *p, struct ph_arena *arena, void *query, int64_t timeout_ms, struct ph_err *err)
 {
 	int64_t deadline = ph_now_ms() + timeout_ms;
@@ -205,16 +290,15 @@ int lpool_exchange(struct lpool *p, struct ph_arena *arena, void *query, int64_t
 	if (r < 0)
 		return ph_err_errno(err, r, "all connections are in use");
 	do {
-		c = p->idle;
-		if (c)
-			p->idle = c->next;
-		else if ((r = conn_new(p, arena, deadline, &c, err)) < 0)
+		r = conn_get(p, arena, deadline, &c, err);
+		if (r < 0)
 			break;
 		r = p->lang->ask(p->ctx, c, query, deadline, &why);
 		if (r >= 0)
 			c->server->backoff_ms = 0;
-		if (r == 0 && ph_stream_peek(c->stream).n == 0) {
+		if (r == 0 && (c->stream == NULL || ph_stream_peek(c->stream).n == 0)) {
 			c->used = true;
+			c->idle_since_ms = ph_now_ms();
 			c->next = p->idle;
 			p->idle = c;
 			break;

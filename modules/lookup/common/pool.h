@@ -13,9 +13,13 @@ struct lconn {
 	void *user;             /* what connected() made */
 	struct lserver *server;
 	bool used;              /* has answered before: the server may have closed it since */
+	int64_t idle_since_ms;
 };
 
 struct lpool_lang {
+	/* For client libraries that bring their own sockets: connect to server (of lpool_add_name) and set c->user; c->stream stays NULL.  One
+	 * at a time per pool, so that a dead server holds one helper thread at most.  0, or negative with err.  Yields. */
+	int (*open)(void *ctx, struct lconn *c, const char *server, int64_t deadline, struct ph_err *err);
 	/* A new connection: greet.  0, or negative with err.  May be NULL.  Yields. */
 	int (*connected)(void *ctx, struct lconn *c, int64_t deadline, struct ph_err *err);
 	/* It goes: free c->user.  May be NULL. */
@@ -30,6 +34,10 @@ struct lpool *lpool_new(const struct lpool_lang *lang, void *ctx, int connection
 void lpool_free(struct lpool **p);              /* NULL-safe; no look-up is under way */
 /* "host", "host:port", "[::1]:port", "inet:host:port", "unix:/path".  0 or -EINVAL with err. */
 int lpool_add(struct lpool *p, const char *text, int default_port, struct ph_err *err);
+/* A server that only lang->open understands. */
+int lpool_add_name(struct lpool *p, const char *name, struct ph_err *err);
+/* Choose at random for each new connection: first among the first_group servers that were added first, then among the others. */
+void lpool_spread(struct lpool *p, size_t first_group);
 size_t lpool_servers(const struct lpool *p);
 /* The name of the server that was asked last, for messages. */
 const char *lpool_server_name(const struct lpool *p);
