@@ -183,6 +183,11 @@ endif
 endif
 EXTRA_DIST += t/fuzz/corpus/fuzz_text t/fuzz/corpus/fuzz_rules t/fuzz/corpus/fuzz_redis t/modules/postmap.t
 
+pkglib_LTLIBRARIES += lookup_memcache.la
+lookup_memcache_la_SOURCES = modules/lookup/memcache.c modules/lookup/memcache_reply.c modules/lookup/memcache_reply.h $(LOOKUP_QUERY) $(LOOKUP_POOL)
+lookup_memcache_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_memcache_la_LIBADD = $(MODULE_LIBS)
+
 pkglib_LTLIBRARIES += lookup_unix.la lookup_tcp.la lookup_socketmap.la
 lookup_unix_la_SOURCES = modules/lookup/unix.c
 lookup_unix_la_LDFLAGS = $(MODULE_LDFLAGS)
