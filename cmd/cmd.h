@@ -17,6 +17,7 @@ int ph_main_sendmail(int argc, char **argv);
 int ph_main_postdrop(int argc, char **argv);
 int ph_main_modules(int argc, char **argv);
 int ph_main_ctl(int argc, char **argv);
+int ph_main_explain(int argc, char **argv);
 int ph_main_manual(int argc, char **argv);
 
 /* -c, else MAIL_CONFIG (not for set-gid programs), else the built-in default. */

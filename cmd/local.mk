@@ -21,4 +21,4 @@ libposthouse_la_SOURCES += cmd/maptool.c cmd/maptool.h cmd/postmap.c cmd/postmap
 libposthouse_la_SOURCES += cmd/postconf.c cmd/postconf.h cmd/postconf_param.c cmd/postconf_master.c cmd/postconf_edit.c cmd/postconf_file.c \
 	cmd/postconf_file.h cmd/postconf_list.c
 # The queue.
-libposthouse_la_SOURCES += cmd/postqueue.c cmd/postsuper.c cmd/ctl.c cmd/postcat.c cmd/postcat.h cmd/postcat_print.c
+libposthouse_la_SOURCES += cmd/postqueue.c cmd/postsuper.c cmd/ctl.c cmd/explain.c cmd/postcat.c cmd/postcat.h cmd/postcat_print.c

@@ -17,6 +17,7 @@ static const struct command { const char *name; int (*run)(int argc, char **argv
 	{ "postsuper", ph_main_postsuper },
 	{ "postcat", ph_main_postcat },
 	{ "ctl", ph_main_ctl },
+	{ "explain", ph_main_explain },
 	{ "sendmail", ph_main_sendmail },
 	{ "mailq", ph_main_sendmail },
 	{ "newaliases", ph_main_sendmail },

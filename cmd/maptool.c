@@ -168,10 +168,8 @@ bool ph_maptool_query(struct ph_maptool *t, struct ph_table **tables, const char
 			continue;
 		}
 		status = ph_table_get(tables[i], fold(t, tables[i], key, a), a, &value, &err);
-		if (status < 0) {
-			ph_log(PH_LOG_WARNING, "%s", err.text);
+		if (status < 0)
 			ph_maptool_fatal("table %s: query error", ph_table_title(tables[i]));
-		}
 		if (status == PH_LOOKUP_FOUND && t->utf8 && !t->body && !ph_utf8_valid(value, strlen(value))) {
 			ph_log(PH_LOG_WARNING, "%s: key \"%s\": non-UTF-8 value \"%s\": malformed UTF-8 or invalid codepoint",
 			       ph_table_title(tables[i]), key, value);

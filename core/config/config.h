@@ -5,7 +5,7 @@
 #ifndef CORE_CONFIG_CONFIG_H
 #define CORE_CONFIG_CONFIG_H
 
-#include <posthouse/param.h>
+#include <posthouse/lookup.h>
 #include <stdio.h>
 
 struct ph_config;               /* a generation; owns everything below */
@@ -77,6 +77,9 @@ const char *ph_conf_service_param(const struct ph_conf *conf, const char *servic
 void ph_param_declare_module(const struct ph_param *params, size_t n);
 /* "inet", "unix" ... */
 const char *ph_service_type_name(enum ph_service_type type);
+/* Each answer of a match list, for explanations.  pattern: what decided, NULL: none.  name, address: what was asked for, may be NULL.  NULL: off. */
+typedef void ph_match_trace_fn(const char *title, const char *name, const char *address, const char *pattern, enum ph_lookup status);
+void ph_match_set_trace(ph_match_trace_fn *fn);
 /* Parse values as main.cf would. */
 int ph_parse_bool(const char *s, bool *ret);
 int ph_parse_time(const char *s, char default_unit, int64_t *ret_ms);

@@ -34,6 +34,13 @@ struct ph_match {
 	size_t n, cap;
 };
 
+static ph_match_trace_fn *trace;
+
+void ph_match_set_trace(ph_match_trace_fn *fn)
+{
+	trace = fn;
+}
+
 /* ---- parsing ---- */
 
 static struct pattern *add(struct ph_match *m, enum kind kind, bool yes, const char *text)
@@ -270,10 +277,15 @@ enum ph_lookup ph_match_find(struct ph_match *m, const char *name, const char *a
 		ip.n = 0;
 	for (i = 0; i < m->n; i++) {
 		rc = fits(m, &m->patterns[i], name, address, &ip, err);
-		if (rc == PH_LOOKUP_TEMPFAIL)
-			return rc;
-		if (rc == PH_LOOKUP_FOUND)
-			return m->patterns[i].yes ? PH_LOOKUP_FOUND : PH_LOOKUP_NOTFOUND;
+		if (rc == PH_LOOKUP_NOTFOUND)
+			continue;
+		if (rc == PH_LOOKUP_FOUND && !m->patterns[i].yes)
+			rc = PH_LOOKUP_NOTFOUND;
+		if (trace)
+			trace(m->title, name, address, m->patterns[i].text, rc);
+		return rc;
 	}
+	if (trace && m->n > 0)
+		trace(m->title, name, address, NULL, PH_LOOKUP_NOTFOUND);
 	return PH_LOOKUP_NOTFOUND;
 }

@@ -380,8 +380,10 @@ enum ph_lookup ph_table_get(struct ph_table *t, const char *key, struct ph_arena
 	}
 	if (status < 0) {
 		t->stats->tempfails++;
-		ph_err_set(err, status == PH_LOOKUP_PERMERR ? -EINVAL : -EAGAIN, "%s lookup error for \"%.128s\"%s%s", t->title, key,
-			   why.text[0] ? ": " : "", why.text);
+		/* In two lines, as Postfix's tables and their callers do it. */
+		if (why.text[0])
+			ph_log(PH_LOG_WARNING, "%s%s %s", t->title, strncmp(why.text, t->type, strlen(t->type)) == 0 ? "" : ":", why.text);
+		ph_err_set(err, status == PH_LOOKUP_PERMERR ? -EINVAL : -EAGAIN, "%s lookup error for \"%.128s\"", t->title, key);
 	}
 	return status;
 }

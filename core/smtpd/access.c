@@ -248,6 +248,7 @@ struct ph_verdict ph_access_action(struct ph_session *s, const char *where, cons
 	}
 	a.word = ph_arena_strndup(arena, a.full, n);
 	a.text = a.full + n + strspn(a.full + n, " \t");
-	ph_trace(s, "%s: \"%s\" -> %s", where, what, action);
+	if (ph_trace_on(s))
+		ph_smtpd_trace(s, "access", ph_arena_printf(arena, "%s <%s>", where, what), action);
 	return carry_out(&a);
 }

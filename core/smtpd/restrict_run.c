@@ -170,13 +170,24 @@ static void log_permit(struct ph_session *s, const struct ph_ruse *u, const char
 		ph_check_log_permit(s, u->name, cls, name, NULL);
 }
 
+static void trace_verdict(struct ph_session *s, const struct ph_ruse *u, const struct ph_verdict *v)
+{
+	struct ph_arena *a;
+
+	if (!ph_trace_on(s))
+		return;
+	a = ph_session_arena(s);
+	ph_smtpd_trace(s, "restriction", u->arg && *u->arg ? ph_arena_printf(a, "%s %s", u->name, u->arg) : u->name,
+		       v->text && *v->text ? ph_arena_printf(a, "%s %s", verdict_name(v->cls), v->text) : verdict_name(v->cls));
+}
+
 static enum ph_check run_module(struct ph_session *s, struct ph_ruse *u, const char *name, const char *cls)
 {
 	struct ph_verdict v;
 
 	s->refusal = NULL;
 	v = u->ops->check(u->use, u->settings, s);
-	ph_trace(s, "%s%s%s -> %s %s", u->name, u->arg && *u->arg ? " " : "", u->arg ? u->arg : "", verdict_name(v.cls), v.text ? v.text : "");
+	trace_verdict(s, u, &v);
 	if (v.cls == PH_REJECT && s->refusal)
 		return PH_CHECK_REJECT;         /* by a list inside an access table: carried out there */
 	s->refusal = NULL;
@@ -262,6 +273,8 @@ enum ph_check ph_rlist_run(struct ph_session *s, struct ph_rlist *l, const char 
 		return PH_CHECK_DUNNO;
 	if (s->recursion >= PH_SMTPD_RECURSION_MAX)
 		return server_error(s, "restriction lists cause unreasonable recursion");
+	if (ph_trace_on(s))
+		ph_smtpd_trace(s, "list", l->title, NULL);
 	s->recursion++;
 	s->list_what = name;
 	s->list_class = acl;

@@ -120,6 +120,14 @@ struct ph_smtpd_action {
 	const char *verb, *arg;
 };
 
+/* Who follows what is decided, step by step. */
+struct ph_smtpd_tracer {
+	/* what: "list", "restriction", "access", "note"; answer may be NULL. */
+	void (*fn)(void *arg, const char *what, const char *name, const char *answer);
+	void *arg;
+	bool ask_servers;               /* other servers may be asked although they remember it */
+};
+
 struct ph_session {
 	uint32_t magic;
 	struct ph_smtpd_service *svc;
@@ -183,7 +191,7 @@ struct ph_session {
 	unsigned connections;           /* of this client's network, at connect; 0: exempt */
 	int64_t born_us;                /* when it began, wall clock */
 	uint32_t n_trans;               /* transactions so far */
-	struct ph_buf *trace;           /* explain; NULL: nobody listens */
+	const struct ph_smtpd_tracer *tracer;   /* explain; NULL: nobody listens */
 };
 
 /* ---- reply.c ---- */
@@ -207,6 +215,10 @@ int ph_smtpd_flush(struct ph_session *s);
 void ph_smtpd_log_whatsup(struct ph_session *s, const char *whatsup, const char *text);
 void ph_smtpd_log_disconnect(struct ph_session *s);
 const char *ph_smtpd_log_addr(struct ph_session *s, struct ph_arena *a, const char *address);
+
+/* ---- session_api.c ---- */
+/* A step of the decision, for the tracer and the debug log. */
+void ph_smtpd_trace(struct ph_session *s, const char *what, const char *name, const char *answer);
 
 /* ---- session.c ---- */
 struct ph_session *ph_smtpd_session_new(struct ph_smtpd_service *svc, struct ph_stream *io);

@@ -140,30 +140,32 @@ const char *ph_session_external_address(struct ph_session *s, const char *addres
 
 bool ph_trace_on(const struct ph_session *s)
 {
-	return s->trace || ph_log_debug_on();
+	return s->tracer || ph_log_debug_on();
+}
+
+bool ph_session_explaining(const struct ph_session *s)
+{
+	return s->tracer && !s->tracer->ask_servers;
+}
+
+void ph_smtpd_trace(struct ph_session *s, const char *what, const char *name, const char *answer)
+{
+	if (s->tracer)
+		s->tracer->fn(s->tracer->arg, what, name, answer);
+	if (ph_log_debug_on())
+		ph_log(PH_LOG_DEBUG, "%s %s%s%s", what, name, answer ? " -> " : "", answer ? answer : "");
 }
 
 void ph_trace(struct ph_session *s, const char *fmt, ...)
 {
+	struct ph_buf b = PH_BUF_INIT(4096);
 	va_list ap;
 
 	if (!ph_trace_on(s))
 		return;
 	va_start(ap, fmt);
-	if (s->trace) {
-		va_list ap2;
-
-		va_copy(ap2, ap);
-		if (ph_buf_vprintf(s->trace, fmt, ap2) == 0)
-			ph_buf_putc(s->trace, '\n');
-		va_end(ap2);
-	}
-	if (ph_log_debug_on()) {
-		struct ph_buf b = PH_BUF_INIT(4096);
-
-		ph_buf_vprintf(&b, fmt, ap);
-		ph_log(PH_LOG_DEBUG, "%s", ph_buf_str(&b));
-		ph_buf_done(&b);
-	}
+	ph_buf_vprintf(&b, fmt, ap);
 	va_end(ap);
+	ph_smtpd_trace(s, "note", ph_buf_str(&b), NULL);
+	ph_buf_done(&b);
 }

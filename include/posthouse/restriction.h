@@ -56,6 +56,9 @@ PH_API struct ph_verdict ph_access_action(struct ph_session *s, const char *wher
  * nobody listens. */
 PH_API void ph_trace(struct ph_session *s, const char *fmt, ...) PH_PRINTF(2, 3);
 PH_API bool ph_trace_on(const struct ph_session *s);
+/* Is this only an explanation ("posthouse explain")?  Then nothing may be changed anywhere: no server is asked that would remember it (greylisting), no
+ * probe is sent, nothing is counted; say so with ph_trace, and answer DUNNO. */
+PH_API bool ph_session_explaining(const struct ph_session *s);
 
 struct ph_restriction_ops {
 	uint32_t size;          /* sizeof(struct ph_restriction_ops) */

@@ -143,6 +143,14 @@ lookup_ldap_la_LIBADD = $(MODULE_LIBS) $(LDAP_LIBS)
 lookup_ldap_la_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 endif
 
+if HAVE_MONGOC
+pkglib_LTLIBRARIES += lookup_mongodb.la
+lookup_mongodb_la_SOURCES = modules/lookup/mongodb.c $(LOOKUP_QUERY) $(LOOKUP_POOL)
+lookup_mongodb_la_LDFLAGS = $(MODULE_LDFLAGS)
+lookup_mongodb_la_LIBADD = $(MODULE_LIBS) $(MONGOC_LIBS)
+lookup_mongodb_la_CFLAGS = $(AM_CFLAGS) $(MONGOC_CFLAGS)
+endif
+
 if FUZZ
 noinst_PROGRAMS += t/fuzz/fuzz_text t/fuzz/fuzz_elfnote
 t_fuzz_fuzz_text_SOURCES = t/fuzz/fuzz_text.c modules/lookup/common/text.c modules/lookup/common/cfg.c

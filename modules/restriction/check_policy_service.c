@@ -213,6 +213,10 @@ static struct ph_verdict check(void *use, const void *settings, struct ph_sessio
 	const char *what, *action;
 	enum ph_access_class cls = ph_session_list(s, &what);
 
+	if (ph_session_explaining(s)) {
+		ph_trace(s, "%s is not asked: it might remember that", policy_server_name(u->server));
+		return ph_verdict_dunno();
+	}
 	request(u, s, &b);
 	if (policy_server_ask(u->server, &u->lim, &b, ph_session_arena(s), &action) < 0)
 		action = ph_arena_strdup(ph_session_arena(s), u->default_action);

@@ -134,7 +134,7 @@ int lresult_add(struct lresult *r, const char *value, size_t n, struct ph_err *e
 	}
 	r->n++;
 	if (r->q->expansion_limit > 0 && r->n > r->q->expansion_limit)
-		return ph_err_set(err, -E2BIG, "%s %s: Expansion limit exceeded for key '%.200s'", r->q->type, r->q->name, r->key);
+		return ph_err_set(err, -E2BIG, "Expansion limit exceeded for key '%.200s'", r->key);
 	return 0;
 }
 

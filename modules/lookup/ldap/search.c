@@ -33,7 +33,7 @@ struct work {
 
 static int over(struct work *w, const char *what)
 {
-	return w->q->failed = ph_err_set(&w->q->why, -E2BIG, "ldap:%s: %s exceeded for key '%.200s'", w->q->t->q.name, what, w->q->key);
+	return w->q->failed = ph_err_set(&w->q->why, -E2BIG, "%s exceeded for key '%.200s'", what, w->q->key);
 }
 
 static int push(struct work *w, const struct berval *v, int depth, bool reference)
