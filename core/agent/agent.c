@@ -12,6 +12,7 @@
 #include "agent/agent_private.h"
 #include "base/co_private.h"
 #include "base/loop.h"
+#include "net/dns_private.h"
 
 struct ph_agent ph_agent_self;
 
@@ -48,6 +49,15 @@ static void on_child(int signo, void *unused)
 	/* Children are reaped where their connection ends; the signal only has to interrupt the wait. */
 }
 
+/* DANE needs answers that we have validated ourselves.  Without the file there is nothing to validate with, and who asks for security will say so. */
+static void read_trust_anchor(const struct ph_config *config)
+{
+	const char *file = ph_conf_get(ph_config_main(config), "dnssec_trust_anchor_file");
+
+	if (file && *file && access(file, R_OK) == 0)
+		ph_dns_set_trust_anchor(ph_strdup(file));
+}
+
 static int agent_open(struct ph_agent *a, const struct ph_agent_config *cfg)
 {
 	struct ph_err err;
@@ -55,6 +65,7 @@ static int agent_open(struct ph_agent *a, const struct ph_agent_config *cfg)
 	memset(a, 0, sizeof(*a));
 	a->cfg = cfg;
 	ph_list_init(&a->deliveries);
+	read_trust_anchor(cfg->config);
 	a->queue_dirfd = open(cfg->queue_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (a->queue_dirfd < 0) {
 		ph_log(PH_LOG_FATAL, "open queue directory %s: %s", cfg->queue_dir, strerror(errno));

@@ -19,6 +19,7 @@ struct ph_agent_settings {
 	int delay_digits;               /* delay_logging_resolution_limit */
 	const char *status_filter;      /* default_delivery_status_filter */
 	const char *syslog_name;
+	const char *trust_anchor;       /* dnssec_trust_anchor_file */
 };
 
 /* A master.cf service with its module, made at its first delivery. */

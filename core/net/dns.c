@@ -56,6 +56,11 @@ void ph_dns_set_trust_anchor(const char *file)
 	dns.anchor = file;
 }
 
+bool ph_dns_validates(void)
+{
+	return dns.anchor != NULL;
+}
+
 /* ---- the context -------------------------------------------------------------------------- */
 
 /* Ours are the resolver's settings for a stub: it forwards, it caches, it does not play authority.  A setting that this libunbound does not know is
@@ -156,6 +161,8 @@ static void on_answer(void *arg, int rcode, void *packet, int n, int sec, char *
 		ph_dns_wire_parse(packet, (size_t)n, q->name, q->type, q->arena, q->answer, &dropped, &bad);
 	else
 		q->answer->status = PH_DNS_TEMPFAIL;
+	if (q->answer->owner == NULL)
+		q->answer->owner = q->name;
 	q->answer->secure = sec == 2;
 	q->answer->text = ph_dns_status_text(q->answer->status);
 	q->done = true;
@@ -174,6 +181,7 @@ static void query_fail(struct query *q, enum ph_dns_status status)
 static void query_start(struct query *q, bool validate)
 {
 	q->answer = ph_arena_alloc(q->arena, sizeof(*q->answer));
+	q->answer->owner = q->name;
 	q->done = false;
 	q->waiter = NULL;
 	q->id = 0;
@@ -210,7 +218,7 @@ static void queries_wait(struct query *q, size_t n, int64_t deadline_ms)
 	}
 }
 
-void ph_dns_query_all(struct ph_arena *arena, struct ph_dns_question *question, size_t n, int64_t deadline_ms)
+static void query_all(struct ph_arena *arena, struct ph_dns_question *question, size_t n, bool validate, int64_t deadline_ms)
 {
 	struct query *q = ph_arena_alloc(arena, n * sizeof(*q));
 	size_t i;
@@ -219,11 +227,21 @@ void ph_dns_query_all(struct ph_arena *arena, struct ph_dns_question *question, 
 		q[i].arena = arena;
 		q[i].name = question[i].name;
 		q[i].type = question[i].type;
-		query_start(&q[i], false);
+		query_start(&q[i], validate);
 	}
 	queries_wait(q, n, deadline_ms);
 	for (i = 0; i < n; i++)
 		question[i].answer = q[i].answer;
+}
+
+void ph_dns_query_all(struct ph_arena *arena, struct ph_dns_question *question, size_t n, int64_t deadline_ms)
+{
+	query_all(arena, question, n, false, deadline_ms);
+}
+
+void ph_dns_query_all_secure(struct ph_arena *arena, struct ph_dns_question *question, size_t n, int64_t deadline_ms)
+{
+	query_all(arena, question, n, true, deadline_ms);
 }
 
 static enum ph_dns_status query_one(struct ph_arena *arena, const char *name, int type, bool validate, int64_t deadline_ms,

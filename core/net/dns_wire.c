@@ -297,6 +297,7 @@ void ph_dns_wire_parse(const uint8_t *packet, size_t n, const char *qname, int q
 		len--;
 	snprintf(w.current, sizeof(w.current), "%.*s", (int)(len < PH_DNS_NAME_MAX ? len : PH_DNS_NAME_MAX - 1), qname);
 	ans->status = walk_answer(&w);
+	ans->owner = w.links ? ph_arena_strdup(arena, w.current) : qname;
 	if (ans->status != PH_DNS_OK)
 		ans->n = 0;
 	*ret_dropped = w.dropped;

@@ -47,11 +47,27 @@ static int set_certificates(SSL_CTX *ctx, const struct ph_tls_settings *s, struc
 	return r;
 }
 
+/* Only these, and each for itself: the chain may end at any of them. */
+static int set_trust_anchors(SSL_CTX *ctx, const char *list, struct ph_err *err)
+{
+	char *copy = ph_strdup(list), *cursor = copy, *path;
+	int r = 0;
+
+	while (r == 0 && (path = ph_str_token(&cursor, PH_SEP_LIST)) != NULL)
+		if (SSL_CTX_load_verify_file(ctx, path) != 1)
+			r = ph_tls_err(err, -EINVAL, "cannot load trust anchors from \"%s\"", path);
+	free(copy);
+	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN);
+	return r;
+}
+
 static int set_anchors(struct ph_tls_ctx *c, const struct ph_tls_settings *s, struct ph_err *err)
 {
 	STACK_OF(X509_NAME) *names;
 
 	ERR_clear_error();
+	if (is_set(s->trust_anchor_files))
+		return set_trust_anchors(c->ssl_ctx, s->trust_anchor_files, err);
 	if (is_set(s->ca_file) && SSL_CTX_load_verify_file(c->ssl_ctx, s->ca_file) != 1)
 		return ph_tls_err(err, -EINVAL, "cannot load CA certificates from \"%s\"", s->ca_file);
 	if (is_set(s->ca_path) && SSL_CTX_load_verify_dir(c->ssl_ctx, s->ca_path) != 1)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -67,6 +68,19 @@ static char *common_name(const X509_NAME *name, int nid)
 	return text;
 }
 
+/* "/CN=some CA" of the certificate at which the chain ends. */
+static char *last_issuer(SSL *ssl)
+{
+	STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+	char text[256];
+
+	if (chain == NULL || sk_X509_num(chain) < 1)
+		return NULL;
+	if (X509_NAME_oneline(X509_get_issuer_name(sk_X509_value(chain, sk_X509_num(chain) - 1)), text, sizeof(text)) == NULL)
+		return NULL;
+	return ph_strdup(text);
+}
+
 static void fill_peer(struct ph_tls *tls, X509 *cert)
 {
 	struct ph_tls_info *info = &tls->info;
@@ -78,7 +92,12 @@ static void fill_peer(struct ph_tls *tls, X509 *cert)
 	info->peer_issuer_cn = tls->texts[1];
 	info->peer_fingerprint = tls->texts[2] = cert_fingerprint(cert, tls->ctx->digest);
 	info->peer_pkey_fingerprint = tls->texts[3] = ph_tls_pkey_fingerprint(cert, tls->ctx->digest);
-	info->peer_verified = SSL_get_verify_result(tls->ssl) == X509_V_OK;
+	info->verify_code = (int)SSL_get_verify_result(tls->ssl);
+	info->peer_verified = info->verify_code == X509_V_OK;
+	if (!info->peer_verified) {
+		info->verify_text = X509_verify_cert_error_string(info->verify_code);
+		info->verify_issuer = tls->texts[7] = last_issuer(tls->ssl);
+	}
 }
 
 /* RFC 8446 section 4.2.3: from TLS 1.3 on the signature is not told by the cipher's name. */
@@ -164,10 +183,10 @@ static void fill_exchange(struct ph_tls *tls)
 	if (peer_key && SSL_get_peer_signature_type_nid(ssl, &nid) == 1)
 		theirs = tls->texts[6] = named(signature_name(nid), peer_key);
 	info->server_signature = tls->ctx->server ? mine : theirs;
-	info->client_signature = tls->ctx->server ? theirs : NULL;
+	info->client_signature = tls->ctx->server ? theirs : mine;
 	if ((tls->ctx->server ? SSL_get_signature_nid(ssl, &nid) : SSL_get_peer_signature_nid(ssl, &nid)) == 1)
 		info->server_digest = OBJ_nid2sn(nid);
-	if (tls->ctx->server && theirs && SSL_get_peer_signature_nid(ssl, &nid) == 1)
+	if (info->client_signature && (tls->ctx->server ? SSL_get_peer_signature_nid(ssl, &nid) : SSL_get_signature_nid(ssl, &nid)) == 1)
 		info->client_digest = OBJ_nid2sn(nid);
 }
 

@@ -110,25 +110,54 @@ static bool fingerprint_matches(const struct ph_tls *tls, const struct ph_tls_po
 	return false;
 }
 
+/* The chain is all right, or nobody asked: the names are not. */
+static void note_mismatch(struct ph_tls *tls, const struct ph_tls_policy *p)
+{
+	struct ph_endpoint e;
+	bool numeric = p->names_n && ph_endpoint_ip(&e, p->names[0], 1) == 0;
+
+	if (tls->info.verify_code != X509_V_OK)
+		return;
+	tls->info.verify_code = numeric ? X509_V_ERR_IP_ADDRESS_MISMATCH : X509_V_ERR_HOSTNAME_MISMATCH;
+	tls->info.verify_text = X509_verify_cert_error_string(tls->info.verify_code);
+}
+
+static int check_tlsa(struct ph_tls *tls, const struct ph_tls_policy *p, struct ph_err *err)
+{
+	tls->info.peer_matched = tls->info.peer_verified && (tls->info.reused || SSL_get0_dane_authority(tls->ssl, NULL, NULL) >= 0);
+	if (tls->info.peer_matched || p->report)
+		return 0;
+	return ph_err_set(err, -EKEYREJECTED, "Server certificate not verified: %s", X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl)));
+}
+
+static int check_fingerprints(struct ph_tls *tls, const struct ph_tls_policy *p, struct ph_err *err)
+{
+	tls->info.peer_matched = fingerprint_matches(tls, p);
+	if (!tls->info.peer_matched) {          /* a fingerprint is a TLSA record of our own (usage 3) */
+		tls->info.verify_code = X509_V_ERR_DANE_NO_MATCH;
+		tls->info.verify_text = X509_verify_cert_error_string(X509_V_ERR_DANE_NO_MATCH);
+	}
+	if (tls->info.peer_matched || p->report)
+		return 0;
+	return ph_err_set(err, -EKEYREJECTED, "Server certificate fingerprint mismatch");
+}
+
 /* After the handshake, with tls->info filled.  0, or -EKEYREJECTED. */
 int ph_tls_policy_check(struct ph_tls *tls, const struct ph_tls_policy *p, struct ph_err *err)
 {
 	X509 *cert = SSL_get0_peer_certificate(tls->ssl);
+	bool names;
 
-	if (p->tlsa_n) {
-		tls->info.peer_matched = tls->info.peer_verified &&
-					 (tls->info.reused || SSL_get0_dane_authority(tls->ssl, NULL, NULL) >= 0);
-		if (!tls->info.peer_matched)
-			return ph_err_set(err, -EKEYREJECTED, "Server certificate not verified: %s",
-					  X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl)));
+	if (p->tlsa_n)
+		return check_tlsa(tls, p, err);
+	if (p->fingerprints_n)
+		return check_fingerprints(tls, p, err);
+	names = cert && name_matches(cert, p);
+	tls->info.peer_matched = tls->info.peer_verified && names;
+	if (cert && p->require_name && !names)
+		note_mismatch(tls, p);
+	if (p->report)
 		return 0;
-	}
-	if (p->fingerprints_n) {
-		tls->info.peer_matched = fingerprint_matches(tls, p);
-		return tls->info.peer_matched ? 0 :
-		       ph_err_set(err, -EKEYREJECTED, "Server certificate fingerprint mismatch");
-	}
-	tls->info.peer_matched = tls->info.peer_verified && cert && name_matches(cert, p);
 	if ((p->require_trust || p->require_name) && !tls->info.peer_verified)
 		return ph_err_set(err, -EKEYREJECTED, "Server certificate not trusted: %s",
 				  cert ? X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl)) :

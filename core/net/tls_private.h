@@ -37,7 +37,7 @@ struct ph_tls {
 	bool established, failed;
 	char *session_key;              /* client */
 	struct ph_tls_info info;
-	char *texts[7];                 /* what info's pointers own */
+	char *texts[8];                 /* what info's pointers own */
 };
 
 /* tls_mem.c */

@@ -78,7 +78,7 @@ int ph_tls_protocols_parse(const char *list, struct ph_tls_protocols *ret, struc
 			}
 		}
 		if (r < 0)
-			ph_err_set(err, r, "unknown protocol \"%s\" in \"%s\"", token, list);
+			ph_err_set(err, r, "Invalid TLS protocol list \"%s\"", list);
 	}
 	for (i = 0; i < PH_ARRAY_LEN(protocols); i++)
 		every |= protocols[i].no;

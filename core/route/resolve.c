@@ -63,8 +63,7 @@ static enum ph_lookup strip_routing(struct plan *p)
 	}
 }
 
-/* An address literal without "IPv6:" was meant to be IPv4; the first thing that is wrong with it, in the words of the field's log tools. */
-static void complain_literal(const char *domain)
+void ph_route_complain_literal(const char *domain)
 {
 	const char *text = domain + 1, *s;
 	int n = (int)strcspn(text, "]"), value = 0;
@@ -82,7 +81,6 @@ static void complain_literal(const char *domain)
 			return;
 		}
 	}
-	ph_log_as("trivial-rewrite", PH_LOG_WARNING, "valid_ipv4_hostaddr: invalid octet count: %.*s", n > 100 ? 100 : n, text);
 }
 
 /* Put the recipient together again and check its domain.  false: it can never be routed. */
@@ -106,7 +104,7 @@ static bool finish_address(struct plan *p, struct ph_resolved *ret)
 	p->domain = domain;
 	if (*domain == '[') {
 		if (!ph_literal_address(p->arena, domain)) {
-			complain_literal(domain);
+			ph_route_complain_literal(domain);
 			return false;
 		}
 	} else if (ph_hostname_numeric(domain)) {

@@ -21,6 +21,15 @@ static bool ascii(const char *p)
 	return true;
 }
 
+/* The resolver would say so, had the address got that far. */
+static void complain_literal(struct ph_arena *arena, struct ph_slice text)
+{
+	const char *s = strstr(ph_arena_strndup(arena, text.p, text.n), "@[");
+
+	if (s && strchr(s, ']'))
+		ph_route_complain_literal(s + 1);
+}
+
 /* "a@b>" is taken as Postfix takes it: what follows the address is no part of it. */
 static struct ph_slice tolerate(struct ph_slice text)
 {
@@ -55,6 +64,8 @@ int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smt
 			r = -EINVAL;    /* "<a@b>c" */
 	if (r == -EILSEQ)
 		return ph_smtpd_refuse(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
+	if (r < 0)
+		complain_literal(arena, text);
 	if (r < 0 || (*address == '@' && !empty_local(text)) || (!*address && !allow_empty))
 		return bad_syntax(s, what, w, true);
 	if (*address) {

@@ -35,6 +35,7 @@ struct ph_dns_answer {
 	size_t n;
 	struct ph_dns_rr *rr;           /* in the order of the answer, CNAMEs followed */
 	const char *text;               /* for status other than OK: Postfix's words, e.g. "Host not found, try again" */
+	const char *owner;              /* the name that the records belong to: what was asked for, or where its CNAMEs lead */
 };
 
 /* Look up name (with or without a trailing dot; A-label form).  *ret lives in arena.  Returns ret->status.
@@ -52,6 +53,10 @@ struct ph_dns_question {
 	struct ph_dns_answer *answer;   /* set on return, in arena */
 };
 PH_API void ph_dns_query_all(struct ph_arena *arena, struct ph_dns_question *q, size_t n, int64_t deadline_ms);
+/* The same with DNSSEC, as ph_dns_query_secure.  Yields. */
+PH_API void ph_dns_query_all_secure(struct ph_arena *arena, struct ph_dns_question *q, size_t n, int64_t deadline_ms);
+/* Is there a trust anchor, so that answers can be validated at all? */
+PH_API bool ph_dns_validates(void);
 
 /* Addresses of a host: a numeric address is itself; then /etc/hosts when use_hosts; then A and AAAA in parallel.
  * want: AF_INET, AF_INET6 or AF_UNSPEC.  OK when at least one was found; TEMPFAIL when none was and one look-up

@@ -81,6 +81,9 @@ struct ph_tls_info {            /* text is owned by the stream */
 	bool peer_matched;                              /* client: trusted, and one of the expected names is in it */
 	const char *peer_pkey_fingerprint;              /* of the public key; may be NULL */
 	const char *client_digest;                      /* of client_signature; may be NULL */
+	int verify_code;                                /* X509_V_ERR_* of the chain, or of the names that were demanded; 0: all is well */
+	const char *verify_text;                        /* OpenSSL's words for it */
+	const char *verify_issuer;                      /* who issued the last certificate of the chain; may be NULL */
 };
 /* Handshakes.  Unread plaintext input is discarded before the server's (RFC 3207 section 6; no command injection).
  * server_name: for SNI and name checks, or NULL.  Yields. */

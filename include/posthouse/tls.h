@@ -46,6 +46,8 @@ struct ph_tls_settings {
 	int (*check_peer)(void *arg, struct ssl_st *ssl, const char *server_name, struct ph_tls_info *info,
 			  struct ph_err *err);
 	void *arg;                              /* of both hooks */
+	/* Client: these certificates are trusted, whether they are CAs' own roots or not, and nothing else is (list of PEM files). */
+	const char *trust_anchor_files;
 };
 
 /* 0, or negative with err.  Reads files: before a chroot.  On success *ret is the caller's; connections keep their own
@@ -71,6 +73,9 @@ struct ph_tls_policy {
 	const struct ph_tls_tlsa *tlsa;         /* if any: one must match (RFC 7671, 7672); names[0] is the TLSA base */
 	size_t tlsa_n;
 	const char *session_key;                /* for reuse; NULL: peer address, port and sni */
+	/* What does not hold is no error: the handshake succeeds, and ph_tls_info says what does (peer_verified, peer_matched, verify_*).  The caller decides,
+	 * and can still say goodbye over TLS. */
+	bool report;
 };
 PH_API int ph_stream_tls_connect_policy(struct ph_stream *s, struct ph_tls_ctx *ctx, const struct ph_tls_policy *policy,
 				 int64_t deadline_ms, struct ph_err *err);      /* Yields. */

@@ -257,6 +257,7 @@ struct order {
 	size_t n_attrs;
 	bool no_wait;
 	bool wrong_offset;              /* the queue manager asks for what is not there */
+	int64_t age_s;                  /* of the message */
 };
 
 static void message_store(const struct order *o, struct ph_msg_ref *ref)
@@ -290,7 +291,7 @@ static void request_send(const struct order *o, uint64_t id)
 	if (o->wrong_offset)
 		req.ref.offset += 8;
 	req.content_bytes = (int64_t)(o->content_n ? o->content_n : strlen(o->content));
-	req.arrival_us = req.active_us = ph_wall_us();
+	req.arrival_us = req.active_us = ph_wall_us() - o->age_s * 1000000;
 	for (req.n_rcpts = 0; o->rcpts[req.n_rcpts]; req.n_rcpts++) {
 		rcpts[req.n_rcpts].index = (uint32_t)req.n_rcpts;
 		rcpts[req.n_rcpts].address = rcpts[req.n_rcpts].original = o->rcpts[req.n_rcpts];

@@ -274,7 +274,9 @@ static void test_tls(void)
 	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("tls"), "-- TLS\nC EHLO"), "STARTTLS, and EHLO again");
 	tap_ok(logged("Untrusted TLS connection established to 127.0.0.1[127.0.0.1]:"), "the log says how");
 	o = DELIVER(.service = "may", .nexthop = at(port.tls_bad), .rcpts = { "a@x.test" });
-	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("tlsbad"), "-- TLS") == NULL, "a handshake that fails: plaintext at level may");
+	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.5", "Cannot start TLS: handshake failure"), "a handshake that fails is tried again later");
+	o = DELIVER(.service = "may", .nexthop = at(port.tls_bad), .rcpts = { "a@x.test" }, .age_s = 301);
+	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("tlsbad"), "-- TLS") == NULL, "and then in plaintext at level may");
 	o = DELIVER(.service = "encrypt", .nexthop = at(port.tls_bad), .rcpts = { "a@x.test" });
 	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.5", "Cannot start TLS: handshake failure"), "but not at level encrypt");
 	o = DELIVER(.service = "encrypt", .nexthop = at(port.nopipe), .rcpts = { "a@x.test" });

@@ -14,9 +14,9 @@ static void test_mx(void)
 	tap_ok(result_is(to("self.test"), 0, PH_BOUNCED, "5.4.6", "mail for self.test loops back to myself"), "our own address");
 	tap_ok(result_is(to("zero.test"), 0, PH_BOUNCED, "5.4.6", "mail for zero.test loops back to myself"), "0.0.0.0 is ours, too");
 	tap_ok(result_is(to("literal.test"), 0, PH_BOUNCED, "5.4.6", "mail for literal.test loops back to myself"), "so is an MX that is a number of ours");
-	tap_ok(result_is(to("nx.test"), 0, PH_BOUNCED, "5.4.4", "Host or domain name not found. Name service error for name=nx.test type=A: Host not found"), "no such domain");
-	tap_ok(result_is(to("txt.test"), 0, PH_BOUNCED, "5.4.4", "Host or domain name not found. Name service error for name=txt.test type=A: Host found but no data record of requested type"), "no address");
-	tap_ok(result_is(to("nomxhost.test"), 0, PH_BOUNCED, "5.4.4", "Host or domain name not found. Name service error for name=does-not-exist.test type=A: Host not found") &&
+	tap_ok(result_is(to("nx.test"), 0, PH_BOUNCED, "5.4.4", "Host or domain name not found. Name service error for name=nx.test type=AAAA: Host not found"), "no such domain");
+	tap_ok(result_is(to("txt.test"), 0, PH_BOUNCED, "5.4.4", "Host or domain name not found. Name service error for name=txt.test type=AAAA: Host found but no data record of requested type"), "no address");
+	tap_ok(result_is(to("nomxhost.test"), 0, PH_BOUNCED, "5.4.4", "Host or domain name not found. Name service error for name=does-not-exist.test type=AAAA: Host not found") &&
 	       logged("warning: no MX host for nomxhost.test has a valid address record"), "an MX without an address");
 	tap_ok(result_is(to("fail.test"), 0, PH_DEFERRED, "4.4.3", "Host or domain name not found. Name service error for name=fail.test type=MX: Host not found, try again"), "the DNS is down");
 	o = to("back.test");

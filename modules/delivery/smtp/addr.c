@@ -1,11 +1,9 @@
 /* addr.c: which addresses to try for a destination, and in which order.
  *
  * RFC 5321 section 5.1: MX by preference, equal ones in random order, ourselves and what is less preferred than us left out; RFC 7505: the null MX; no MX: the name's own
- * addresses.  Yields. */
+ * addresses.  RFC 2782: SRV where use_srv_lookup names the service.  Yields. */
 #include "smtp.h"
 
-#include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,110 +11,7 @@
 #include <sys/random.h>
 
 #define LOOKUP_MS PH_SECONDS(60)
-#define NATIVE_MAX 32
-
-struct list {
-	struct smtp_addr **at;
-	size_t n, cap;
-	struct ph_arena *arena;
-};
-
-static void list_add(struct list *l, const char *host, const struct ph_endpoint *e, int pref)
-{
-	struct smtp_addr *a = ph_arena_alloc(l->arena, sizeof(*a)), **more;
-
-	if (l->n == l->cap) {
-		more = ph_arena_alloc(l->arena, (l->cap * 2 + 8) * sizeof(*more));
-		if (l->n)
-			memcpy(more, l->at, l->n * sizeof(*more));
-		l->at = more;
-		l->cap = l->cap * 2 + 8;
-	}
-	a->host = host;
-	a->e = *e;
-	a->pref = pref;
-	l->at[l->n++] = a;
-}
-
-/* ---- one host ----------------------------------------------------------------------------- */
-
-struct native {
-	const char *host;
-	int family, result;
-	struct addrinfo *all;
-};
-
-static void native_lookup(void *arg)
-{
-	struct native *n = arg;
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = n->family };
-
-	n->result = getaddrinfo(n->host, NULL, &hints, &n->all);
-}
-
-/* Through the system's own name service (hosts file and whatever nsswitch.conf says). */
-static void host_native(struct smtp_state *st, const char *host, int family, int pref, struct list *l)
-{
-	struct native n = { .host = host, .family = family };
-	struct ph_endpoint e;
-	struct addrinfo *i;
-	size_t got = 0;
-
-	ph_offload(native_lookup, &n);
-	if (n.result != 0) {
-		smtp_why_set(st, n.result == EAI_AGAIN || n.result == EAI_SYSTEM || n.result == EAI_MEMORY ? "4.4.3" : "5.4.4",
-			     "unable to look up host %s: %s", host, gai_strerror(n.result));
-		return;
-	}
-	for (i = n.all; i && got < NATIVE_MAX; i = i->ai_next) {
-		if (i->ai_family != AF_INET && i->ai_family != AF_INET6)
-			continue;
-		memset(&e, 0, sizeof(e));
-		memcpy(&e.addr, i->ai_addr, i->ai_addrlen);
-		e.len = i->ai_addrlen;
-		list_add(l, host, &e, pref);
-		got++;
-	}
-	freeaddrinfo(n.all);
-}
-
-static int family_wanted(const struct smtp_service *svc)
-{
-	return svc->ipv4 && svc->ipv6 ? AF_UNSPEC : svc->ipv6 ? AF_INET6 : AF_INET;
-}
-
-static void why_dns(struct smtp_state *st, enum ph_dns_status status, const char *name, const char *type, const char *text)
-{
-	if (status == PH_DNS_BADNAME)
-		smtp_why_set(st, "5.4.4", "Name service error for %s: invalid host or domain name", name);
-	else
-		smtp_why_set(st, status == PH_DNS_TEMPFAIL ? "4.4.3" : "5.4.4",
-			     "Host or domain name not found. Name service error for name=%s type=%s: %s", name, type, text);
-}
-
-/* Addresses of one host; st->why is set when there are none. */
-static void host_find(struct smtp_state *st, const char *host, int pref, struct list *l)
-{
-	struct smtp_service *svc = st->service;
-	int family = family_wanted(svc);
-	struct ph_endpoint *e;
-	enum ph_dns_status status;
-	size_t n, i, before = l->n;
-	struct ph_endpoint number;
-	const char *text;
-
-	if (svc->dns_first || ph_endpoint_ip(&number, host, 1) == 0) {
-		status = ph_dns_addresses(st->arena, host, family, false, ph_now_ms() + LOOKUP_MS, &e, &n, &text);
-		for (i = 0; i < n; i++)
-			list_add(l, host, &e[i], pref);
-		if (n == 0)
-			why_dns(st, status, host, family == AF_INET ? "A" : "AAAA", text);
-		if (status == PH_DNS_TEMPFAIL)
-			return;
-	}
-	if (l->n == before && svc->native)
-		host_native(st, host, family, pref, l);
-}
+#define ADDRS_MAX 1000
 
 /* ---- ourselves ---------------------------------------------------------------------------- */
 
@@ -130,7 +25,7 @@ static bool is_self(struct smtp_state *st, const struct ph_endpoint *e)
 }
 
 /* The best preference at which one of our own addresses stands; INT32_MAX: none does. */
-static int self_pref(struct smtp_state *st, const struct list *l)
+static int self_pref(struct smtp_state *st, const struct smtp_addr_list *l)
 {
 	int best = INT32_MAX;
 	size_t i;
@@ -142,7 +37,7 @@ static int self_pref(struct smtp_state *st, const struct list *l)
 	return best;
 }
 
-static void cut(struct list *l, int pref)
+static void cut(struct smtp_addr_list *l, int pref)
 {
 	size_t i, n = 0;
 
@@ -155,7 +50,7 @@ static void cut(struct list *l, int pref)
 
 /* ---- the order ---------------------------------------------------------------------------- */
 
-static void shuffle(struct list *l)
+static void shuffle(struct smtp_addr_list *l)
 {
 	struct smtp_addr *t;
 	uint32_t r;
@@ -182,7 +77,7 @@ static bool before(const struct smtp_service *svc, const struct smtp_addr *a, co
 	return first && a->e.addr.sa.sa_family == first && b->e.addr.sa.sa_family != first;
 }
 
-static void sort(const struct smtp_service *svc, struct list *l)
+static void sort(const struct smtp_service *svc, struct smtp_addr_list *l)
 {
 	struct smtp_addr *a;
 	size_t i, k;
@@ -196,7 +91,7 @@ static void sort(const struct smtp_service *svc, struct list *l)
 }
 
 /* Both address families must have a chance among the first smtp_mx_address_limit addresses. */
-static void balance(const struct smtp_service *svc, struct list *l)
+static void balance(const struct smtp_service *svc, struct smtp_addr_list *l)
 {
 	size_t limit = (size_t)svc->set->mx_address_limit, i;
 	struct smtp_addr *other;
@@ -216,11 +111,11 @@ static void balance(const struct smtp_service *svc, struct list *l)
 	l->at[limit - 1] = other;
 }
 
-static struct smtp_addr *chain(struct smtp_state *st, struct list *l)
+static struct smtp_addr *chain(struct smtp_state *st, struct smtp_addr_list *l)
 {
 	size_t i;
 
-	if (st->service->set->randomize && l->n > 1)
+	if (st->service->set->randomize && !st->keep_order && l->n > 1)
 		shuffle(l);
 	sort(st->service, l);
 	balance(st->service, l);
@@ -233,9 +128,11 @@ static struct smtp_addr *chain(struct smtp_state *st, struct list *l)
 
 static struct smtp_addr *find_host(struct smtp_state *st, const char *host)
 {
-	struct list l = { .arena = st->arena };
+	struct smtp_addr_list l = { .arena = st->arena };
+	struct smtp_host h = { .name = host };
 
-	host_find(st, host, 0, &l);
+	smtp_hosts_ask(st, &h, 1);
+	smtp_host_add(st, &h, &l);
 	if (l.n && st->loop_detect && self_pref(st, &l) != INT32_MAX) {
 		smtp_why_set(st, "5.4.6", "mail for %s loops back to myself", host);
 		return NULL;
@@ -248,47 +145,82 @@ static int by_pref(const void *a, const void *b)
 	return (int)((const struct ph_dns_rr *)a)->pref - (int)((const struct ph_dns_rr *)b)->pref;
 }
 
+/* The addresses of all hosts that the records name, each host once. */
+static void add_hosts(struct smtp_state *st, const struct ph_dns_answer *ans, struct smtp_addr_list *l)
+{
+	struct smtp_host *hosts = ph_arena_alloc(st->arena, (ans->n + 1) * sizeof(*hosts));
+	size_t i, n = 0, before;
+
+	for (i = 0; i < ans->n; i++) {
+		if (ans->rr[i].name[0])
+			hosts[n++] = (struct smtp_host){ .name = ans->rr[i].name, .pref = ans->rr[i].pref, .port = ans->rr[i].port };
+	}
+	smtp_hosts_ask(st, hosts, n);
+	for (i = 0; i < n; i++) {
+		before = l->n;
+		if (l->n < ADDRS_MAX)
+			smtp_host_add(st, &hosts[i], l);
+		for (; before < l->n; before++) {
+			l->at[before]->mx_secure = ans->secure;
+			l->at[before]->mx = ans->owner;
+		}
+	}
+}
+
+/* Without what is not better than ourselves. */
+static void cut_self(struct smtp_state *st, const char *domain, int best_mx, struct smtp_addr_list *l, bool *ret_self)
+{
+	int best_found = INT32_MAX, self;
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		best_found = l->at[i]->pref < best_found ? l->at[i]->pref : best_found;
+	self = self_pref(st, l);
+	if (self == INT32_MAX)
+		return;
+	*ret_self = true;
+	cut(l, self);
+	if (l->n == 0 && best_mx != best_found)
+		smtp_why_set(st, "4.4.4", "unable to find primary relay for %s", domain);
+	else if (l->n == 0)
+		smtp_why_set(st, "5.4.6", "mail for %s loops back to myself", domain);
+}
+
 static struct smtp_addr *find_mx(struct smtp_state *st, const char *domain, struct ph_dns_answer *mx, bool *ret_self)
 {
-	struct list l = { .arena = st->arena };
-	int best_mx, best_found = INT32_MAX, self;
-	size_t i;
+	struct smtp_addr_list l = { .arena = st->arena };
 
 	if (mx->n == 1 && mx->rr[0].name[0] == '\0') {
 		smtp_why_set(st, "5.1.0", "Domain %s does not accept mail (nullMX)", domain);
 		return NULL;
 	}
 	qsort(mx->rr, mx->n, sizeof(mx->rr[0]), by_pref);
-	best_mx = mx->rr[0].pref;
-	for (i = 0; i < mx->n; i++) {
-		if (mx->rr[i].name[0] && l.n < 1000)
-			host_find(st, mx->rr[i].name, mx->rr[i].pref, &l);
-	}
+	add_hosts(st, mx, &l);
 	if (l.n == 0) {
 		if (st->service->set->defer_no_mx_address && st->why.dsn[0] == '5')
 			st->why.dsn[0] = '4';
 		ph_log(PH_LOG_WARNING, "no MX host for %s has a valid address record", domain);
 		return NULL;
 	}
-	for (i = 0; i < l.n; i++)
-		best_found = l.at[i]->pref < best_found ? l.at[i]->pref : best_found;
-	self = self_pref(st, &l);
-	if (self != INT32_MAX) {
-		*ret_self = true;
-		cut(&l, self);
-		if (l.n == 0 && best_mx != best_found)
-			smtp_why_set(st, "4.4.4", "unable to find primary relay for %s", domain);
-		else if (l.n == 0)
-			smtp_why_set(st, "5.4.6", "mail for %s loops back to myself", domain);
-	}
+	cut_self(st, domain, mx->rr[0].pref, &l, ret_self);
 	return chain(st, &l);
+}
+
+static enum ph_dns_status ask(struct smtp_state *st, const char *name, int type, struct ph_dns_answer **ret)
+{
+	if (st->service->dnssec)
+		ph_dns_query_secure(st->arena, name, type, ph_now_ms() + LOOKUP_MS, ret);
+	else
+		ph_dns_query(st->arena, name, type, ph_now_ms() + LOOKUP_MS, ret);
+	smtp_dns_filter(st, *ret);
+	return (*ret)->status;
 }
 
 static struct smtp_addr *find_domain(struct smtp_state *st, const char *domain, bool *ret_self)
 {
 	struct ph_dns_answer *mx;
 
-	switch (ph_dns_query(st->arena, domain, PH_DNS_MX, ph_now_ms() + LOOKUP_MS, &mx)) {
+	switch (ask(st, domain, PH_DNS_MX, &mx)) {
 	case PH_DNS_OK:
 		return find_mx(st, domain, mx, ret_self);
 	case PH_DNS_NXDOMAIN:
@@ -298,18 +230,112 @@ static struct smtp_addr *find_domain(struct smtp_state *st, const char *domain, 
 	case PH_DNS_BADNAME:
 		break;
 	}
-	if (st->service->shared.ignore_mx_error)
+	if (st->service->set->ignore_mx_error)
 		return find_host(st, domain);
-	why_dns(st, mx->status, domain, "MX", mx->text);
+	smtp_why_dns(st, mx->status, domain, "MX", mx->text);
 	return NULL;
 }
+
+/* ---- SRV (RFC 2782) ----------------------------------------------------------------------- */
+
+/* Records of one priority in an order drawn by weight. */
+static void draw_by_weight(struct ph_dns_rr *rr, size_t n)
+{
+	struct ph_dns_rr t;
+	uint32_t sum, draw;
+	size_t i, k;
+
+	for (i = 0; i + 1 < n; i++) {
+		for (sum = 0, k = i; k < n; k++)
+			sum += rr[k].weight;
+		if (getrandom(&draw, sizeof(draw), 0) != sizeof(draw))
+			draw = (uint32_t)rand();
+		draw %= sum + 1;
+		for (k = i; k + 1 < n && draw > rr[k].weight; k++)
+			draw -= rr[k].weight;
+		t = rr[k];
+		memmove(&rr[i + 1], &rr[i], (k - i) * sizeof(rr[0]));
+		rr[i] = t;
+	}
+}
+
+static void srv_order(struct ph_dns_answer *srv)
+{
+	size_t i, k, n = 0;
+
+	for (i = 0; i < srv->n; i++) {          /* port 0 is no place to go to */
+		if (srv->rr[i].port)
+			srv->rr[n++] = srv->rr[i];
+	}
+	srv->n = n;
+	qsort(srv->rr, n, sizeof(srv->rr[0]), by_pref);
+	for (i = 0; i < n; i = k) {
+		for (k = i; k < n && srv->rr[k].pref == srv->rr[i].pref; k++)
+			;
+		draw_by_weight(&srv->rr[i], k - i);
+	}
+}
+
+static struct smtp_addr *find_srv_hosts(struct smtp_state *st, const char *domain, struct ph_dns_answer *srv, bool *ret_self)
+{
+	struct smtp_addr_list l = { .arena = st->arena };
+
+	if (srv->n == 1 && srv->rr[0].name[0] == '\0') {
+		smtp_why_set(st, "5.1.0", "Service unavailable: domain %s offers no such service", domain);
+		return NULL;
+	}
+	srv_order(srv);
+	add_hosts(st, srv, &l);
+	if (l.n == 0) {
+		ph_log(PH_LOG_WARNING, "no SRV host for %s has a valid address record", domain);
+		if (st->why.dsn[0] == '\0')
+			smtp_why_set(st, "4.4.4", "no SRV record of %s names a usable host and port", domain);
+		return NULL;
+	}
+	if (st->loop_detect)
+		cut_self(st, domain, srv->rr[0].pref, &l, ret_self);
+	st->keep_order = true;          /* of equal ones: weights have been used already */
+	return chain(st, &l);
+}
+
+/* True: *ret is the answer.  False: go on with MX. */
+static bool find_srv(struct smtp_state *st, const struct smtp_dest *dest, bool *ret_self, struct smtp_addr **ret)
+{
+	const struct smtp_service *svc = st->service;
+	const char *name = ph_arena_printf(st->arena, "_%s._tcp.%s", dest->service, dest->host);
+	struct ph_dns_answer *srv;
+
+	switch (ask(st, name, PH_DNS_SRV, &srv)) {
+	case PH_DNS_OK:
+		*ret = find_srv_hosts(st, dest->host, srv, ret_self);
+		return true;
+	case PH_DNS_NXDOMAIN:
+	case PH_DNS_NODATA:
+		if (svc->set->srv_fallback)
+			return false;
+		break;
+	case PH_DNS_TEMPFAIL:
+	case PH_DNS_BADNAME:
+		if (svc->set->ignore_srv_error)
+			return false;
+	}
+	smtp_why_dns(st, srv->status, name, "SRV", srv->text);
+	*ret = NULL;
+	return true;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
 
 struct smtp_addr *smtp_addr_find(struct smtp_state *st, const struct smtp_dest *dest, bool *ret_self)
 {
 	struct ph_endpoint number;
+	struct smtp_addr *found;
 
 	*ret_self = false;
-	if (dest->no_mx || st->service->shared.disable_dns || ph_endpoint_ip(&number, dest->host, 1) == 0 || SMTP_IS_LMTP)
+	st->keep_order = false;
+	if (dest->no_mx || st->service->shared.disable_dns || ph_endpoint_ip(&number, dest->host, 1) == 0)
 		return find_host(st, dest->host);
-	return find_domain(st, dest->host, ret_self);
+	if (dest->service && ph_match_find(st->service->srv_services, dest->service, NULL, NULL) == PH_LOOKUP_FOUND && find_srv(st, dest, ret_self, &found))
+		return found;
+	return SMTP_IS_LMTP ? find_host(st, dest->host) : find_domain(st, dest->host, ret_self);
 }

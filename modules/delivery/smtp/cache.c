@@ -39,13 +39,21 @@ static bool alive(struct smtp_session *s)
 	return r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-struct smtp_session *smtp_cache_get(struct smtp_service *svc, const char *dest, const char *addr, int port)
+static bool fits(const struct smtp_state *st, const struct smtp_session *s, const char *addr, int port)
 {
+	if (addr)
+		return s->port == port && strcmp(s->addr, addr) == 0 && strcmp(s->key, st->tls->key) == 0;
+	return strcmp(s->dest, st->dest) == 0 && strcmp(s->site_key, st->site.key) == 0;
+}
+
+struct smtp_session *smtp_cache_get(struct smtp_state *st, const char *addr, int port)
+{
+	struct smtp_service *svc = st->service;
 	struct smtp_session *s, *prev;
 
 	for (s = svc->idle_last; s; s = prev) {         /* the youngest: the others may run out */
 		prev = s->prev;
-		if (addr ? s->port != port || strcmp(s->addr, addr) != 0 : strcmp(s->dest, dest) != 0)
+		if (!fits(st, s, addr, port))
 			continue;
 		unlink_session(svc, s);
 		if (alive(s)) {

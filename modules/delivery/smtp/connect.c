@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The local address to bind to; NULL: the system's choice. */
@@ -69,7 +70,7 @@ static bool try_cached(struct smtp_state *st, const char *addr, int port)
 	bool final = st->final_server;
 	int r;
 
-	while ((st->session = smtp_cache_get(st->service, st->dest, addr, port))) {
+	while ((st->session = smtp_cache_get(st, addr, port))) {
 		ph_delivery_conn_use(st->d, st->session->uses);
 		ph_delivery_connected(st->d);
 		st->connected = true;
@@ -88,17 +89,15 @@ static bool try_cached(struct smtp_state *st, const char *addr, int port)
 	return false;
 }
 
-/* One server that has been connected to.  False: it did not get as far as MAIL. */
-static bool talk(struct smtp_state *st, const struct ph_endpoint *to, bool *retry_plain)
+/* One server that has been connected to.  False: TLS did not work, and plaintext may be tried. */
+static bool talk(struct smtp_state *st, bool allow_tls)
 {
-	enum smtp_hello h = smtp_hello(st, !*retry_plain);
+	enum smtp_hello h = smtp_hello(st, allow_tls);
 
-	if (h == SMTP_HELLO_PLAINTEXT && !*retry_plain) {
-		*retry_plain = true;
+	if (h == SMTP_HELLO_PLAINTEXT) {
 		smtp_session_free(&st->session);
 		return false;
 	}
-	*retry_plain = false;
 	if (h == SMTP_HELLO_OK) {
 		if (!st->connected) {
 			st->connected = true;
@@ -115,10 +114,20 @@ static bool talk(struct smtp_state *st, const struct ph_endpoint *to, bool *retr
 	return true;
 }
 
+static void remember_demand(struct smtp_state *st)
+{
+	struct smtp_session *s = st->session;
+
+	free(s->key);
+	free(s->site_key);
+	s->key = ph_strdup(st->tls->key);
+	s->site_key = ph_strdup(st->site.key);
+}
+
 /* Connect and talk, over plaintext again where opportunistic TLS failed.  True: it was a session (not just a failed connect). */
 static bool try_server(struct smtp_state *st, const struct ph_endpoint *to, const char *host, const char *addr, int port)
 {
-	bool plain = false, session;
+	bool tls = true, over;
 
 	do {
 		st->session = open_session(st, to, host, addr, port);
@@ -127,15 +136,28 @@ static bool try_server(struct smtp_state *st, const struct ph_endpoint *to, cons
 			return false;
 		}
 		st->session->best_mx = st->best_mx;
-		session = talk(st, to, &plain);
-	} while (plain);
+		remember_demand(st);
+		over = talk(st, tls);
+		tls = false;
+	} while (!over);
 	keep_to_todo(st);
-	return session;
+	return true;
+}
+
+/* What to demand of this server; false: it is not to be used (st->why says why). */
+static bool tls_demand(struct smtp_state *st, const struct smtp_addr *a, int port)
+{
+	st->tls = ph_arena_alloc(st->arena, sizeof(*st->tls));
+	if (smtp_tls_demand(st, a, port, st->tls) == 0)
+		return true;
+	ph_log(PH_LOG_WARNING, "TLS policy lookup for %s/%s: %s", st->dest, a->host, st->why.text);
+	return false;
 }
 
 static void try_unix(struct smtp_state *st, const struct smtp_dest *dest, bool last)
 {
 	const char *name = st->service->shared.myhostname;
+	struct smtp_addr a = { .host = name, .owner = name };
 	struct ph_endpoint e;
 
 	if (try_cached(st, NULL, 0) && smtp_left(st) == 0)
@@ -145,13 +167,14 @@ static void try_unix(struct smtp_state *st, const struct smtp_dest *dest, bool l
 		return;
 	}
 	st->final_server = last;
-	(void)try_server(st, &e, name, dest->host, 0);
+	if (tls_demand(st, &a, 0))
+		(void)try_server(st, &e, name, dest->host, 0);
 }
 
 static void try_addresses(struct smtp_state *st, struct smtp_addr *list, const struct smtp_dest *dest, bool last)
 {
 	const struct smtp_settings *set = st->service->set;
-	int addrs = 0, sessions = 0, best = list ? list->pref : 0;
+	int addrs = 0, sessions = 0, best = list ? list->pref : 0, port;
 	struct smtp_addr *a, *next;
 	char text[108];
 	const char *addr;
@@ -162,14 +185,20 @@ static void try_addresses(struct smtp_state *st, struct smtp_addr *list, const s
 			next = NULL;
 		st->final_server = next == NULL && last;
 		st->best_mx = a->pref == best;
-		((struct sockaddr_in *)(void *)&a->e.addr)->sin_port = htons((uint16_t)dest->port);     /* the same place for IPv6 */
+		port = a->port ? a->port : dest->port;
+		((struct sockaddr_in *)(void *)&a->e.addr)->sin_port = htons((uint16_t)port);   /* the same place for IPv6 */
+		if (!tls_demand(st, a, port)) {
+			if (sessions + 1 == set->mx_session_limit)
+				next = addrs == set->mx_address_limit ? NULL : a->next;
+			continue;
+		}
 		addr = ph_arena_strdup(st->arena, ph_endpoint_addr(&a->e, text, sizeof(text)));
-		/* What one destination demands of a connection, another may not have asked for. */
-		if (smtp_tls_same_for_all(st->service) && st->service->sasl_maps == NULL && try_cached(st, addr, dest->port)) {
+		/* Whose name the connection is used in depends on the destination, too. */
+		if (st->service->sasl_maps == NULL && try_cached(st, addr, port)) {
 			sessions++;
 			continue;
 		}
-		if (try_server(st, &a->e, a->host, addr, dest->port))
+		if (try_server(st, &a->e, a->host, addr, port))
 			sessions++;
 		else if (sessions + 1 == set->mx_session_limit)
 			next = addrs == set->mx_address_limit ? NULL : a->next; /* a failed connect is no session */
@@ -185,6 +214,7 @@ void smtp_try_dest(struct smtp_state *st, const char *text, bool last, bool *ret
 	*ret_self = false;
 	if (smtp_dest_parse(st, text, &dest) < 0)
 		return;
+	smtp_tls_site(st);
 	if (dest.is_unix) {
 		try_unix(st, &dest, last);
 		return;

@@ -83,6 +83,7 @@ static int split(struct smtp_state *st, char *copy, const char *text, struct smt
 		return bad(st, text, "no host name");
 	if (port) {
 		ret->port = smtp_port_parse(port);
+		ret->service = port[strspn(port, "0123456789")] ? port : NULL;
 		if (ret->port == 0)
 			return bad(st, text, "unknown port");
 	}
@@ -92,8 +93,11 @@ static int split(struct smtp_state *st, char *copy, const char *text, struct smt
 
 int smtp_dest_parse(struct smtp_state *st, const char *text, struct smtp_dest *ret)
 {
+	const char *name = st->service->set->tcp_port;
+
 	memset(ret, 0, sizeof(*ret));
 	ret->port = st->service->default_port;
+	ret->service = name[strspn(name, "0123456789")] ? name : NULL;
 	if (SMTP_IS_LMTP && strncmp(text, "unix:", 5) == 0) {
 		ret->is_unix = true;
 		ret->host = ph_arena_strdup(st->arena, text + 5);

@@ -263,47 +263,50 @@ static enum smtp_hello say_hello(struct smtp_state *st)
 
 /* ---- TLS ---------------------------------------------------------------------------------- */
 
-static enum smtp_hello tls_failed(struct smtp_state *st, const struct smtp_tls_demand *demand, const struct ph_err *err)
+/* Mail that has been waiting for a while goes in plaintext rather than not at all, where the policy allows it; but not the password of a login. */
+static bool may_do_without(const struct smtp_state *st)
 {
-	if (err->code == -EKEYREJECTED)
-		ph_log(PH_LOG_INFO, "server certificate verification failed for %s: %s", st->session->namaddrport, err->text);
-	else
-		ph_log(PH_LOG_INFO, "SSL_connect error to %s: %s", st->session->namaddrport, err->text);
-	st->session->no_reuse = true;
-	smtp_reply_reset(&st->session->reply);  /* no QUIT into a broken stream */
-	if (demand->level == SMTP_TLS_MAY && !st->service->set->tls_wrapper)
-		return SMTP_HELLO_PLAINTEXT;
-	if (err->code == -EKEYREJECTED)
+	return st->tls->level == SMTP_TLS_MAY && !st->service->set->tls_wrapper && st->service->sasl_maps == NULL &&
+	       ph_wall_us() / 1000 - ph_delivery_arrival_us(st->d) / 1000 >= st->service->shared.min_backoff_ms;
+}
+
+static enum smtp_hello handshake(struct smtp_state *st)
+{
+	struct smtp_session *s = st->session;
+	int r;
+
+	if (ph_stream_peek(s->stream).n > 0) {
+		/* Plaintext behind the reply would be taken for the server's words under TLS. */
+		ph_log(PH_LOG_WARNING, "SSL_connect error to %s: unexpected data before the handshake", s->namaddrport);
+		r = -EPROTO;
+	} else {
+		r = smtp_tls_handshake(st);
+	}
+	if (r == 0) {
+		s->tls_on = true;
+		if (smtp_tls_verified(st))
+			return SMTP_HELLO_OK;
 		smtp_why_set(st, "4.7.5", "Server certificate not verified");
-	else
-		smtp_why_set(st, "4.7.5", "Cannot start TLS: handshake failure");
+		smtp_fail_all(st, true);
+		return SMTP_HELLO_FAILED;
+	}
+	s->no_reuse = true;
+	smtp_reply_reset(&s->reply);            /* no QUIT into a broken stream */
+	if (may_do_without(st))
+		return SMTP_HELLO_PLAINTEXT;
+	smtp_why_set(st, "4.7.5", "Cannot start TLS: handshake failure");
 	smtp_fail_all(st, true);
 	return SMTP_HELLO_FAILED;
 }
 
-static enum smtp_hello handshake(struct smtp_state *st, const struct smtp_tls_demand *demand)
-{
-	struct ph_err err;
-
-	if (ph_stream_peek(st->session->stream).n > 0) {
-		/* Plaintext behind the reply would be taken for the server's words under TLS. */
-		ph_err_set(&err, -EPROTO, "unexpected data before the handshake");
-		return tls_failed(st, demand, &err);
-	}
-	if (smtp_tls_handshake(st, demand, &err) < 0)
-		return tls_failed(st, demand, &err);
-	st->session->tls_on = true;
-	return SMTP_HELLO_OK;
-}
-
-static enum smtp_hello start_tls(struct smtp_state *st, const struct smtp_tls_demand *demand)
+static enum smtp_hello start_tls(struct smtp_state *st)
 {
 	struct smtp_session *s = st->session;
 	enum smtp_hello h;
 	int r;
 
 	if (!(s->features & EHLO_STARTTLS)) {
-		if (demand->level < SMTP_TLS_ENCRYPT)
+		if (st->tls->level < SMTP_TLS_ENCRYPT)
 			return SMTP_HELLO_OK;
 		smtp_why_set(st, "4.7.4", "TLS is required, but was not offered by host %s", s->namaddr);
 		smtp_fail_all(st, true);
@@ -315,40 +318,34 @@ static enum smtp_hello start_tls(struct smtp_state *st, const struct smtp_tls_de
 		return SMTP_HELLO_FAILED;
 	}
 	if (s->reply.code / 100 != 2) {
-		if (demand->level < SMTP_TLS_ENCRYPT)
+		if (st->tls->level < SMTP_TLS_ENCRYPT)
 			return SMTP_HELLO_OK;
 		smtp_why_reply(st, "TLS is required, but host %s refused to start TLS: %s", s->namaddr, smtp_reply_text(st));
 		smtp_fail_all(st, true);
 		return SMTP_HELLO_FAILED;
 	}
-	h = handshake(st, demand);
+	h = handshake(st);
 	return h == SMTP_HELLO_OK ? say_hello(st) : h;
 }
 
 enum smtp_hello smtp_hello(struct smtp_state *st, bool allow_tls)
 {
-	struct smtp_tls_demand demand;
+	bool wanted = allow_tls && st->tls->level != SMTP_TLS_NONE;
 	enum smtp_hello h;
 
-	if (smtp_tls_demand(st, &demand) < 0) {
-		smtp_fail_all(st, true);
-		return SMTP_HELLO_FAILED;
-	}
-	if (!allow_tls)
-		demand.level = SMTP_TLS_NONE;
-	if (demand.level != SMTP_TLS_NONE && st->service->set->tls_wrapper) {
-		h = handshake(st, &demand);
+	if (wanted && st->service->set->tls_wrapper) {
+		h = handshake(st);
 		if (h != SMTP_HELLO_OK)
 			return h;
 	}
 	h = greeting(st);
 	if (h == SMTP_HELLO_OK)
 		h = say_hello(st);
-	if (h == SMTP_HELLO_OK && !st->session->tls_on && demand.level != SMTP_TLS_NONE)
-		h = start_tls(st, &demand);
+	if (h == SMTP_HELLO_OK && !st->session->tls_on && wanted)
+		h = start_tls(st);
 	if (h != SMTP_HELLO_OK)
 		return h;
-	if (!st->session->tls_on && demand.level == SMTP_TLS_NONE && (st->session->features & EHLO_STARTTLS) && st->service->set->tls_note_offer)
+	if (!st->session->tls_on && st->tls->level == SMTP_TLS_NONE && (st->session->features & EHLO_STARTTLS) && st->service->set->tls_note_offer)
 		ph_log(PH_LOG_INFO, "Host offered STARTTLS: [%s]", st->session->host);
 	return smtp_auth(st) < 0 ? SMTP_HELLO_FAILED : SMTP_HELLO_OK;
 }

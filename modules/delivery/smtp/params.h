@@ -14,6 +14,14 @@
 #define TIME(f, n, d, lo, h) PH_P_TIME(S, f, SMTP_PREFIX n, d, 's', lo, 0, h)
 
 static const struct ph_param smtp_params[] = {
+	/* the same for both clients */
+	PH_P_BOOL(S, disable_dns, "disable_dns_lookups", "no", "No DNS: hosts are looked up through the system's name service"),
+	PH_P_BOOL(S, ignore_mx_error, "ignore_mx_lookup_error", "no", "When MX records cannot be looked up for now, take the name's own address"),
+	PH_P_STR(S, srv_services, "use_srv_lookup", "", "Names of services (submission) whose destinations are looked up as SRV records"),
+	PH_P_BOOL(S, srv_fallback, "allow_srv_lookup_fallback", "no", "Without SRV records, take the MX records or addresses"),
+	PH_P_BOOL(S, ignore_srv_error, "ignore_srv_lookup_error", "no", "When SRV records cannot be looked up for now, take the MX records or addresses"),
+	PH_P_BOOL(S, disable_mime_output, "disable_mime_output_conversion", "no", "Send 8-bit mail as it is to servers without 8BITMIME"),
+	PH_P_BOOL(S, append_ca, "tls_append_default_CA", "no", "Trust the system's CAs, too"),
 	/* where to */
 	STR(address_preference, "address_preference", "any", "Which addresses to try first: ipv6, ipv4, any"),
 	BOOL(balance_protocols, "balance_inet_protocols", "yes", "Try both IPv4 and IPv6 within " SMTP_PREFIX "mx_address_limit"),
@@ -22,6 +30,8 @@ static const struct ph_param smtp_params[] = {
 	BOOL(bind_enforce, "bind_address_enforce", "no", "Defer mail when the local address cannot be used"),
 	STR(host_lookup, "host_lookup", "dns", "How host names are looked up: dns, native"),
 	STR(dns_support_level, "dns_support_level", "", "disabled, enabled or dnssec"),
+	STR(dns_filter, "dns_reply_filter", "", "Table that drops DNS records (result: ignore)"),
+	STR(status_filter, "delivery_status_filter", "$default_delivery_status_filter", "Table that changes the status code or text of deliveries"),
 	STR(fallback_relay, "fallback_relay", BY_NAME("$fallback_relay", ""), "Hosts to hand mail to when a destination is not found or down"),
 	STR(tcp_port, "tcp_port", BY_NAME("smtp", "24"), "Port where a destination does not name one"),
 	BOOL(randomize, "randomize_addresses", "yes", "Try equally preferred addresses in random order"),
@@ -71,7 +81,7 @@ static const struct ph_param smtp_params[] = {
 	TIME(reuse_ms, "connection_reuse_time_limit", "300s", 1000, "Age from which on a connection is not used again"),
 	INT(reuse_count, "connection_reuse_count_limit", "0", 0, "Messages sent over one connection; 0: any number"),
 	/* TLS */
-	STR(tls_level, "tls_security_level", BY_NAME("${{$compatibility_level} <level {3.11} ? {} : {may}}", ""), "none, may, encrypt, fingerprint, verify, secure"),
+	STR(tls_level, "tls_security_level", BY_NAME("${{$compatibility_level} <level {3.11} ? {} : {may}}", ""), "none, may, encrypt, dane, dane-only, fingerprint, verify, secure"),
 	STR(tls_policy_maps, "tls_policy_maps", "", "TLS level and attributes by destination"),
 	BOOL(tls_use, "use_tls", "no", "Old form of level may"),
 	BOOL(tls_enforce, "enforce_tls", "no", "Old form of level encrypt or verify"),
@@ -100,6 +110,12 @@ static const struct ph_param smtp_params[] = {
 	STR(tls_fingerprint_match, "tls_fingerprint_cert_match", "", "Fingerprints at level fingerprint"),
 	STR(tls_verify_match, "tls_verify_cert_match", "hostname", "Names that count at level verify"),
 	STR(tls_secure_match, "tls_secure_cert_match", BY_NAME("nexthop, dot-nexthop", "nexthop"), "Names that count at level secure"),
+	STR(tls_trust_anchors, "tls_trust_anchor_file", "", "Files with certificates that alone are trusted at levels verify and secure"),
+#ifndef SMTP_LMTP
+	STR(tls_insecure_mx, "tls_dane_insecure_mx_policy", "${{$smtp_tls_security_level} == {dane} ? {dane} : {may}}", "Level dane, and the MX records are not validated: may, encrypt, dane"),
+#endif
+	STR(tls_session_cache, "tls_session_cache_database", "", "Not empty: TLS sessions are resumed (they are kept in memory)"),
+	TIME(tls_session_ms, "tls_session_cache_timeout", "3600s", 0, "How long a TLS session may be resumed"),
 	STR(tls_servername, "tls_servername", "", "Name for SNI: a name, nexthop or hostname"),
 	/* AUTH */
 	BOOL(sasl_enable, "sasl_auth_enable", "no", "Log in to servers"),

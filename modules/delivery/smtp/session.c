@@ -30,6 +30,8 @@ struct smtp_session *smtp_session_new(struct smtp_service *svc, struct ph_stream
 	s->created_ms = ph_now_ms();
 	s->uses = 1;
 	s->auth = ph_strdup("");
+	s->site_key = ph_strdup("");
+	s->key = ph_strdup("");
 	smtp_reply_init(&s->reply);
 	return s;
 }
@@ -48,7 +50,8 @@ void smtp_session_free(struct smtp_session **sp)
 	free(s->addr);
 	free(s->namaddr);
 	free(s->namaddrport);
-	free((char *)s->tls_key);
+	free(s->site_key);
+	free(s->key);
 	free(s);
 	*sp = NULL;
 }

@@ -12,7 +12,9 @@
 
 struct smtp_settings {
 	/* where to */
-	const char *address_preference, *bind_address, *bind_address6, *host_lookup, *dns_support_level, *fallback_relay, *tcp_port;
+	const char *address_preference, *bind_address, *bind_address6, *host_lookup, *dns_support_level, *dns_filter, *fallback_relay, *status_filter, *tcp_port;
+	const char *srv_services;
+	bool disable_dns, ignore_mx_error, srv_fallback, ignore_srv_error, disable_mime_output, append_ca;
 	bool balance_protocols, bind_enforce, randomize, defer_no_mx_address;
 	int mx_address_limit, mx_session_limit;
 	/* dialogue */
@@ -30,7 +32,9 @@ struct smtp_settings {
 	/* TLS, see tls.c */
 	const char *tls_level, *tls_cert, *tls_key, *tls_dcert, *tls_dkey, *tls_eccert, *tls_eckey, *tls_chain, *tls_ca_file, *tls_ca_path;
 	const char *tls_protocols, *tls_mand_protocols, *tls_ciphers, *tls_mand_ciphers, *tls_exclude, *tls_mand_exclude, *tls_loglevel;
-	const char *tls_fingerprint_digest, *tls_fingerprint_match, *tls_verify_match, *tls_secure_match, *tls_servername, *tls_policy_maps;
+	const char *tls_fingerprint_digest, *tls_fingerprint_match, *tls_verify_match, *tls_secure_match, *tls_servername, *tls_policy_maps,
+		*tls_trust_anchors, *tls_insecure_mx, *tls_session_cache;
+	int64_t tls_session_ms;
 	bool tls_use, tls_enforce, tls_note_offer, tls_reuse, tls_wrapper, tls_enforce_peername;
 	int tls_verify_depth;
 	/* AUTH */
@@ -41,7 +45,8 @@ struct smtp_settings {
 /* Declared by the core or by other modules; read with ph_conf_get. */
 struct smtp_shared {
 	const char *inet_protocols, *inet_interfaces, *myhostname, *relayhost;
-	bool disable_dns, ignore_mx_error, disable_mime_output, append_ca;
+	int64_t min_backoff_ms;
+	bool disable_dns;               /* disable_dns_lookups, or dns_support_level says so */
 };
 
 #endif

@@ -11,13 +11,6 @@
 
 /* ---- the service -------------------------------------------------------------------------- */
 
-static bool conf_bool(const struct ph_conf *conf, const char *name)
-{
-	const char *text = ph_conf_get(conf, name);
-
-	return text && strcasecmp(text, "yes") == 0;
-}
-
 static const char *conf_text(const struct ph_conf *conf, const char *name, const char *otherwise)
 {
 	const char *text = ph_conf_get(conf, name);
@@ -25,18 +18,25 @@ static const char *conf_text(const struct ph_conf *conf, const char *name, const
 	return text ? text : otherwise;
 }
 
+/* The queue manager's parameter: mail that was tried before has waited at least so long. */
+static const struct ph_param backoff_param[] = {
+	PH_P_TIME(struct smtp_shared, min_backoff_ms, "minimal_backoff_time", "300s", 's', 1, 0, "least time between two attempts"),
+};
+
 static void read_shared(struct smtp_service *svc)
 {
 	const struct ph_conf *conf = svc->conf;
+	struct ph_err err;
+
+	if (ph_conf_settings(conf, backoff_param, 1, &svc->shared, &err) < 0)
+		svc->shared.min_backoff_ms = PH_SECONDS(300);
 
 	svc->shared.inet_protocols = conf_text(conf, "inet_protocols", "all");
 	svc->shared.inet_interfaces = conf_text(conf, "inet_interfaces", "all");
 	svc->shared.myhostname = conf_text(conf, "myhostname", "localhost");
 	svc->shared.relayhost = conf_text(conf, "relayhost", "");
-	svc->shared.disable_dns = conf_bool(conf, "disable_dns_lookups") || strcasecmp(svc->set->dns_support_level, "disabled") == 0;
-	svc->shared.ignore_mx_error = conf_bool(conf, "ignore_mx_lookup_error");
-	svc->shared.disable_mime_output = conf_bool(conf, "disable_mime_output_conversion");
-	svc->shared.append_ca = conf_bool(conf, "tls_append_default_CA");
+	svc->shared.disable_dns = svc->set->disable_dns || strcasecmp(svc->set->dns_support_level, "disabled") == 0;
+	svc->dnssec = strcasecmp(svc->set->dns_support_level, "dnssec") == 0;
 }
 
 static int read_words(struct smtp_service *svc, struct ph_err *err)
@@ -136,6 +136,8 @@ static int smtp_start(const struct ph_conf *conf, const void *settings, void **r
 	read_shared(svc);
 	svc->reply_filter = maps(conf, SMTP_PREFIX "reply_filter", set->reply_filter);
 	svc->discard_maps = maps(conf, SMTP_PREFIX "discard_keyword_address_maps", set->discard_keyword_maps);
+	svc->dns_filter = maps(conf, SMTP_PREFIX "dns_reply_filter", set->dns_filter);
+	svc->srv_services = ph_match_open(conf, "use_srv_lookup", svc->set->srv_services, PH_MATCH_STRING);
 	svc->pix_maps = maps(conf, SMTP_PREFIX "pix_workaround_maps", set->pix_workaround_maps);
 	svc->discard = smtp_ehlo_mask(set->discard_keywords);
 	svc->cache_destinations = ph_match_open(conf, SMTP_PREFIX "connection_cache_destinations", set->cache_destinations, PH_MATCH_STRING);

@@ -31,18 +31,22 @@ enum {  /* what XFORWARD takes */
 enum { PIX_DISABLE_ESMTP = 1, PIX_DELAY_DOTCRLF = 2 };
 
 struct smtp_tls;                /* tls.c */
+struct smtp_tls_demand;
 
 struct smtp_service {
 	const struct ph_conf *conf;
 	const struct smtp_settings *set;
 	struct smtp_shared shared;
-	struct ph_maps *reply_filter, *discard_maps, *pix_maps;         /* NULL: not set */
+	struct ph_maps *reply_filter, *discard_maps, *pix_maps, *dns_filter;    /* NULL: not set */
+	struct ph_match *srv_services;  /* use_srv_lookup */
 	unsigned discard;               /* EHLO_* */
 	struct ph_match *cache_destinations;
 	int default_port;
-	bool ipv4, ipv6, dns_first, native;
+	bool ipv4, ipv6, dns_first, native, dnssec;
 	struct ph_endpoint bind4, bind6;        /* len 0: none */
 	struct smtp_tls *tls;
+	int tls_level, tls_loglevel;
+	struct ph_maps *tls_policy;     /* NULL: not set */
 	struct ph_maps *sasl_maps;      /* NULL: no AUTH */
 	struct ph_match *sasl_filter;
 	unsigned sasl_options, sasl_tls_options, sasl_tls_verified_options;
@@ -74,7 +78,7 @@ struct smtp_session {
 	bool mail_open;                 /* between MAIL and the end of its transaction: needs RSET */
 	int64_t created_ms, expires_ms;
 	struct smtp_reply reply;        /* the last one */
-	const char *tls_key;            /* what TLS was demanded: only the same may use it again */
+	char *site_key, *key;           /* what was demanded of it: only who demands the same may use it again */
 };
 
 enum smtp_mark { SMTP_TODO, SMTP_KEEP /* for the next server */, SMTP_DONE };
@@ -84,6 +88,14 @@ struct smtp_why {
 	char dsn[12];                   /* "": nothing yet */
 	const char *text;               /* in the delivery's arena */
 	const char *mta, *diag;         /* NULL: ours */
+};
+
+/* The TLS policy of a destination. */
+struct smtp_tls_site {
+	int level;                      /* enum smtp_tls_level */
+	bool invalid;                   /* logged; nothing may go there */
+	const char *match, *protocols, *ciphers, *exclude, *sni, *trust_anchors;
+	const char *key;                /* a text that differs whenever the policies do */
 };
 
 struct smtp_state {
@@ -98,6 +110,9 @@ struct smtp_state {
 	const char *dest;               /* nexthop being tried */
 	bool final_server;              /* no further one to try: temporary errors are results */
 	bool loop_detect, best_mx;
+	bool keep_order;                /* of equally preferred addresses */
+	struct smtp_tls_site site;      /* of dest */
+	struct smtp_tls_demand *tls;    /* of the server being tried */
 	bool connected;                 /* connection set-up time has been noted */
 	bool utf8_needed, utf8_checked;
 };
@@ -131,7 +146,7 @@ void smtp_session_quit(struct smtp_state *st, bool quit_sent);
 
 /* ---- hello.c: greeting, EHLO, HELO, LHLO, STARTTLS ---- */
 enum smtp_hello { SMTP_HELLO_OK, SMTP_HELLO_FAILED /* results are given */, SMTP_HELLO_PLAINTEXT /* try again without TLS */ };
-enum smtp_hello smtp_hello(struct smtp_state *st, bool allow_tls);
+enum smtp_hello smtp_hello(struct smtp_state *st, bool allow_tls);     /* st->tls says what is demanded */
 unsigned smtp_ehlo_mask(const char *words);
 
 /* ---- xfer.c: MAIL, RCPT, DATA ---- */
@@ -148,6 +163,7 @@ struct smtp_dest {
 	const char *host;               /* without brackets; path for unix */
 	int port;
 	bool no_mx, is_unix;
+	const char *service;            /* the port's name, where it has one; else NULL */
 };
 /* 0, or negative after st->why was set. */
 int smtp_dest_parse(struct smtp_state *st, const char *text, struct smtp_dest *ret);
@@ -155,19 +171,45 @@ int smtp_port_parse(const char *text);         /* 0: unknown */
 struct smtp_addr {
 	struct smtp_addr *next;
 	const char *host;
+	const char *owner;              /* where the host's CNAMEs lead */
+	const char *mx;                 /* owner of the MX record; NULL: there is none */
 	struct ph_endpoint e;
 	int pref;
+	int port;                       /* of an SRV record; 0: the destination's */
+	bool secure, mx_secure;         /* validated by DNSSEC */
 };
 /* Addresses in the order in which they are to be tried; NULL after st->why was set.  *ret_self: we are among the MX hosts. */
 struct smtp_addr *smtp_addr_find(struct smtp_state *st, const struct smtp_dest *dest, bool *ret_self);
+
+/* ---- host.c: addresses of hosts ---- */
+struct smtp_host {
+	const char *name;
+	int pref, port;
+	bool numeric;                   /* the rest is filled by smtp_hosts_ask */
+	struct ph_endpoint number;
+	struct ph_dns_question *q;      /* A, AAAA, or both */
+};
+struct smtp_addr_list {
+	struct smtp_addr **at;
+	size_t n, cap;
+	struct ph_arena *arena;
+};
+/* Ask the DNS about all of them, in parallel.  Yields. */
+void smtp_hosts_ask(struct smtp_state *st, struct smtp_host *hosts, size_t n);
+/* The addresses of a host that has been asked about; st->why is set when there are none.  Yields. */
+void smtp_host_add(struct smtp_state *st, const struct smtp_host *h, struct smtp_addr_list *l);
+/* smtp_dns_reply_filter.  May yield. */
+void smtp_dns_filter(struct smtp_state *st, struct ph_dns_answer *ans);
+void smtp_why_dns(struct smtp_state *st, enum ph_dns_status status, const char *name, const char *type, const char *text);
+const char *smtp_dns_text(enum ph_dns_status status);
 
 /* ---- connect.c ---- */
 /* Deliver to dest (one of the nexthops); last: no further one follows. */
 void smtp_try_dest(struct smtp_state *st, const char *dest, bool last, bool *ret_self);
 
 /* ---- cache.c ---- */
-/* A parked session that may be used for dest, or (addr not NULL) for that host and address; NULL: none. */
-struct smtp_session *smtp_cache_get(struct smtp_service *svc, const char *dest, const char *addr, int port);
+/* A parked session that may be used for the state's destination, or (addr not NULL) for that address; NULL: none.  Only one of which the same TLS was demanded. */
+struct smtp_session *smtp_cache_get(struct smtp_state *st, const char *addr, int port);
 /* Does the session stay open after this message? */
 bool smtp_cache_wanted(struct smtp_state *st);
 void smtp_cache_put(struct smtp_session *s);
@@ -179,22 +221,32 @@ int smtp_auth(struct smtp_state *st);
 /* "noplaintext, noanonymous" -> bits, or negative with err. */
 int smtp_auth_options(const char *name, const char *words, struct ph_err *err);
 
-/* ---- tls.c ---- */
-enum smtp_tls_level { SMTP_TLS_NONE, SMTP_TLS_MAY, SMTP_TLS_ENCRYPT, SMTP_TLS_FINGERPRINT, SMTP_TLS_VERIFY, SMTP_TLS_SECURE };
-int smtp_tls_start(struct smtp_service *svc, struct ph_err *err);
-void smtp_tls_stop(struct smtp_service *svc);
-/* What holds for the session's destination; in the state's arena.  Negative after st->why was set. */
+/* ---- tls_policy.c: what to demand of a server ---- */
+enum smtp_tls_level { SMTP_TLS_NONE, SMTP_TLS_MAY, SMTP_TLS_ENCRYPT, SMTP_TLS_DANE, SMTP_TLS_DANE_ONLY, SMTP_TLS_FINGERPRINT, SMTP_TLS_VERIFY, SMTP_TLS_SECURE };
+int smtp_tls_level_parse(const char *word);     /* negative: unknown */
+/* What main.cf and the policy table say about the destination st->dest: st->site.  Never fails: a policy that cannot be read or looked up makes it invalid, and then
+ * smtp_tls_demand fails for each server.  Yields. */
+void smtp_tls_site(struct smtp_state *st);
+/* What to demand of this server, in the state's arena; st->site holds for its destination.  Negative after st->why was set.  Yields. */
 struct smtp_tls_demand {
 	enum smtp_tls_level level;
 	const char *const *match;
 	size_t n_match;
-	const char *protocols, *ciphers, *exclude, *sni;
-	struct ph_tls_ctx *ctx;
-	int loglevel;
+	const struct ph_tls_tlsa *tlsa; /* level dane: at least one */
+	size_t n_tlsa;
+	const char *sni;
+	const char *key;                /* a text that differs whenever the demands do */
 };
-int smtp_tls_demand(struct smtp_state *st, struct smtp_tls_demand *ret);
-/* No destination demands more than another: a connection may serve them all. */
-bool smtp_tls_same_for_all(const struct smtp_service *svc);
-/* Handshake.  0, or negative with err. */
-int smtp_tls_handshake(struct smtp_state *st, const struct smtp_tls_demand *demand, struct ph_err *err);
+int smtp_tls_demand(struct smtp_state *st, const struct smtp_addr *a, int port, struct smtp_tls_demand *ret);
+
+/* ---- dane.c ---- */
+/* Level dane or dane-only: look for TLSA records and set what follows from them.  Negative after st->why was set.  Yields. */
+int smtp_dane_demand(struct smtp_state *st, const struct smtp_addr *a, int port, struct smtp_tls_demand *d);
+
+/* ---- tls.c ---- */
+int smtp_tls_start(struct smtp_service *svc, struct ph_err *err);
+void smtp_tls_stop(struct smtp_service *svc);
+/* Handshake.  0, or negative (logged).  Whether the server is who it must be is for smtp_tls_verified to say. */
+int smtp_tls_handshake(struct smtp_state *st);
+bool smtp_tls_verified(struct smtp_state *st);  /* logs what is wrong */
 #endif

@@ -86,7 +86,7 @@ static bool ascii(const char *s)
 
 static bool downgrades(const struct smtp_state *st)
 {
-	return !st->service->shared.disable_mime_output && !(st->session->features & EHLO_8BITMIME) &&
+	return !st->service->set->disable_mime_output && !(st->session->features & EHLO_8BITMIME) &&
 	       strcasecmp(ph_delivery_encoding(st->d), "8bit") == 0;
 }
 

@@ -1,0 +1,298 @@
+/* tls_policy.c: what TLS to demand of a server: main.cf, smtp_tls_policy_maps, and what follows from them for each server.
+ *
+ * No state.  Whatever cannot be read or looked up defers the mail: a policy never becomes weaker by an error.  Source: postconf(5), smtp_tls_policy_maps; TLS_README.
+ * Yields where the table does, and for DANE. */
+#include "smtp.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *const level_names[] = { "none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure" };
+
+int smtp_tls_level_parse(const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < PH_ARRAY_LEN(level_names); i++) {
+		if (strcasecmp(word, level_names[i]) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+/* ---- the policy of a destination ---------------------------------------------------------- */
+
+static void site_defaults(struct smtp_state *st)
+{
+	const struct smtp_settings *set = st->service->set;
+	struct smtp_tls_site *p = &st->site;
+	bool mandatory = p->level > SMTP_TLS_MAY;
+
+	p->protocols = mandatory ? set->tls_mand_protocols : set->tls_protocols;
+	p->ciphers = mandatory ? set->tls_mand_ciphers : set->tls_ciphers;
+	p->exclude = mandatory && *set->tls_mand_exclude ? ph_arena_printf(st->arena, "%s %s", set->tls_exclude, set->tls_mand_exclude) : set->tls_exclude;
+	p->sni = set->tls_servername;
+	p->trust_anchors = set->tls_trust_anchors;
+}
+
+static void site_bad(struct smtp_state *st, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void site_bad(struct smtp_state *st, const char *fmt, ...)
+{
+	struct ph_buf b = PH_BUF_INIT(4096);
+	va_list ap;
+
+	va_start(ap, fmt);
+	ph_buf_vprintf(&b, fmt, ap);
+	va_end(ap);
+	ph_log(PH_LOG_WARNING, "%stls_policy_maps, next-hop destination \"%s\": %s", SMTP_PREFIX, st->dest, ph_buf_str(&b));
+	ph_buf_done(&b);
+	st->site.invalid = true;
+}
+
+static void append(struct smtp_state *st, const char **list, const char *sep, const char *value)
+{
+	*list = *list && **list ? ph_arena_printf(st->arena, "%s%s%s", *list, sep, value) : value;
+}
+
+static void attribute(struct smtp_state *st, const char *name, char *value)
+{
+	struct smtp_tls_site *p = &st->site;
+	bool is_match = strcasecmp(name, "match") == 0, is_tafile = strcasecmp(name, "tafile") == 0;
+	char *s;
+
+	if (*value == '\0') {
+		site_bad(st, "attribute \"%s\" has empty value", name);
+	} else if (is_match && p->level < SMTP_TLS_FINGERPRINT) {
+		site_bad(st, "attribute \"%s\" invalid at security level \"%s\"", name, level_names[p->level]);
+	} else if (is_match) {
+		append(st, &p->match, p->level == SMTP_TLS_FINGERPRINT ? "|" : ":", value);
+	} else if (is_tafile && p->level < SMTP_TLS_VERIFY) {
+		site_bad(st, "attribute \"%s\" invalid at security level \"%s\"", name, level_names[p->level]);
+	} else if (is_tafile) {
+		append(st, &p->trust_anchors, " ", value);
+	} else if (strcasecmp(name, "protocols") == 0) {
+		for (s = value; (s = strchr(s, ':'));)  /* "TLSv1.2:TLSv1.3" */
+			*s = ' ';
+		p->protocols = value;
+	} else if (strcasecmp(name, "ciphers") == 0) {
+		p->ciphers = value;
+	} else if (strcasecmp(name, "exclude") == 0) {
+		p->exclude = value;
+	} else if (strcasecmp(name, "servername") == 0) {
+		p->sni = value;
+	} else {
+		site_bad(st, "invalid attribute name: \"%s\"", name);
+	}
+}
+
+/* Control characters are blanks: they could hide an attribute from who reads the table. */
+static char *clean(struct smtp_state *st, const char *text)
+{
+	char *copy = ph_arena_strdup(st->arena, text), *s;
+
+	for (s = copy; *s; s++) {
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = ' ';
+	}
+	return copy;
+}
+
+/* The next "name=value" or "{ name = value }".  NULL: there is none. */
+static char *next_attribute(char **cursor)
+{
+	char *s = *cursor + strspn(*cursor, PH_SEP_LIST), *end;
+
+	if (*s != '{')
+		return ph_str_token(cursor, PH_SEP_LIST);
+	end = strchr(s, '}');
+	if (end == NULL)
+		return ph_str_token(cursor, "");
+	*end = '\0';
+	*cursor = end + 1;
+	return s + 1 + strspn(s + 1, " ");
+}
+
+/* Cut "name = value" in two; false: there is no "=". */
+static bool cut_pair(char *text, char **ret_value)
+{
+	char *value = strchr(text, '='), *end;
+
+	if (value == NULL)
+		return false;
+	for (end = value; end > text && end[-1] == ' '; end--)
+		;
+	*end = '\0';
+	value++;
+	value += strspn(value, " ");
+	for (end = value + strlen(value); end > value && end[-1] == ' '; end--)
+		;
+	*end = '\0';
+	*ret_value = value;
+	return true;
+}
+
+/* The right-hand side of a policy table. */
+static void site_parse(struct smtp_state *st, const char *text)
+{
+	char *cursor = clean(st, text), *word = ph_str_token(&cursor, PH_SEP_LIST), *value;
+	int level = word ? smtp_tls_level_parse(word) : -1;
+
+	if (word == NULL) {
+		site_bad(st, "invalid empty policy");
+		return;
+	}
+	if (level < 0) {
+		site_bad(st, "invalid security level \"%s\"", word);
+		return;
+	}
+	st->site.level = level;
+	site_defaults(st);
+	while (!st->site.invalid && (word = next_attribute(&cursor))) {
+		if (level == SMTP_TLS_NONE) {
+			ph_log(PH_LOG_WARNING, "%stls_policy_maps, next-hop destination \"%s\": ignoring attributes after \"none\"", SMTP_PREFIX, st->dest);
+			return;
+		}
+		if (!cut_pair(word, &value))
+			site_bad(st, "malformed attribute/value pair \"%s\": missing '=' after attribute name", word);
+		else
+			attribute(st, word, value);
+	}
+}
+
+/* The destination as it is written, then its parent domains with a dot in front. */
+static void site_find(struct smtp_state *st)
+{
+	const char *key = st->dest, *value;
+	struct ph_err err;
+
+	while (key) {
+		switch (ph_maps_find(st->service->tls_policy, key, key != st->dest, st->arena, &value, &err)) {
+		case PH_LOOKUP_FOUND:
+			site_parse(st, value);
+			return;
+		case PH_LOOKUP_NOTFOUND:
+			break;
+		case PH_LOOKUP_TEMPFAIL:
+		case PH_LOOKUP_PERMERR:
+			site_bad(st, "%s", err.text);
+			return;
+		}
+		if (strchr(st->dest, '[') || strchr(st->dest, ':'))
+			return;
+		key = strchr(key + 1, '.');
+	}
+}
+
+void smtp_tls_site(struct smtp_state *st)
+{
+	const struct smtp_settings *set = st->service->set;
+	struct smtp_tls_site *p = &st->site;
+
+	memset(p, 0, sizeof(*p));
+	p->key = "";
+	p->level = st->service->tls_level;
+	if (st->service->tls_policy == NULL && p->level == SMTP_TLS_NONE)
+		return;
+	site_defaults(st);
+	if (st->service->tls_policy)
+		site_find(st);
+	if (p->match == NULL)
+		p->match = p->level == SMTP_TLS_FINGERPRINT ? set->tls_fingerprint_match : p->level == SMTP_TLS_SECURE ? set->tls_secure_match : set->tls_verify_match;
+	if (!p->invalid && p->level == SMTP_TLS_FINGERPRINT && p->match[strspn(p->match, ", \t\r\n|")] == '\0') {
+		ph_log(PH_LOG_WARNING, "nexthop domain %s: configured at fingerprint security level, but with no fingerprints to match.", st->dest);
+		p->invalid = true;
+	}
+	if (p->level == SMTP_TLS_NONE && !p->invalid)
+		return;
+	p->key = ph_arena_printf(st->arena, "%d/%d\n%s\n%s\n%s\n%s\n%s\n%s", p->level, p->invalid, p->level >= SMTP_TLS_FINGERPRINT ? p->match : "", p->protocols, p->ciphers,
+				 p->exclude, p->sni, p->trust_anchors);
+}
+
+/* ---- what follows for a server ------------------------------------------------------------ */
+
+/* The destination's domain: no brackets, no port. */
+static const char *nexthop_domain(struct smtp_state *st)
+{
+	struct smtp_why why = st->why;
+	struct smtp_dest dest;
+
+	if (smtp_dest_parse(st, st->dest, &dest) < 0) {
+		st->why = why;
+		return "";
+	}
+	return dest.is_unix ? st->service->shared.myhostname : dest.host;
+}
+
+/* "hostname, nexthop, dot-nexthop, name:name" -> names; digests for level fingerprint. */
+static void demand_match(struct smtp_state *st, const char *host, struct smtp_tls_demand *d)
+{
+	const char *words = st->site.match, **list = ph_arena_alloc(st->arena, (strlen(words) / 2 + 1) * sizeof(*list));
+	const char *sep = d->level == SMTP_TLS_FINGERPRINT ? ", \t\r\n|" : ", \t\r\n:";
+	char *cursor = ph_arena_strdup(st->arena, words), *word;
+	size_t n = 0;
+
+	while ((word = ph_str_token(&cursor, sep))) {
+		if (d->level == SMTP_TLS_FINGERPRINT)
+			list[n++] = word;
+		else if (strcasecmp(word, "hostname") == 0)
+			list[n++] = host;
+		else if (strcasecmp(word, "nexthop") == 0)
+			list[n++] = nexthop_domain(st);
+		else if (strcasecmp(word, "dot-nexthop") == 0)
+			list[n++] = ph_arena_printf(st->arena, ".%s", nexthop_domain(st));
+		else
+			list[n++] = word;
+	}
+	d->match = list;
+	d->n_match = n;
+}
+
+static const char *server_name(struct smtp_state *st, const char *host)
+{
+	const char *sni = st->site.sni;
+
+	if (strcasecmp(sni, "nexthop") == 0)
+		sni = nexthop_domain(st);
+	else if (strcasecmp(sni, "hostname") == 0)
+		sni = host;
+	return *sni ? sni : NULL;
+}
+
+static void demand_key(struct smtp_state *st, struct smtp_tls_demand *d)
+{
+	struct ph_buf b = PH_BUF_INIT(256 * 1024);
+	size_t i, k;
+
+	ph_buf_printf(&b, "%s\n%d\n%s", st->site.key, d->level, d->sni ? d->sni : "");
+	for (i = 0; i < d->n_match; i++)
+		ph_buf_printf(&b, "\n%s", d->match[i]);
+	for (i = 0; i < d->n_tlsa; i++) {
+		ph_buf_printf(&b, "\n%u %u %u ", d->tlsa[i].usage, d->tlsa[i].selector, d->tlsa[i].mtype);
+		for (k = 0; k < d->tlsa[i].data.n; k++)
+			ph_buf_printf(&b, "%02x", (unsigned char)d->tlsa[i].data.p[k]);
+	}
+	d->key = ph_arena_strdup(st->arena, ph_buf_str(&b));
+	ph_buf_done(&b);
+}
+
+int smtp_tls_demand(struct smtp_state *st, const struct smtp_addr *a, int port, struct smtp_tls_demand *d)
+{
+	memset(d, 0, sizeof(*d));
+	d->level = (enum smtp_tls_level)st->site.level;
+	d->key = "";
+	if (st->site.invalid) {
+		smtp_why_set(st, "4.7.5", "client TLS configuration problem");
+		return -1;
+	}
+	if (d->level == SMTP_TLS_NONE)
+		return 0;
+	if ((d->level == SMTP_TLS_DANE || d->level == SMTP_TLS_DANE_ONLY) && smtp_dane_demand(st, a, port, d) < 0)
+		return -1;
+	if (d->level >= SMTP_TLS_FINGERPRINT)
+		demand_match(st, a->host, d);
+	if (d->sni == NULL)
+		d->sni = server_name(st, a->host);
+	demand_key(st, d);
+	return 0;
+}
