@@ -106,8 +106,11 @@ static void master_main(void *arg)
 		ph_unpack_init(&u, payload);
 		if (type == PH_F_AGENTS)
 			on_agents(q, payload);
-		else if (type == PH_F_AGENT_GONE)
-			ph_qmgr_agent_gone(q, ph_unpack_u32(&u));
+		else if (type == PH_F_AGENT_GONE) {
+			uint32_t pid = ph_unpack_u32(&u);
+
+			ph_qmgr_agent_gone(q, pid, ph_unpack_u8(&u));
+		}
 	}
 	ph_ipc_close(&ipc);
 	/* The master is gone: so shall we be (workers die with it). */

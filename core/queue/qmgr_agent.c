@@ -426,10 +426,14 @@ static void agent_dead(struct ph_qmgr *q, struct ph_qagent *g)
 	ph_checkpoint_rotated(q);
 }
 
-void ph_qmgr_agent_gone(struct ph_qmgr *q, uint32_t pid)
+void ph_qmgr_agent_gone(struct ph_qmgr *q, uint32_t pid, uint8_t slot)
 {
 	struct ph_qagent *g = agent_by_pid(q, pid);
 
+	/* It ended before it had said hello to us (at a reload it and the queue manager end together): what it has delivered since
+	 * we read the journals stands only there. */
+	if (g == NULL)
+		ph_recover_slot(q, slot);
 	expected_drop(q, pid);
 	/* With a connection: its last frames have yet to be read; the end of it comes here again. */
 	if (g && g->ipc)

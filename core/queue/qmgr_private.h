@@ -177,7 +177,7 @@ void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelo
 /* qmgr_agent.c */
 void ph_qmgr_agent_serve(struct ph_qmgr *q, struct ph_ipc *ipc, struct ph_slice hello);
 bool ph_qmgr_dispatch(struct ph_qmgr *q, struct ph_sched_batch *b);     /* false: nobody is there to do it */
-void ph_qmgr_agent_gone(struct ph_qmgr *q, uint32_t pid);               /* the master says so */
+void ph_qmgr_agent_gone(struct ph_qmgr *q, uint32_t pid, uint8_t slot); /* the master says so */
 void ph_qmgr_adopt(struct ph_qmgr *q, struct ph_entry *e);              /* take over deliveries of e that are under way */
 bool ph_qmgr_agents_ready(const struct ph_qmgr *q);
 /* qmgr_intake.c */
@@ -214,6 +214,8 @@ bool ph_recover_announced(struct ph_qmgr *q, const struct ph_msg_ref *ref, const
 void ph_recover_note(struct ph_qmgr *q, const struct ph_journal_rec *rec);      /* from an agent's journal */
 void ph_recover_open(struct ph_qmgr *q, const struct ph_msg_ref *committed);
 int ph_recover_journal(struct ph_qmgr *q, const char *file, struct ph_err *err);
+/* All journals that processes of this slot have written. */
+void ph_recover_slot(struct ph_qmgr *q, uint8_t slot);
 /* checkpoint.c, compact.c */
 void ph_checkpoint_old_file(struct ph_qmgr *q, const char *file);
 void ph_checkpoint_maybe(struct ph_qmgr *q);

@@ -388,6 +388,22 @@ static void names_free(char **names, size_t n)
 	free(names);
 }
 
+void ph_recover_slot(struct ph_qmgr *q, uint8_t slot)
+{
+	char prefix[8], **names;
+	struct ph_err err;
+	size_t n, i;
+
+	snprintf(prefix, sizeof(prefix), "J%02x.", slot);
+	n = list_names(q->dirfd, "journal", prefix, &names);
+	for (i = 0; i < n; i++) {
+		if (ph_recover_journal(q, names[i], &err) < 0)
+			ph_log(PH_LOG_WARNING, "%s: %s", names[i], err.text);
+		ph_checkpoint_old_file(q, names[i]);
+	}
+	names_free(names, n);
+}
+
 /* The newest whole checkpoint into the index; what every other journal says into the table. */
 static int read_journals(struct ph_qmgr *q, struct ph_err *err)
 {
