@@ -3,6 +3,7 @@
 #include <posthouse/co.h>
 #include "base/co_private.h"
 #include "base/loop.h"
+#include "agent/run_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +21,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* In Postfix's words; the sender of the mail sees them, too. */
+/* In Postfix's words; the sender of the mail sees the first, too. */
 #define CANNOT_EXEC "pipe_command: execvp "
+#define CANNOT_SPAWN "spawn_comand: execvp "
+
+/* The child's ends.  socket: in and out are a connection, which the parent has nothing to do with. */
+struct ends { int in, out, report; bool socket; };
 
 struct ph_run {
 	pid_t pid;                      /* and process group; 0: reaped */
@@ -38,6 +43,8 @@ struct ph_run {
 
 #define REPORT_FD 3
 
+static int fail_status = EX_TEMPFAIL;   /* of the child */
+
 static void child_fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /* It cannot become what it should: the parent says so. */
@@ -48,14 +55,14 @@ static void child_fail(const char *fmt, ...)
 	va_start(ap, fmt);
 	vdprintf(REPORT_FD, fmt, ap);
 	va_end(ap);
-	_exit(EX_TEMPFAIL);
+	_exit(fail_status);
 }
 
-static void child_descriptors(int in, int out, int report)
+static void child_descriptors(const struct ends *e)
 {
-	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+	if (dup2(e->in, 0) < 0 || dup2(e->out, 1) < 0 || dup2(e->out, 2) < 0)
 		_exit(EX_TEMPFAIL);
-	if (report != REPORT_FD && dup3(report, REPORT_FD, O_CLOEXEC) < 0)
+	if (e->report != REPORT_FD && dup3(e->report, REPORT_FD, O_CLOEXEC) < 0)
 		_exit(EX_TEMPFAIL);
 	if (syscall(SYS_close_range, REPORT_FD + 1U, ~0U, 0U) < 0)
 		for (int fd = REPORT_FD + 1; fd < 65536; fd++)
@@ -84,7 +91,7 @@ static void child_identity(const struct ph_run_spec *s)
 		child_fail("cannot change directory to \"%s\" for uid=%ld gid=%ld: %s", dir, (long)s->uid, (long)s->gid, strerror(errno));
 }
 
-static void child_main(const struct ph_run_spec *s, int in, int out, int report)
+static void child_main(const struct ph_run_spec *s, const struct ends *e, pid_t parent)
 {
 	static char *none[] = { NULL };
 	struct rlimit no_core = { 0, 0 };
@@ -97,8 +104,15 @@ static void child_main(const struct ph_run_spec *s, int in, int out, int report)
 	setsid();
 	umask(077);
 	setrlimit(RLIMIT_CORE, &no_core);
-	child_descriptors(in, out, report);
+	child_descriptors(e);
+	fail_status = e->socket ? 1 : EX_TEMPFAIL;
 	child_identity(s);
+	if (e->socket) {
+		/* after the change of identity, which forgets it */
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		if (getppid() != parent)
+			_exit(1);
+	}
 	if (!s->argv) {
 		/* Only commands may be set-id programs (postdrop is one). */
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -107,7 +121,7 @@ static void child_main(const struct ph_run_spec *s, int in, int out, int report)
 	}
 	environ = s->env ? (char **)s->env : none;      /* its PATH is where the program is looked for */
 	execvp(s->argv[0], s->argv);
-	child_fail("%s%s: %s", CANNOT_EXEC, s->argv[0], strerror(errno));
+	child_fail("%s%s: %s", e->socket ? CANNOT_SPAWN : CANNOT_EXEC, s->argv[0], strerror(errno));
 }
 
 /* ---- the parent ---- */
@@ -150,49 +164,70 @@ static int check_identity(const struct ph_run_spec *s, struct ph_err *err)
 	return 0;
 }
 
-static pid_t fork_child(const struct ph_run_spec *s, int in, int out, int report)
+static pid_t fork_child(const struct ph_run_spec *s, const struct ends *e)
 {
+	pid_t pid, parent = getpid();
 	sigset_t all, old;
-	pid_t pid;
 
 	/* No signal handler of ours may run in the child before it has its own. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
 	pid = fork();
 	if (pid == 0)
-		child_main(s, in, out, report);
+		child_main(s, e, parent);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return pid;
 }
 
-int ph_run_start(const struct ph_run_spec *s, struct ph_run **ret, struct ph_err *err)
+/* Fork; ret_run has neither pipes nor a reader. */
+static int start(const struct ph_run_spec *s, struct ends *e, struct ph_run **ret, struct ph_err *err)
 {
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, report[2] = { -1, -1 }, rc = check_identity(s, err);
+	int report[2];
 	struct ph_run *r;
 	pid_t pid;
 
-	if (rc < 0)
-		return rc;
-	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0) {
-		rc = ph_err_errno(err, -errno, "pipe");
-		goto out;
-	}
-	pid = fork_child(s, in[0], out[1], report[1]);
+	if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
+		return ph_err_errno(err, -errno, "pipe");
+	e->report = report[1];
+	pid = fork_child(s, e);
+	close(report[1]);
 	if (pid < 0) {
-		rc = ph_err_errno(err, -errno, "fork");
-		goto out;
+		close(report[0]);
+		return ph_err_errno(err, -errno, "fork");
 	}
 	r = ph_alloc(sizeof *r);
 	r->pid = pid;
 	r->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	r->in = in[1];
-	r->out = out[0];
+	r->in = r->out = -1;
 	r->report = report[0];
-	in[1] = out[0] = report[0] = -1;
-	fcntl(r->in, F_SETFL, O_NONBLOCK);
-	fcntl(r->out, F_SETFL, O_NONBLOCK);
 	r->deadline_ms = s->limit_ms > 0 ? ph_deadline(s->limit_ms) : PH_NEVER;
 	ph_buf_init(&r->output, s->output_max);
+	*ret = r;
+	return 0;
+}
+
+int ph_run_start(const struct ph_run_spec *s, struct ph_run **ret, struct ph_err *err)
+{
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, rc = check_identity(s, err);
+	struct ends ends = { .socket = false };
+	struct ph_run *r;
+
+	if (rc < 0)
+		return rc;
+	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0) {
+		rc = ph_err_errno(err, -errno, "pipe");
+		goto out;
+	}
+	ends.in = in[0];
+	ends.out = out[1];
+	rc = start(s, &ends, &r, err);
+	if (rc < 0)
+		goto out;
+	r->in = in[1];
+	r->out = out[0];
+	in[1] = out[0] = -1;
+	fcntl(r->in, F_SETFL, O_NONBLOCK);
+	fcntl(r->out, F_SETFL, O_NONBLOCK);
 	r->reader = ph_co_spawn("command output", run_drain, r);
 	*ret = r;
 out:
@@ -200,8 +235,18 @@ out:
 	close_fd(&in[1]);
 	close_fd(&out[0]);
 	close_fd(&out[1]);
-	close_fd(&report[0]);
-	close_fd(&report[1]);
+	return rc;
+}
+
+int ph_run_socket_start(const struct ph_run_spec *s, int fd, struct ph_run **ret, pid_t *ret_pid, struct ph_err *err)
+{
+	struct ends ends = { .in = fd, .out = fd, .socket = true };
+	int rc = check_identity(s, err);
+
+	if (rc == 0)
+		rc = start(s, &ends, ret, err);
+	if (rc == 0)
+		*ret_pid = (*ret)->pid;
 	return rc;
 }
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "config/general.h"
 #include "module/loader.h"
+#include "spawn/spawn.h"
 #include <posthouse/delivery.h>
 
 #include <errno.h>
@@ -73,6 +74,12 @@ static void check_services(struct check *c, const struct ph_config *config)
 
 		if (ph_service_is_builtin(&s[i]))
 			continue;
+		if (ph_service_spawns(&s[i])) {
+			if (ph_spawn_check(&s[i], &err) < 0)
+				say(c, PH_LOG_WARNING, "%s, line %d: service %s: %s; whoever connects to it is hung up on", s[i].file, s[i].line, s[i].name,
+					err.text);
+			continue;
+		}
 		if (s[i].type == PH_SVC_INET || s[i].type == PH_SVC_PASS) {
 			say(c, PH_LOG_WARNING, "%s, line %d: service %s: \"%s\" is not supported; nothing listens there", s[i].file, s[i].line,
 				s[i].name, s[i].command);

@@ -15,6 +15,7 @@
 #include "queue/qmgr.h"
 #include "smtpd/limits.h"
 #include "smtpd/smtpd.h"
+#include "spawn/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +39,7 @@ static const struct { const char *name, *prog; } roles[] = {
 	[PH_ROLE_QMGR] = { "qmgr", "qmgr" },
 	[PH_ROLE_AGENT] = { "agent", "smtp" },
 	[PH_ROLE_ROOT_AGENT] = { "root agent", "local" },
+	[PH_ROLE_SPAWN] = { "spawn", "spawn" },
 };
 
 const char *ph_role_name(enum ph_role role)
@@ -78,6 +80,11 @@ static void drop_rights(const struct ph_master *m)
 /* Counters that all SMTP workers share: mapped once, inherited by each. */
 static struct ph_limits *limits;
 
+static bool runs_commands(enum ph_role role)
+{
+	return role == PH_ROLE_ROOT_AGENT || role == PH_ROLE_SPAWN;
+}
+
 static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, pid_t master)
 {
 	const struct ph_general_settings *g = ph_conf_general(ph_config_main(m->current->config));
@@ -103,11 +110,11 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 	ph_crash_report();
 	if (role == PH_ROLE_SMTPD)
 		ph_smtpd_prepare(m->current->config);
-	if (role != PH_ROLE_ROOT_AGENT)
+	if (!runs_commands(role))
 		drop_rights(m);
 	prctl(PR_SET_NAME, role == PH_ROLE_ROOT_AGENT ? "root-agent" : roles[role].name, 0, 0, 0);
-	/* Commands of local(8) and pipe(8) may be set-id programs: who re-injects mail runs postdrop. */
-	if (role != PH_ROLE_ROOT_AGENT)
+	/* Commands may be set-id programs: who re-injects mail runs postdrop. */
+	if (!runs_commands(role))
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -137,6 +144,17 @@ static int run_smtpd(struct ph_master *m, const char *queue_dir, unsigned slot, 
 	return ph_smtpd_run(&cfg);
 }
 
+static int run_spawn(struct ph_master *m)
+{
+	struct ph_generation *g = m->current;
+	struct ph_spawn_listener *l = ph_alloc((g->n_spawn_listeners + 1) * sizeof *l);
+	struct ph_spawn_config cfg = { .config = g->config, .listeners = l, .n_listeners = g->n_spawn_listeners };
+
+	for (size_t i = 0; i < g->n_spawn_listeners; i++)
+		l[i] = (struct ph_spawn_listener){ g->spawn_listeners[i].bound->fds[0], g->spawn_listeners[i].service };
+	return ph_spawn_run(&cfg);
+}
+
 static int worker_main(struct ph_master *m, enum ph_role role, unsigned slot, unsigned index, int control)
 {
 	const struct ph_general_settings *g = ph_conf_general(ph_config_main(m->current->config));
@@ -150,6 +168,8 @@ static int worker_main(struct ph_master *m, enum ph_role role, unsigned slot, un
 	case PH_ROLE_QMGR: return ph_qmgr_run(&qmgr);
 	case PH_ROLE_AGENT:
 	case PH_ROLE_ROOT_AGENT: return ph_agent_run(&agent);
+	case PH_ROLE_SPAWN: return run_spawn(m);
+	case PH_ROLE_COUNT: break;
 	}
 	return 1;
 }
@@ -230,7 +250,7 @@ static int64_t restart_pause(const struct ph_master *m, unsigned quick_deaths)
 
 static void child_gone(struct ph_master *m, struct ph_child *c, int status)
 {
-	static unsigned quick[5];
+	static unsigned quick[PH_ROLE_COUNT];
 	int64_t now = ph_now_ms_exact();
 
 	m->slot_used[c->slot] = false;

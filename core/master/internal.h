@@ -6,7 +6,7 @@
 #include "base/list.h"
 #include <posthouse/io.h>
 
-enum ph_role { PH_ROLE_SMTPD, PH_ROLE_PICKUP, PH_ROLE_QMGR, PH_ROLE_AGENT, PH_ROLE_ROOT_AGENT };
+enum ph_role { PH_ROLE_SMTPD, PH_ROLE_PICKUP, PH_ROLE_QMGR, PH_ROLE_AGENT, PH_ROLE_ROOT_AGENT, PH_ROLE_SPAWN, PH_ROLE_COUNT };
 
 /* A bound address; one SO_REUSEPORT socket for each smtpd worker, kept open here so that what waits in a dead worker's
  * backlog is served by its successor. */
@@ -30,14 +30,18 @@ void ph_bound_prune(struct ph_bound_set *set, unsigned generation);
 /* The addresses of an inet service: "[host:]port" with inet_interfaces and inet_protocols.  Count, or negative with err. */
 int ph_service_addresses(const struct ph_service *svc, struct ph_arena *arena, struct ph_endpoint **ret, struct ph_err *err);
 
+struct ph_listener { const struct ph_service *service; struct ph_bound *bound; };
+
 /* A configuration in force and the sockets that its services listen on. */
 struct ph_generation {
 	unsigned number;
 	struct ph_config *config;
 	unsigned n_smtpd, n_agents;     /* worker processes */
 	bool has_root_agent, has_pickup;
-	struct { const struct ph_service *service; struct ph_bound *bound; } *listeners;
+	struct ph_listener *listeners;          /* of smtpd services */
 	size_t n_listeners;
+	struct ph_listener *spawn_listeners;    /* of spawn services, one socket each */
+	size_t n_spawn_listeners;
 	int refs;                       /* children that run on it, plus one while it is current */
 };
 
@@ -83,6 +87,8 @@ struct ph_master {
 
 /* A program of Postfix's process model that is a function inside our processes: its line only carries -o settings. */
 bool ph_service_is_builtin(const struct ph_service *s);
+/* A service of the process that answers connections by commands. */
+bool ph_service_spawns(const struct ph_service *s);
 /* A service of the agents: a delivery module. */
 bool ph_service_delivers(const struct ph_service *s);
 

@@ -115,6 +115,8 @@ static void start_workers(struct ph_master *m)
 		ph_start_at(m, PH_ROLE_AGENT, i, 0, 0);
 	if (g->has_root_agent)
 		ph_start_at(m, PH_ROLE_ROOT_AGENT, 0, 0, 0);
+	if (g->n_spawn_listeners)
+		ph_start_at(m, PH_ROLE_SPAWN, 0, 0, 0);
 	for (unsigned i = 0; i < g->n_smtpd; i++)
 		ph_start_at(m, PH_ROLE_SMTPD, i, 0, 0);
 }

@@ -6,7 +6,7 @@
  * of somebody else may have files of its own to write).  One process serves many services, so no chroot(2) is made for a single one.
  * seccomp: no worker needs the system calls that manage the machine, other processes or the kernel's less used doors; they fail with EPERM.
  *
- * The root agent is not confined here: its children have their user's rights and run the users' commands.
+ * The root agent and spawn are not confined here: their children have their user's rights and run the users' commands.
  * Source: landlock(7), seccomp(2), seccomp_rule_add(3).  Does not yield. */
 #include "master/sandbox.h"
 #include "base/log.h"
@@ -196,7 +196,7 @@ static bool all_in_chroot(const struct ph_generation *g)
 
 void ph_sandbox_enter(const struct ph_generation *g, enum ph_role role)
 {
-	if (role == PH_ROLE_ROOT_AGENT)
+	if (role == PH_ROLE_ROOT_AGENT || role == PH_ROLE_SPAWN)
 		return;
 	if (role != PH_ROLE_AGENT || all_in_chroot(g))
 		confine_files(ph_config_main(g->config));

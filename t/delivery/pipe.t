@@ -9,7 +9,7 @@ from instance import Client, Instance, Tap, wait_for                            
 
 ROOT = os.geteuid() == 0
 USER = "games" if ROOT else pwd.getpwuid(os.geteuid()).pw_name
-UNPRIV = "n" if ROOT else "-"
+UNPRIV = "n"
 BAD = {"root": "user=root argv=/bin/true", "owner": "user=daemon argv=/bin/true", "nosuch": "user=nosuch argv=/bin/true", "nouser": "argv=/bin/true",
        "noargv": "user=%s" % USER, "flag": "flags=Z user=%s argv=/bin/true" % USER, "size": "size=x user=%s argv=/bin/true" % USER,
        "attr": "colour=red user=%s argv=/bin/true" % USER, "rootgroup": "user=%s:root argv=/bin/true" % USER}
