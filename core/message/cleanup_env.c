@@ -51,7 +51,7 @@ static void emit(struct expander *x, const char *addr, const char *original, con
 /* RFC 3461 section 5.2.7.3, as Postfix does it: who wants to hear of success hears that the alias was expanded, and of what it stands for only the rest. */
 static unsigned emit_expanded(struct expander *x, const char *addr, const char *original, const char *orcpt, unsigned notify)
 {
-	if (!(notify & PH_NOTIFY_SUCCESS) || !*x->in->env.sender)
+	if (!(notify & PH_NOTIFY_SUCCESS))
 		return notify;
 	emit(x, addr, original, orcpt, notify | PH_NOTIFY_EXPANDED);
 	notify &= ~(unsigned)PH_NOTIFY_SUCCESS;

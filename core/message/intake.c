@@ -37,7 +37,7 @@ int ph_intake_begin(const struct ph_intake_params *p, struct ph_intake **ret, st
 		return ph_err_set(err, -EINVAL, "%s", c->why.text);
 	if (!store)
 		return ph_err_set(err, -EIO, "no queue is open");
-	r = check_space(c, store, err);
+	r = p->flags & PH_INTAKE_BOUNCE ? 0 : check_space(c, store, err);       /* what is reserved is reserved for the likes of these */
 	if (r < 0)
 		return r;
 	in = ph_arena_alloc(p->arena, sizeof(*in));

@@ -304,10 +304,17 @@ static int send_delay(struct notice *n)
 
 static int send_plain(struct notice *n)
 {
+	const char *sender = n->a->env->sender;
+
 	collect(n);
-	if (n->n == 0 || *n->a->env->sender == '\0')
+	if (n->n == 0)
 		return 0;
-	return send_to(n, n->a->env->sender, false, false, n->rcpts, n->n);
+	if (*sender == '\0' || is_double_bounce_sender(n->q, sender)) {
+		ph_log_as("bounce", PH_LOG_INFO, "%s: not sending trace/success notification for %s-bounce message", n->a->ref.queue_id,
+			  *sender ? "double" : "single");
+		return 0;
+	}
+	return send_to(n, sender, false, false, n->rcpts, n->n);
 }
 
 /* All that is still to be delivered has failed now, for the reason of its last delay. */

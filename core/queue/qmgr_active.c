@@ -185,11 +185,11 @@ static bool keep_sent(const struct ph_qmgr *q, const struct ph_entry *e, uint32_
 		return true;
 	if (e->flags & PH_ENV_TRACE_ONLY)
 		return true;
-	if (ph_entry_sender(e)[0] == '\0' || (notify & PH_NOTIFY_NEVER))
+	if (notify & PH_NOTIFY_NEVER)
 		return false;
 	if ((notify & PH_NOTIFY_SUCCESS) && !dsn_passed)
 		return true;
-	return q->set.confirm_delay_cleared && (e->marks & PH_MARK_WARNED) && (notify == 0 || (notify & PH_NOTIFY_DELAY));
+	return ph_entry_sender(e)[0] && q->set.confirm_delay_cleared && (e->marks & PH_MARK_WARNED) && (notify == 0 || (notify & PH_NOTIFY_DELAY));
 }
 
 void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env, uint32_t rcpt,

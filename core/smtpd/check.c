@@ -14,6 +14,7 @@ static const char *done(struct ph_session *s, enum ph_check r)
 static void begin(struct ph_session *s, bool defer_if_permit)
 {
 	s->refusal = NULL;
+	s->unlisted = false;
 	s->recursion = s->warn_if_reject = 0;
 	s->defer_if_permit.active = defer_if_permit;
 	s->defer_if_reject.active = false;

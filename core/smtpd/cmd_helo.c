@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "smtpd/filters.h"
+#include "smtpd/history.h"
 #include "smtpd/session.h"
 
 static const struct { const char *word; unsigned bit; } keywords[] = {
@@ -77,6 +78,7 @@ int ph_smtpd_cmd_helo(struct ph_session *s, struct ph_smtpd_cmdline *c)
 	refused = greet(s, c);
 	if (refused)
 		return ph_smtpd_refuse(s, "%s", refused);
+	ph_smtpd_history_flush(s);
 	ph_smtpd_trans_end(s);
 	return ph_smtpd_reply(s, "250 %s", s->set->myhostname);
 }
@@ -151,6 +153,7 @@ int ph_smtpd_cmd_ehlo(struct ph_session *s, struct ph_smtpd_cmdline *c)
 	refused = greet(s, c);
 	if (refused)
 		return ph_smtpd_refuse(s, "%s", refused);
+	ph_smtpd_history_flush(s);
 	ph_smtpd_trans_end(s);
 	log_discarded(s);
 	s->ehlo = true;

@@ -11,6 +11,7 @@
 
 #include "queue/proto.h"
 #include "smtpd/limits.h"
+#include "smtpd/history.h"
 #include "smtpd/session.h"
 
 /* ---- opening ---- */
@@ -251,6 +252,7 @@ int ph_smtpd_finish(struct ph_session *s, bool bdat)
 	v = ph_intake_end(&t->intake, &size);
 	if (v.cls == PH_PERMIT || v.cls == PH_DUNNO) {
 		s->errors = s->junk = 0;
+		s->trouble = 0;
 		if (bdat)
 			r = ph_smtpd_reply(s, "250 2.0.0 Ok: %lld bytes queued as %s", (long long)bytes, id);
 		else
@@ -263,5 +265,6 @@ int ph_smtpd_finish(struct ph_session *s, bool bdat)
 			r = v.cls == PH_DISCONNECT ? -EPROTO : 1;
 	}
 	ph_smtpd_trans_end(s);
+	ph_smtpd_history_flush(s);
 	return r;
 }

@@ -7,8 +7,10 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "message/notice.h"
 #include "smtpd/filters.h"
 #include "smtpd/limits.h"
+#include "smtpd/history.h"
 #include "smtpd/session.h"
 
 /* How much of a line that is too long is read and thrown away before the session ends. */
@@ -372,6 +374,7 @@ static __attribute__((noinline)) int one_command(struct ph_session *s, struct ph
 		line.p = text;
 		line.n = strlen(text);
 	}
+	ph_smtpd_history_in(s, line);
 	if (ph_log_debug_on())
 		ph_log(PH_LOG_DEBUG, "< %s: %.*s", s->namaddr, (int)(line.n < 200 ? line.n : 200), line.p);
 	ph_smtpd_cmdline_split(&c, line.p, line.n);
@@ -431,6 +434,7 @@ static int command_loop(struct ph_session *s)
 	for (;;) {
 		if (s->errors >= s->set->hard_error_limit) {
 			ph_smtpd_reply(s, "421 4.7.0 %s Error: too many errors", s->set->myhostname);
+			s->trouble |= PH_NOTICE_PROTOCOL;
 			ph_log(PH_LOG_INFO, "too many errors after %s from %s", s->where, s->namaddr);
 			return -EPROTO;
 		}
@@ -460,8 +464,16 @@ static bool client_gone(int r)
 	return r == -ENODATA || r == -ECONNRESET || r == -EPIPE || r == -ETIMEDOUT || r == -EIO || r == -ENOTCONN;
 }
 
+static const char *cut_reason(const struct ph_session *s, int r)
+{
+	if (client_gone(r))
+		return r == -ETIMEDOUT ? "timeout" : "lost connection";
+	return s->errors >= s->set->hard_error_limit ? "too many errors" : NULL;
+}
+
 void ph_smtpd_proto(struct ph_session *s)
 {
+	unsigned trouble;
 	int r = 0;
 
 	if (!s->svc->standalone) {
@@ -485,7 +497,9 @@ void ph_smtpd_proto(struct ph_session *s)
 	if (client_gone(r)) {
 		if (r == -ETIMEDOUT) {
 			s->errors = 0;
+			trouble = s->trouble;
 			ph_smtpd_reply(s, "421 4.4.2 %s Error: timeout exceeded", s->set->myhostname);
+			s->trouble = trouble;   /* no trouble that the postmaster wants to hear of */
 		}
 		log_end(s, r);
 	} else if (r == -ECANCELED) {
@@ -495,4 +509,6 @@ void ph_smtpd_proto(struct ph_session *s)
 		ph_stream_flush(s->io, ph_now_ms() + 5000);
 	if (s->counted)
 		ph_limits_disconnect(s->svc->limits, s);
+	if (r != -ECANCELED)
+		ph_smtpd_history_end(s, cut_reason(s, r));
 }

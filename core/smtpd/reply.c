@@ -3,10 +3,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <posthouse/co.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/co_private.h"
 #include "smtpd/expand.h"
+#include "smtpd/history.h"
 #include "smtpd/session.h"
 
 int64_t ph_smtpd_deadline(struct ph_session *s)
@@ -101,6 +103,14 @@ static void append_footer(struct ph_session *s, struct ph_buf *b)
 	ph_buf_puts(b, p);
 }
 
+static void note_line(struct ph_session *s, const char code[4], struct ph_slice dsn, struct ph_slice text)
+{
+	char line[1024];
+	int n = snprintf(line, sizeof(line), "%.4s%.*s%.*s", code, (int)dsn.n, dsn.p, (int)(text.n < 900 ? text.n : 900), text.p);
+
+	ph_smtpd_history_out(s, (struct ph_slice){ line, (size_t)n });
+}
+
 /* Text "250 a\nb" leaves as "250-a", "250 b"; an enhanced code in the first line is repeated in those without one. */
 static int send_lines(struct ph_session *s, const char *text, size_t n)
 {
@@ -119,6 +129,8 @@ static int send_lines(struct ph_session *s, const char *text, size_t n)
 			r = ph_stream_write(s->io, text + 4, dsn + 1, deadline);
 		if (r == 0)
 			r = ph_stream_write(s->io, p, (size_t)((nl ? nl : end) - p), deadline);
+		note_line(s, code, dsn && p > text + 4 && !dsn_length(p) ? (struct ph_slice){ text + 4, dsn + 1 } : (struct ph_slice){ "", 0 },
+			  (struct ph_slice){ p, (size_t)((nl ? nl : end) - p) });
 		if (r == 0)
 			r = ph_stream_write(s->io, "\r\n", 2, deadline);
 		if (r < 0 || !nl)
@@ -142,6 +154,7 @@ int ph_smtpd_reply(struct ph_session *s, const char *fmt, ...)
 	ph_assert(b.len >= 4);
 	neutralise(b.data);
 	if (b.data[0] == '4' || b.data[0] == '5') {
+		ph_smtpd_history_error(s, b.data);
 		if (s->set->soft_bounce && b.data[0] == '5') {
 			b.data[0] = '4';
 			if (dsn_length(b.data + 4))

@@ -8,6 +8,7 @@
 
 #include "module/loader.h"
 #include "net/tls.h"
+#include "message/notice.h"
 #include "smtpd/limits.h"
 #include "smtpd/restrict.h"
 #include "smtpd/smtpd.h"
@@ -302,6 +303,7 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	matches(svc);
 	lists(svc);
 	relay_safety(svc);
+	svc->notify_classes = ph_notice_classes(svc->set.notify_classes);
 	tls_level(svc);
 	tls(svc);
 	sasl(svc);

@@ -90,6 +90,7 @@ void ph_smtpd_session_free(struct ph_session **sp)
 	free(s->sasl_method);
 	free(s->sasl_user);
 	free(s->sasl_mechs);
+	ph_buf_done(&s->history);
 	s->magic = 0;
 	free(s);
 	*sp = NULL;

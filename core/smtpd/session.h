@@ -72,6 +72,7 @@ struct ph_smtpd_service {
 	int max_sessions, sessions;             /* of this process */
 	uint32_t limit_key;                     /* of the service's name, in the shared counters */
 	bool long_ids;
+	unsigned notify_classes;                /* PH_NOTICE_* */
 };
 
 /* ---- state of restrictions that goes from stage to stage ---- */
@@ -192,6 +193,11 @@ struct ph_session {
 	int64_t born_us;                /* when it began, wall clock */
 	uint32_t n_trans;               /* transactions so far */
 	const struct ph_smtpd_tracer *tracer;   /* explain; NULL: nobody listens */
+	/* history.c */
+	struct ph_buf history;          /* the transcript, for the postmaster */
+	unsigned history_lines;
+	bool unlisted;                  /* the last address that a restriction asked about does not exist */
+	unsigned trouble;               /* PH_NOTICE_*: what went wrong since the last message that was taken */
 };
 
 /* ---- reply.c ---- */

@@ -108,7 +108,10 @@ int ph_session_recipient_known(struct ph_session *s, const char *address, const 
 		s->rcpt_map_checked = true;
 	else if (s->t && address == s->t->sender)
 		s->sender_map_checked = true;
-	return ph_route_recipient_known(s->svc->route, address, ph_session_arena(s), ret_text, ret_code, err);
+	int r = ph_route_recipient_known(s->svc->route, address, ph_session_arena(s), ret_text, ret_code, err);
+
+	s->unlisted = r == PH_LOOKUP_NOTFOUND;
+	return r;
 }
 
 size_t ph_session_args(const struct ph_session *s, const struct ph_slice **ret)

@@ -52,6 +52,8 @@ static const struct ph_param smtpd_params[] = {
 	PH_P_STR(S, verp_delimiter_filter, "verp_delimiter_filter", "-=+", "characters that VERP delimiters may be"),
 	PH_P_BOOL(S, disable_verp_bounces, "disable_verp_bounces", "no", "no VERP for bounces"),
 
+	PH_P_STR(S, notify_classes, "notify_classes", "resource, software", "what the postmaster is told"),
+	PH_P_INT(S, history_threshold, "smtpd_history_flush_threshold", "100", 1, 0, "lines of a session's transcript that EHLO, RSET or the end of a message leave"),
 	PH_P_INT(S, soft_error_limit, "smtpd_soft_error_limit", "10", 1, 0, "errors after which replies are delayed"),
 	PH_P_INT(S, hard_error_limit, "smtpd_hard_error_limit", "${stress?{1}:{20}}", 1, 0, "errors after which the session ends"),
 	PH_P_INT(S, junk_command_limit, "smtpd_junk_command_limit", "${stress?{1}:{100}}", 1, 0, "NOOP, RSET, VRFY ... after which they count as errors"),

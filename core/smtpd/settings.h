@@ -29,6 +29,8 @@ struct ph_smtpd_settings {
 	const char *verp_clients, *default_verp_delimiters, *verp_delimiter_filter;
 	bool disable_verp_bounces;
 	/* what is tolerated */
+	const char *notify_classes;
+	int history_threshold;
 	int soft_error_limit, hard_error_limit, junk_command_limit;
 	int64_t error_sleep_ms;
 	int recipient_limit, recipient_overshoot;

@@ -162,6 +162,10 @@ void local_command(struct local_state *st, const char *command, const struct loc
 	struct ph_err err;
 	int status, rc, n = 0;
 
+	if (ph_delivery_probe(st->d)) {
+		local_result(st, PH_SENT, "2.0.0", "delivers to command: %s", command);
+		return;
+	}
 	env_build(st, u, &env);
 	if (!*set->local_command_shell && !strpbrk(command, meta)) {
 		/* plain words need no shell */

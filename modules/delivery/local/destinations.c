@@ -164,6 +164,11 @@ static void do_forward(struct local_state *st, struct forward *fwd)
 
 	if (fwd->n == 0)
 		return;
+	if (ph_delivery_probe(st->d)) {
+		for (size_t i = 0; i < fwd->n; i++)
+			local_result(st, PH_SENT, "2.0.0", "forwards to %s", fwd->rcpts[i]);
+		return;
+	}
 	if (word_in(st, st->svc->set->prepend_delivered_header, "forward"))
 		top = ph_arena_printf(st->arena, "Delivered-To: %s\n", r->address);
 	if (ph_delivery_forward(st->d, st->sender, fwd->rcpts, fwd->n, st->owned || !*r->original ? NULL : r->original, top, &id, &err) < 0)

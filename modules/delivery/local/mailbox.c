@@ -66,6 +66,10 @@ static void box_run(struct local_state *st, struct ph_run_spec *spec, const stru
 	struct ph_err err;
 	int status, rc, fed, used = 0;
 
+	if (ph_delivery_probe(st->d)) {         /* "delivered to" is what it would be */
+		local_result(st, PH_SENT, "2.0.0", "delivers%s", sent + strcspn(sent, " "));
+		return;
+	}
 	spec->fn = box_child;
 	spec->arg = &job;
 	spec->limit_ms = PH_SECONDS(3600);

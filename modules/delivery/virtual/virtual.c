@@ -269,6 +269,10 @@ static void virtual_deliver(void *service, struct ph_delivery *d)
 	char dir[1200];
 	int rc;
 
+	if (ph_delivery_probe(d)) {
+		ph_delivery_result(d, 0, PH_SENT, "2.0.0", "virtual", "delivers to %s", maildir ? "maildir" : "mailbox");
+		return;
+	}
 	j->box = (struct box){ .path = path ? path : "", .locks = svc->set->lock, .hostname = svc->hostname, .limit = svc->set->limit,
 		.lock_attempts = 20, .lock_delay_ms = 1000, .stale_ms = 500000, .strict_owner = svc->set->strict_owner, .uid = geteuid() };
 	j->top = top_of(d, svc->set, maildir);
