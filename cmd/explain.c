@@ -5,6 +5,7 @@
 #include "base/loop.h"
 #include "../modules/lookup/common/text.h"
 #include "module/loader.h"
+#include "route/route.h"
 #include "smtpd/explain.h"
 
 #include <errno.h>
@@ -71,6 +72,7 @@ static void step_json(struct run *x, const struct ph_explain_step *s, const char
 	put(o, "stage", s->stage);
 	put(o, "step", s->what);
 	put(o, "name", s->name);
+	put(o, "parameter", s->parameter);
 	put(o, "where", *where ? where : NULL);
 	put(o, "key", s->key);
 	put(o, "answer", s->answer);
@@ -92,7 +94,7 @@ static void step_text(struct run *x, const struct ph_explain_step *s, const char
 	if (s->answer && *s->answer)
 		printf(" -> %s%s", s->failed ? "FAILED: " : "", s->answer);
 	if (*where)
-		printf("   (%s)", where);
+		printf("   (%s%s%s)", strcmp(s->what, "table") == 0 ? s->parameter : "", strcmp(s->what, "table") == 0 ? ", " : "", where);
 	putchar('\n');
 }
 
@@ -152,9 +154,6 @@ static int read_headers(struct run *x, const char *path)
 	return 0;
 }
 
-/* "<a@b>" or "a@b", as in a command, to the internal form. */
-static const char *address(struct run *x, struct ph_arena *a, const char *text, bool *ok);
-
 static int usage(void)
 {
 	ph_log(PH_LOG_FATAL, "usage: posthouse explain [-c dir] [-j|--json] [--service name] [--client address] [--name name] [--helo name]"
@@ -169,8 +168,7 @@ static void run(void *arg)
 	x->r = ph_explain(&x->q, on_step, x, &x->err);
 }
 
-#include "route/route.h"
-
+/* "<a@b>" or "a@b", as in a command, to the internal form. */
 static const char *address(struct run *x, struct ph_arena *a, const char *text, bool *ok)
 {
 	const char *out = "", *rest;

@@ -80,7 +80,10 @@ enum ph_lookup ph_cleanup_lookup(struct ph_intake *in, struct ph_maps *maps, con
 	const char *value = NULL;
 	enum ph_lookup l;
 
-	l = ph_maps_find_address(maps, in->c->conf, addr, PH_ADDR_FULL | PH_ADDR_NOEXT | PH_ADDR_LOCALPART | PH_ADDR_AT_DOMAIN, NULL, in->arena,
+	if (!*addr)             /* the null sender, in its external form */
+		l = ph_maps_find(maps, "\"\"", false, in->arena, &value, &err);
+	else
+		l = ph_maps_find_address(maps, in->c->conf, addr, PH_ADDR_FULL | PH_ADDR_NOEXT | PH_ADDR_LOCALPART | PH_ADDR_AT_DOMAIN, NULL, in->arena,
 				 &value, &c.ext, &err);
 	if (l < 0) {
 		ph_cleanup_map_failed(in, title, addr, &err);
@@ -101,8 +104,6 @@ static enum ph_lookup map_one(struct ph_intake *in, struct ph_maps *maps, const 
 {
 	const char *start = *addr;
 
-	if (!**addr)
-		return PH_LOOKUP_NOTFOUND;
 	for (int round = 0; round < CANONICAL_ROUNDS; round++) {
 		struct ph_addr_vec v = { .max = 1000 };
 		enum ph_lookup l = ph_cleanup_lookup(in, maps, title, *addr, in->c->propagate_canonical, &v);

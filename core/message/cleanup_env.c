@@ -176,9 +176,8 @@ static int map_sender(struct ph_intake *in)
 {
 	const char *s = in->env.sender;
 
-	if (!*s)
-		return 0;
-	ph_route_rewrite(in->c->route, true, s, in->arena, &s);
+	if (*s)
+		ph_route_rewrite(in->c->route, true, s, in->arena, &s);
 	if (ph_cleanup_map_sender(in, PH_CLS_ENV_SENDER, &s) < 0)
 		return in->lost;
 	in->env.sender = s;

@@ -115,7 +115,8 @@ static enum ph_lookup find_in(struct ph_maps *m, struct ph_table *t, const char 
 	if (status < 0)
 		ph_err_set(err, why.code, "%s", why.text);
 	if (trace)
-		trace(m->title, ph_table_title(t), key, status, status == PH_LOOKUP_FOUND ? *ret_value : NULL, why.text);
+		trace(m->title, ph_table_title(t), key, status, status == PH_LOOKUP_FOUND ? *ret_value : NULL,
+		      status == PH_LOOKUP_TEMPFAIL && ph_table_failure(t) ? ph_table_failure(t) : why.text);
 	return status;
 }
 

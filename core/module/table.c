@@ -36,6 +36,7 @@ struct ph_table {
 	unsigned flags, perm;                   /* for postmap */
 	enum ph_lookup broken;                  /* TEMPFAIL, PERMERR: answer this; NOTFOUND: works */
 	char *why;
+	char *failure;                          /* of the last look-up that failed; NULL: no reason was given */
 	char *path;                             /* watched file, or NULL */
 	struct stat seen;
 	int64_t next_look_ms;
@@ -237,6 +238,7 @@ void ph_table_close(struct ph_table **tp)
 	free(t->type);
 	free(t->name);
 	free(t->why);
+	free(t->failure);
 	free(t->path);
 	free(t);
 }
@@ -331,6 +333,11 @@ const char *ph_table_broken(const struct ph_table *t)
 	return t->broken != PH_LOOKUP_NOTFOUND ? t->why : NULL;
 }
 
+const char *ph_table_failure(const struct ph_table *t)
+{
+	return t->broken != PH_LOOKUP_NOTFOUND ? t->why : t->failure;
+}
+
 const char *ph_table_fold(const struct ph_table *t, const char *key, struct ph_arena *arena)
 {
 	if (!(ph_table_flags(t) & PH_LOOKUP_CASEFOLD))
@@ -381,6 +388,8 @@ enum ph_lookup ph_table_get(struct ph_table *t, const char *key, struct ph_arena
 	if (status < 0) {
 		t->stats->tempfails++;
 		/* In two lines, as Postfix's tables and their callers do it. */
+		free(t->failure);
+		t->failure = why.text[0] ? ph_strdup(why.text) : NULL;
 		if (why.text[0])
 			ph_log(PH_LOG_WARNING, "%s%s %s", t->title, strncmp(why.text, t->type, strlen(t->type)) == 0 ? "" : ":", why.text);
 		ph_err_set(err, status == PH_LOOKUP_PERMERR ? -EINVAL : -EAGAIN, "%s lookup error for \"%.128s\"", t->title, key);

@@ -24,6 +24,8 @@ void *ph_table_handle(struct ph_table *t);                      /* for the ops' 
 unsigned ph_table_flags(const struct ph_table *t);
 /* One key as it is.  *ret_value is in arena.  err names the table.  Yields when the table does. */
 enum ph_lookup ph_table_get(struct ph_table *t, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err);
+/* Why the last look-up that failed did; NULL: its table gave no reason. */
+const char *ph_table_failure(const struct ph_table *t);
 /* key in lower case in arena if the table wants that, else key. */
 const char *ph_table_fold(const struct ph_table *t, const char *key, struct ph_arena *arena);
 /* What ph_table_get answers when no file could be opened: 0, or the reason (in t). */

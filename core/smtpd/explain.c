@@ -35,7 +35,7 @@ static const char *origin(const struct explanation *x, const char *name)
 
 static void tell(struct explanation *x, const char *what, const char *name, const char *where, const char *key, const char *answer)
 {
-	struct ph_explain_step step = { x->stage, what, name, where, key, answer, false };
+	struct ph_explain_step step = { .stage = x->stage, .what = what, .name = name, .where = where, .key = key, .answer = answer };
 
 	x->fn(x->arg, &step);
 }
@@ -45,10 +45,11 @@ static void tell(struct explanation *x, const char *what, const char *name, cons
 static void on_table(const char *title, const char *table, const char *key, enum ph_lookup status, const char *value, const char *text)
 {
 	struct explanation *x = running;
-	struct ph_explain_step step = { x->stage, "table", table, origin(x, title), key, NULL, status < 0 };
+	struct ph_explain_step step = { .stage = x->stage, .what = "table", .name = table, .key = key, .failed = status < 0 };
 
-	if (!step.where)
-		step.where = origin(x, x->list);
+	/* A table of an access rule belongs to the list that the rule stands in. */
+	step.parameter = origin(x, title) ? title : x->list;
+	step.where = origin(x, step.parameter);
 	step.answer = status == PH_LOOKUP_FOUND ? value : status == PH_LOOKUP_NOTFOUND ? "not found" : text;
 	x->fn(x->arg, &step);
 }
@@ -56,7 +57,8 @@ static void on_table(const char *title, const char *table, const char *key, enum
 static void on_match(const char *title, const char *name, const char *address, const char *pattern, enum ph_lookup status)
 {
 	struct explanation *x = running;
-	struct ph_explain_step step = { x->stage, "match", title, origin(x, title), name ? name : address, pattern, status < 0 };
+	struct ph_explain_step step = { .stage = x->stage, .what = "match", .name = title, .parameter = title, .where = origin(x, title),
+		.key = name ? name : address, .answer = pattern, .failed = status < 0 };
 	char both[700];
 
 	if (name && address) {
@@ -116,9 +118,7 @@ static void set_client(struct ph_session *s, const struct ph_explain_query *q)
 /* The verdict of a stage.  true: the session goes on. */
 static bool verdict(struct explanation *x, const char *refusal, const char *key)
 {
-	struct ph_explain_step step = { x->stage, "verdict", NULL, NULL, key, refusal ? refusal : "accepted", false };
-
-	x->fn(x->arg, &step);
+	tell(x, "verdict", NULL, NULL, key, refusal ? refusal : "accepted");
 	if (refusal)
 		x->refused = 1;
 	return refusal == NULL;

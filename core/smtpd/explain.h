@@ -23,7 +23,8 @@ struct ph_explain_step {
 	const char *stage;      /* "CONNECT", "HELO", "MAIL", "RCPT", "DATA", "END-OF-MESSAGE", "CLEANUP", "RESOLVE" */
 	const char *what;       /* "list", "restriction", "access", "table", "match", "action", "rewrite", "resolve", "verdict", "note" */
 	const char *name;       /* of the list, restriction, table ... */
-	const char *where;      /* "file:line", or "default" */
+	const char *parameter;  /* that names the table or the list */
+	const char *where;      /* where that is set: "file:line", or "default" */
 	const char *key, *answer;
 	bool failed;            /* a table could not be asked */
 };

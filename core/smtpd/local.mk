@@ -25,7 +25,7 @@ t_unit_smtpd_parse_LDADD = libcore.la
 t_unit_smtpd_parse_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 TESTS += t/unit/smtpd_parse
 
-EXTRA_DIST += t/smtp/runner.py t/smtp/address.t t/smtp/auth.t t/smtp/bdat.t t/smtp/commands.t t/smtp/framing.t t/smtp/limits.t \
+EXTRA_DIST += t/smtp/runner.py t/smtp/address.t t/smtp/auth.t t/smtp/bdat.t t/smtp/commands.t t/smtp/explain.t t/smtp/framing.t t/smtp/limits.t \
 	t/smtp/params.t t/smtp/relay.t t/smtp/tls.t t/smtp/xclient.t
 
 if FUZZ

@@ -19,13 +19,17 @@ static struct ph_arena *arena;
 static char last_error[512];
 static pid_t server;
 
+static void note(const char *title, const char *table, const char *key, enum ph_lookup status, const char *value, const char *text)
+{
+	snprintf(last_error, sizeof last_error, "%s", text);
+}
+
 static const char *ask(const char *table, const char *key)
 {
 	const char *value = NULL;
 	struct ph_err err = { 0 };
 	enum ph_lookup s = ph_maps_find(ph_maps_open(conf, "t", table), key, false, arena, &value, &err);
 
-	snprintf(last_error, sizeof last_error, "%s", err.text);
 	switch (s) {
 	case PH_LOOKUP_FOUND: return ph_arena_printf(arena, "=%s", value);
 	case PH_LOOKUP_NOTFOUND: return "not found";
@@ -298,6 +302,7 @@ static void test_settings(void)
 
 static void run(void *arg)
 {
+	ph_maps_set_trace(note);
 	int port = free_port();
 
 	test_settings();
