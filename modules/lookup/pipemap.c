@@ -5,7 +5,7 @@
 static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_err *err)
 {
 	struct lcompound *c;
-	int r = lcompound_open(spec, &c, err);
+	int r = lcompound_open(spec, &c, NULL);
 
 	if (r == 0)
 		*ret = c;
@@ -18,7 +18,7 @@ static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *a
 	enum ph_lookup status = PH_LOOKUP_NOTFOUND;
 
 	for (size_t i = 0; i < c->n; i++) {
-		status = ph_maps_find(c->maps[i], key, false, arena, &key, err);
+		status = ph_maps_find(c->maps[i], key, false, arena, &key, NULL);
 		if (status != PH_LOOKUP_FOUND)
 			return status;
 	}

@@ -150,22 +150,21 @@ static int stop_late(void *arg)
 static int run(sqlite3 *db, const char *sql, struct lresult *res, struct ph_err *err)
 {
 	sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL), n;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
 
 	if (rc != SQLITE_OK || st == NULL) {
 		ph_err_set(err, -EIO, "SQL prepare failed: %s", st || rc != SQLITE_OK ? sqlite3_errmsg(db) : "the query is empty");
 		return rc == SQLITE_OK ? SQLITE_ERROR : rc;
 	}
-	n = sqlite3_column_count(st);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-		for (int i = 0; i < n; i++) {
-			const char *v = (const char *)sqlite3_column_text(st, i);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		/* The first column alone, unlike mysql and pgsql tables: so does Postfix. */
+		const char *v = (const char *)sqlite3_column_text(st, 0);
 
-			if (lresult_add(res, v, v ? (size_t)sqlite3_column_bytes(st, i) : 0, err) < 0) {
-				sqlite3_finalize(st);
-				return SQLITE_TOOBIG;
-			}
+		if (lresult_add(res, v, v ? (size_t)sqlite3_column_bytes(st, 0) : 0, err) < 0) {
+			sqlite3_finalize(st);
+			return SQLITE_TOOBIG;
 		}
+	}
 	if (rc != SQLITE_DONE)
 		ph_err_set(err, -EIO, "SQL step failed: %s", sqlite3_errmsg(db));
 	sqlite3_finalize(st);

@@ -8,8 +8,6 @@ static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_er
 {
 	char *copy, *text;
 
-	if (spec->mode != PH_TABLE_READ)
-		return ph_err_set(err, -EROFS, "static:%.200s map requires O_RDONLY access mode", spec->name);
 	copy = ph_strdup(spec->name);
 	text = ph_str_unbrace(copy);
 	if (copy[0] == '{' && text == copy) {

@@ -24,7 +24,7 @@ static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *a
 	const char *value;
 
 	for (size_t i = 0; i < c->n; i++) {
-		enum ph_lookup one = ph_maps_find(c->maps[i], key, false, arena, &value, err);
+		enum ph_lookup one = ph_maps_find(c->maps[i], key, false, arena, &value, NULL);
 
 		if (one < 0) {
 			status = one;

@@ -117,8 +117,12 @@ int lresult_add(struct lresult *r, const char *value, size_t n, struct ph_err *e
 	char *copy;
 	bool ok;
 
-	if (value == NULL || n == 0)
+	if (value == NULL)
 		return 0;
+	if (n == 0) {
+		ph_log(PH_LOG_WARNING, "table \"%s:%s\": empty lookup result for: \"%s\" -- ignored", r->q->type, r->q->name, r->key);
+		return 0;
+	}
 	if (memchr(value, '\0', n))
 		return ph_err_set(err, -EPROTO, "the value holds a null byte");
 	if (n > LQUERY_MAX_RESULT || r->text.len + n > LQUERY_MAX_RESULT)
