@@ -5,7 +5,7 @@
 static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_err *err)
 {
 	struct lcompound *c;
-	int r = lcompound_open(spec, &c, NULL);
+	int r = lcompound_open(spec, &c, err);
 
 	if (r == 0)
 		*ret = c;
