@@ -9,28 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#define FOLD_AT 70
-
 #define BIT(id) (1ull << (id))
-
-/* Items of a rewritten list stand one a line: join them while they fit, so that no line gets long. */
-static void join_lines(struct ph_buf *b)
-{
-	size_t start = 0;
-
-	for (size_t i = 0; i < b->len; i++) {
-		size_t end;
-
-		if (b->data[i] != '\n')
-			continue;
-		for (end = i + 1; end < b->len && b->data[end] != '\n'; end++)
-			;
-		if (end - start < FOLD_AT)
-			b->data[i] = ' ';
-		else
-			start = i + 1;
-	}
-}
 
 /* Write a header whose folds are bare LFs: each continuation gets its tab. */
 static int out_folded(struct ph_intake *in, const char *p, size_t n)
@@ -78,7 +57,7 @@ static int rewrite_addresses(struct ph_intake *in, const struct ph_header_info *
 		r = 0;
 	}
 	if (r > 0) {
-		join_lines(&out);
+		ph_header_join_lines(&out);
 		r = out_folded(in, ph_buf_str(&out), out.len);
 		r = r < 0 ? r : 1;
 	}

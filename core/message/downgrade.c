@@ -26,6 +26,8 @@ struct ph_mime_downgrade {
 	bool too_long;                  /* the rest of this header passes unread */
 	bool declared;                  /* this entity was declared 8bit or binary, and the header taken out */
 	bool qp;                        /* the body that follows is encoded */
+	const struct ph_mime_edit *edit;        /* NULL: lines stay as they are */
+	bool keep;                      /* no downgrading, only edits */
 };
 
 struct ph_mime_downgrade *ph_mime_downgrade_new(void (*put_line)(void *arg, const char *line, size_t n), void *arg)
@@ -39,6 +41,12 @@ struct ph_mime_downgrade *ph_mime_downgrade_new(void (*put_line)(void *arg, cons
 	ph_buf_init(&m->line, LINE_BYTES);
 	ph_buf_init(&m->header, HEADER_BYTES);
 	return m;
+}
+
+void ph_mime_downgrade_edit(struct ph_mime_downgrade *m, const struct ph_mime_edit *edit, bool downgrade)
+{
+	m->edit = edit;
+	m->keep = !downgrade;
 }
 
 /* ---- quoted-printable --------------------------------------------------------------------- */
@@ -83,11 +91,53 @@ static void put_lines(struct ph_mime_downgrade *m, const char *p, size_t n)
 	m->put_line(m->arg, p, n);
 }
 
+/* Put a line or a header, or what the editor makes of it. */
+static void put_changed(struct ph_mime_downgrade *m, const struct ph_line_change *c, const char *p, size_t n)
+{
+	if (c->prepend)
+		put_lines(m, c->prepend, strlen(c->prepend));
+	if (c->drop)
+		return;
+	if (c->text)
+		put_lines(m, c->text, strlen(c->text));
+	else
+		put_lines(m, p, n);
+}
+
+static enum ph_header_kind kind_of(const struct ph_mime_downgrade *m, const struct ph_header_info *h)
+{
+	if (m->mime.state == PH_MIME_NESTED)
+		return h->flags & PH_HDRF_MIME ? PH_HEADER_MIME : PH_HEADER_NESTED;
+	return m->mime.state == PH_MIME_PART || (h->flags & PH_HDRF_MIME) ? PH_HEADER_MIME : PH_HEADER_PRIMARY;
+}
+
+static void put_header(struct ph_mime_downgrade *m, const struct ph_header_info *h, const char *p, size_t n)
+{
+	struct ph_line_change change = { 0 };
+
+	if (m->edit && m->edit->header)
+		m->edit->header(m->arg, kind_of(m, h), p, n, &change);
+	put_changed(m, &change, p, n);
+}
+
+static void put_body(struct ph_mime_downgrade *m, const char *p, size_t n)
+{
+	struct ph_line_change change = { 0 };
+
+	if (m->edit && m->edit->body) {
+		m->edit->body(m->arg, p, n, &change);
+		put_changed(m, &change, p, n);
+	} else {
+		m->put_line(m->arg, p, n);
+	}
+}
+
 /* The logical header is complete. */
 static void header_end(struct ph_mime_downgrade *m)
 {
 	const char *p = m->header.data;
 	size_t n = m->header.len, name, value;
+	const struct ph_header_info *h;
 
 	m->too_long = false;
 	if (n == 0)
@@ -95,10 +145,11 @@ static void header_end(struct ph_mime_downgrade *m)
 	name = ph_header_name(p, n);
 	value = ph_header_value(p, n);
 	ph_mime_header(&m->mime, p, name, p + value, n - value);
-	if (ph_header_find(p, name)->id == PH_HDR_CONTENT_ENCODING && (m->mime.encoding == PH_MIME_8BIT || m->mime.encoding == PH_MIME_BINARY))
+	h = ph_header_find(p, name);
+	if (!m->keep && h->id == PH_HDR_CONTENT_ENCODING && (m->mime.encoding == PH_MIME_8BIT || m->mime.encoding == PH_MIME_BINARY))
 		m->declared = true;     /* left out: the new one follows at the end */
 	else
-		put_lines(m, p, n);
+		put_header(m, h, p, n);
 	ph_buf_clear(&m->header);
 }
 
@@ -159,7 +210,7 @@ static void take_line(struct ph_mime_downgrade *m, const char *p, size_t n)
 	} else if (m->qp) {
 		put_qp(m, p, n);
 	} else {
-		m->put_line(m->arg, p, n);
+		put_body(m, p, n);
 	}
 }
 

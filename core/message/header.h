@@ -28,6 +28,8 @@ size_t ph_header_value(const char *line, size_t n);
 const struct ph_header_info *ph_header_find(const char *name, size_t n);
 /* Is name (n bytes) one of the words of list?  list: words separated by commas and spaces. */
 bool ph_header_in_list(const char *list, const char *name, size_t n);
+/* Items of a rewritten address list stand one a line: join them while they fit, so that no line gets long. */
+void ph_header_join_lines(struct ph_buf *b);
 /* "Tue, 24 Nov 2026 00:05:08 +0000 (UTC)" (days below 10 with a blank in front) of a wall-clock time in local time.  buf: 64 bytes. */
 const char *ph_header_date(int64_t wall_us, char *buf, size_t bytes);
 #endif

@@ -1,5 +1,5 @@
 # sources of core/message
-libcore_la_SOURCES += core/message/envelope.h core/message/intake.h core/message/bounce.h core/message/header.h core/message/header.c \
+libcore_la_SOURCES += core/message/envelope.h core/message/intake.h core/message/bounce.h core/message/header.h core/message/header.c core/message/header_map.c \
 	core/message/mime.h core/message/mime.c core/message/cleanup.h core/message/cleanup_map.h core/message/cleanup_conf.c \
 	core/message/cleanup_header.c core/message/cleanup_addr.c core/message/cleanup_env.c core/message/intake.c core/message/content.c \
 	core/message/filter_host.h core/message/filter_mail.h core/message/filter_mail.c core/message/filter_chain.c core/message/checks.c \

@@ -23,6 +23,7 @@ static int prepare(const struct ph_conf *conf, const void *settings, const char 
 	struct use *u = ph_alloc(sizeof(*u));
 
 	u->body = ph_maps_open(conf, "body_checks", s->body);
+	ph_maps_allow_lines(u->body);
 	u->limit = (size_t)s->limit;
 	*ret = u;
 	return 0;

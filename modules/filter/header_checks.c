@@ -36,6 +36,9 @@ static int prepare(const struct ph_conf *conf, const void *settings, const char 
 		u->mime = ph_maps_open(conf, "mime_header_checks", s->mime);
 		u->nested = ph_maps_open(conf, "nested_header_checks", s->nested);
 	}
+	ph_maps_allow_lines(u->header);
+	ph_maps_allow_lines(u->mime);
+	ph_maps_allow_lines(u->nested);
 	*ret = u;
 	return 0;
 }

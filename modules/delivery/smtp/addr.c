@@ -149,9 +149,12 @@ static int by_pref(const void *a, const void *b)
 static void add_hosts(struct smtp_state *st, const struct ph_dns_answer *ans, struct smtp_addr_list *l)
 {
 	struct smtp_host *hosts = ph_arena_alloc(st->arena, (ans->n + 1) * sizeof(*hosts));
+	struct ph_endpoint number;
 	size_t i, n = 0, before;
 
 	for (i = 0; i < ans->n; i++) {
+		if (ph_endpoint_ip(&number, ans->rr[i].name, 1) == 0)
+			ph_log(PH_LOG_WARNING, "numeric domain name in resource data of %s record for %s: %s", ans->rr[i].type == PH_DNS_MX ? "MX" : "SRV", ans->owner, ans->rr[i].name);
 		if (ans->rr[i].name[0])
 			hosts[n++] = (struct smtp_host){ .name = ans->rr[i].name, .pref = ans->rr[i].pref, .port = ans->rr[i].port };
 	}
@@ -186,11 +189,23 @@ static void cut_self(struct smtp_state *st, const char *domain, int best_mx, str
 		smtp_why_set(st, "5.4.6", "mail for %s loops back to myself", domain);
 }
 
+/* RFC 7505: who has a null MX must have no other record; whoever has both means the null MX. */
+static bool null_mx(const struct ph_dns_answer *mx)
+{
+	size_t i;
+
+	for (i = 0; i < mx->n; i++) {
+		if (mx->rr[i].name[0] == '\0')
+			return true;
+	}
+	return false;
+}
+
 static struct smtp_addr *find_mx(struct smtp_state *st, const char *domain, struct ph_dns_answer *mx, bool *ret_self)
 {
 	struct smtp_addr_list l = { .arena = st->arena };
 
-	if (mx->n == 1 && mx->rr[0].name[0] == '\0') {
+	if (null_mx(mx)) {
 		smtp_why_set(st, "5.1.0", "Domain %s does not accept mail (nullMX)", domain);
 		return NULL;
 	}

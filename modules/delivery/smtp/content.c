@@ -215,13 +215,15 @@ static void pix_pause(struct out *o)
 int smtp_content_send(struct smtp_state *st, bool downgrade, bool then_quit)
 {
 	struct out o = { .st = st, .buf = buffer_get(), .at_start = true, .limit = (size_t)st->service->set->line_limit, .deadline = whole_deadline(st) };
-	struct ph_mime_downgrade *dg;
-	int r;
+	struct smtp_edit *edit = NULL;
+	struct ph_mime_downgrade *dg = smtp_edit_content(st, downgrade, put_line, &o, &edit);
+	int r, bad;
 
-	if (downgrade) {
-		dg = ph_mime_downgrade_new(put_line, &o);
+	if (dg) {
 		r = for_pieces(st, &o, piece_downgrade, dg);
 		ph_mime_downgrade_end(&dg);
+		bad = smtp_edit_end(edit);
+		r = bad < 0 ? bad : r;
 	} else {
 		r = for_pieces(st, &o, piece_plain, NULL);
 	}

@@ -140,9 +140,11 @@ void smtp_fail_stream(struct smtp_state *st, int err, const char *doing)
 		smtp_why_set(st, "4.4.2", "conversation with %s timed out while %s", name, doing);
 	else if (err == -EMSGSIZE)
 		smtp_why_set(st, "4.5.0", "reply of %s is too long while %s", name, doing);
+	else if (err == -EAGAIN)
+		smtp_why_set(st, "4.3.0", "a table of checks or address mappings failed");
 	else if (err == -EBADMSG)
 		smtp_why_set(st, "4.3.0", "local data error while talking to %s", name);
 	else
 		smtp_why_set(st, "4.4.2", "lost connection with %s while %s", name, doing);
-	smtp_fail_all(st, err != -EBADMSG);
+	smtp_fail_all(st, err != -EBADMSG && err != -EAGAIN);
 }

@@ -45,6 +45,8 @@ const char *smtp_dns_text(enum ph_dns_status status)
 
 /* ---- smtp_dns_reply_filter ---------------------------------------------------------------- */
 
+static const char dropped_all[] = "DNS reply filter drops all results", bad_filter[] = "Invalid DNS reply filter syntax";
+
 /* "name ttl IN TYPE [preference] value", as the filter's table has it. */
 static const char *record_text(struct smtp_state *st, const struct ph_dns_answer *ans, const struct ph_dns_rr *rr)
 {
@@ -82,6 +84,7 @@ static bool filter_record(struct smtp_state *st, struct ph_dns_answer *ans, cons
 		ph_log(PH_LOG_WARNING, "%sdns_reply_filter: %s", SMTP_PREFIX, err.text);
 	}
 	ans->status = PH_DNS_TEMPFAIL;
+	ans->text = bad_filter;
 	return false;
 }
 
@@ -96,9 +99,10 @@ void smtp_dns_filter(struct smtp_state *st, struct ph_dns_answer *ans)
 			ans->rr[n++] = ans->rr[i];
 	}
 	ans->n = ans->status == PH_DNS_OK ? n : 0;
-	if (ans->status == PH_DNS_OK && n == 0)
-		ans->status = PH_DNS_NODATA;
-	ans->text = smtp_dns_text(ans->status);
+	if (ans->status != PH_DNS_OK || n > 0)
+		return;
+	ans->status = PH_DNS_TEMPFAIL;
+	ans->text = dropped_all;
 }
 
 /* ---- the system's name service ------------------------------------------------------------ */
@@ -148,7 +152,9 @@ static void host_native(struct smtp_state *st, const struct smtp_host *h, struct
 
 void smtp_why_dns(struct smtp_state *st, enum ph_dns_status status, const char *name, const char *type, const char *text)
 {
-	if (status == PH_DNS_BADNAME)
+	if (text == dropped_all || text == bad_filter)
+		smtp_why_set(st, text == dropped_all ? "4.7.0" : "4.4.3", "Error looking up name=%s type=%s: %s", name, type, text);
+	else if (status == PH_DNS_BADNAME)
 		smtp_why_set(st, "5.4.4", "Name service error for %s: invalid host or domain name", name);
 	else
 		smtp_why_set(st, status == PH_DNS_TEMPFAIL ? "4.4.3" : "5.4.4",
@@ -228,6 +234,7 @@ void smtp_host_add(struct smtp_state *st, const struct smtp_host *h, struct smtp
 	const struct smtp_service *svc = st->service;
 	size_t before = l->n, i, n = (size_t)(svc->ipv4 + svc->ipv6);
 	enum ph_dns_status status = PH_DNS_NXDOMAIN;
+	const char *text = NULL;
 	int family;
 
 	if (h->numeric) {
@@ -241,11 +248,13 @@ void smtp_host_add(struct smtp_state *st, const struct smtp_host *h, struct smtp
 	for (i = 0; i < n && svc->dns_first; i++) {
 		answer_add(h, h->q[i].answer, l);
 		status = i ? worse(status, h->q[i].answer->status) : h->q[i].answer->status;
+		if (h->q[i].answer->status == status)
+			text = h->q[i].answer->text;
 	}
 	if (l->n > before)
 		return;
 	if (svc->dns_first)
-		smtp_why_dns(st, status, h->name, svc->ipv6 ? "AAAA" : "A", smtp_dns_text(status));
+		smtp_why_dns(st, status, h->name, svc->ipv6 ? "AAAA" : "A", text);
 	if (svc->native && !(svc->dns_first && status == PH_DNS_TEMPFAIL))
 		host_native(st, h, l);
 }

@@ -52,6 +52,11 @@ static const struct ph_param smtp_params[] = {
 	BOOL(always_ehlo, "always_send_ehlo", "yes", "Say EHLO whatever the greeting is"),
 	BOOL(never_ehlo, "never_send_ehlo", "no", "Never say EHLO"),
 #endif
+	STR(generic_maps, "generic_maps", "", "Addresses that are changed on the way out, in envelope and headers"),
+	STR(header_checks, "header_checks", "", "Table of actions for headers of mail on the way out"),
+	STR(mime_checks, "mime_header_checks", "", "The same for MIME headers"),
+	STR(nested_checks, "nested_header_checks", "", "The same for headers of attached messages"),
+	STR(body_checks, "body_checks", "", "The same for body lines"),
 	STR(reply_filter, "reply_filter", "", "Table that changes the server's replies, line by line"),
 	BOOL(quote_envelope, "quote_rfc821_envelope", "yes", "Quote addresses in MAIL and RCPT as SMTP wants"),
 	BOOL(skip_5xx_greeting, "skip_5xx_greeting", "yes", "A greeting with 5xx is a temporary failure"),

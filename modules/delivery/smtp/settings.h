@@ -18,7 +18,7 @@ struct smtp_settings {
 	bool balance_protocols, bind_enforce, randomize, defer_no_mx_address;
 	int mx_address_limit, mx_session_limit;
 	/* dialogue */
-	const char *helo_name, *discard_keywords, *discard_keyword_maps, *reply_filter;
+	const char *generic_maps, *header_checks, *mime_checks, *nested_checks, *body_checks, *helo_name, *discard_keywords, *discard_keyword_maps, *reply_filter;
 	bool always_ehlo, never_ehlo, quote_envelope, skip_5xx_greeting, skip_quit, send_xforward, dummy_auth, per_request_deadline;
 	int line_limit, min_data_rate;
 	int64_t connect_ms, helo_ms, mail_ms, rcpt_ms, data_init_ms, data_xfer_ms, data_done_ms, rset_ms, quit_ms, xforward_ms, starttls_ms;
@@ -44,7 +44,8 @@ struct smtp_settings {
 
 /* Declared by the core or by other modules; read with ph_conf_get. */
 struct smtp_shared {
-	const char *inet_protocols, *inet_interfaces, *myhostname, *relayhost;
+	const char *inet_protocols, *inet_interfaces, *myhostname, *relayhost, *myorigin, *propagate;
+	int64_t body_limit;             /* body_checks_size_limit */
 	int64_t min_backoff_ms;
 	bool disable_dns;               /* disable_dns_lookups, or dns_support_level says so */
 };

@@ -18,8 +18,9 @@ static const char *conf_text(const struct ph_conf *conf, const char *name, const
 	return text ? text : otherwise;
 }
 
-/* The queue manager's parameter: mail that was tried before has waited at least so long. */
-static const struct ph_param backoff_param[] = {
+/* Parameters of others. */
+static const struct ph_param shared_params[] = {
+	PH_P_LONG(struct smtp_shared, body_limit, "body_checks_size_limit", "51200", 0, 0, "bytes of a body that body_checks look at"),
 	PH_P_TIME(struct smtp_shared, min_backoff_ms, "minimal_backoff_time", "300s", 's', 1, 0, "least time between two attempts"),
 };
 
@@ -28,12 +29,16 @@ static void read_shared(struct smtp_service *svc)
 	const struct ph_conf *conf = svc->conf;
 	struct ph_err err;
 
-	if (ph_conf_settings(conf, backoff_param, 1, &svc->shared, &err) < 0)
+	if (ph_conf_settings(conf, shared_params, PH_ARRAY_LEN(shared_params), &svc->shared, &err) < 0) {
 		svc->shared.min_backoff_ms = PH_SECONDS(300);
+		svc->shared.body_limit = 51200;
+	}
 
 	svc->shared.inet_protocols = conf_text(conf, "inet_protocols", "all");
 	svc->shared.inet_interfaces = conf_text(conf, "inet_interfaces", "all");
 	svc->shared.myhostname = conf_text(conf, "myhostname", "localhost");
+	svc->shared.myorigin = conf_text(conf, "myorigin", svc->shared.myhostname);
+	svc->shared.propagate = conf_text(conf, "propagate_unmatched_extensions", "");
 	svc->shared.relayhost = conf_text(conf, "relayhost", "");
 	svc->shared.disable_dns = svc->set->disable_dns || strcasecmp(svc->set->dns_support_level, "disabled") == 0;
 	svc->dnssec = strcasecmp(svc->set->dns_support_level, "dnssec") == 0;
@@ -158,6 +163,7 @@ static int smtp_start(const struct ph_conf *conf, const void *settings, void **r
 		return r;
 	}
 	bind_interface(svc);
+	smtp_edit_start(svc);
 	*ret = svc;
 	return 0;
 }
@@ -168,6 +174,7 @@ static void smtp_stop(void *service)
 
 	smtp_cache_stop(svc);
 	smtp_tls_stop(svc);
+	smtp_edit_stop(svc);
 	free(svc);
 }
 
@@ -212,6 +219,8 @@ static void smtp_deliver(void *service, struct ph_delivery *d)
 	st.mark = ph_arena_alloc(st.arena, st.n);
 	n = split_list(st.arena, ph_delivery_nexthop(d), &site);
 	n_fallback = split_list(st.arena, svc->set->fallback_relay, &fallback);
+	if (smtp_edit_envelope(&st) < 0)
+		n = n_fallback = 0;
 	for (i = 0; i < n && smtp_left(&st) > 0; i++)
 		smtp_try_dest(&st, site[i], i + 1 == n && n_fallback == 0, &self);
 	/* An MX host does not pass mail on to hosts that are no better. */

@@ -8,6 +8,7 @@
 #include <posthouse/co.h>
 #include <posthouse/delivery.h>
 #include <posthouse/dns.h>
+#include <posthouse/message.h>
 #include <posthouse/tls.h>
 
 #include "reply.h"
@@ -44,6 +45,7 @@ struct smtp_service {
 	int default_port;
 	bool ipv4, ipv6, dns_first, native, dnssec;
 	struct ph_endpoint bind4, bind6;        /* len 0: none */
+	struct smtp_edit_tables *edit;  /* edit.c; NULL: nothing is changed */
 	struct smtp_tls *tls;
 	int tls_level, tls_loglevel;
 	struct ph_maps *tls_policy;     /* NULL: not set */
@@ -103,6 +105,8 @@ struct smtp_state {
 	struct ph_delivery *d;
 	struct ph_arena *arena;
 	const char *queue_id;
+	const char *sender;             /* as it is said to servers */
+	const char **rcpt;              /* the same; NULL: as they are */
 	size_t n;                       /* recipients */
 	uint8_t *mark;                  /* enum smtp_mark */
 	struct smtp_session *session;   /* NULL: none */
@@ -153,8 +157,19 @@ unsigned smtp_ehlo_mask(const char *words);
 /* 0, or -ECONNRESET: a connection from the cache was dead before it took anything: try another, no result was given. */
 int smtp_xfer(struct smtp_state *st);
 
+/* ---- edit.c: generic maps and checks ---- */
+struct smtp_edit;
+void smtp_edit_start(struct smtp_service *svc);
+void smtp_edit_stop(struct smtp_service *svc);
+/* st->sender and st->rcpt.  Negative after st->why was set.  Yields. */
+int smtp_edit_envelope(struct smtp_state *st);
+const char *smtp_rcpt_address(const struct smtp_state *st, size_t i);
+/* What the content has to pass through; NULL: nothing.  *ret (for smtp_edit_end) is set only where tables take part. */
+struct ph_mime_downgrade *smtp_edit_content(struct smtp_state *st, bool downgrade, void (*put)(void *out, const char *line, size_t n), void *out, struct smtp_edit **ret);
+int smtp_edit_end(struct smtp_edit *e);        /* 0, or -EAGAIN: a table failed; NULL-safe */
+
 /* ---- content.c ---- */
-/* Send the content, the final dot and, if asked for, QUIT.  0; negative: the stream is broken; -EBADMSG: the message cannot be read. Yields. */
+/* Send the content, the final dot and, if asked for, QUIT.  0; negative: the stream is broken; -EBADMSG: the message cannot be read; -EAGAIN: a table failed.  Yields. */
 int smtp_content_send(struct smtp_state *st, bool downgrade, bool then_quit);
 bool smtp_headers_utf8(struct smtp_state *st);
 

@@ -95,7 +95,7 @@ static void put_mail(struct xfer *x, struct ph_buf *b)
 	struct smtp_state *st = x->st;
 	const char *encoding = ph_delivery_encoding(st->d), *envid = ph_delivery_envid(st->d), *ret = ph_delivery_ret(st->d);
 
-	ph_buf_printf(b, "MAIL FROM:<%s>", envelope_form(x, ph_delivery_sender(st->d)));
+	ph_buf_printf(b, "MAIL FROM:<%s>", envelope_form(x, st->sender));
 	if ((x->s->features & EHLO_SIZE) && !downgrades(st))
 		ph_buf_printf(b, " SIZE=%lld", (long long)ph_delivery_bytes(st->d));
 	if (x->s->features & EHLO_8BITMIME) {
@@ -144,7 +144,7 @@ static void put_rcpt(struct xfer *x, struct ph_buf *b, size_t i)
 {
 	const struct ph_rcpt *r = ph_delivery_rcpt(x->st->d, i);
 
-	ph_buf_printf(b, "RCPT TO:<%s>", envelope_form(x, r->address));
+	ph_buf_printf(b, "RCPT TO:<%s>", envelope_form(x, smtp_rcpt_address(x->st, i)));
 	if (x->s->features & EHLO_DSN) {
 		if (r->dsn_orcpt && *r->dsn_orcpt) {
 			ph_buf_puts(b, " ORCPT=");
@@ -416,17 +416,17 @@ static int xforward(struct xfer *x)
 static bool acceptable(struct xfer *x)
 {
 	struct smtp_state *st = x->st;
-	bool needs = ph_delivery_smtputf8(st->d) && !ascii(ph_delivery_sender(st->d));
+	bool needs = ph_delivery_smtputf8(st->d) && !ascii(st->sender);
 	int64_t bytes = ph_delivery_bytes(st->d);
 	size_t i, k = 0;
 
-	if (dangerous(x, ph_delivery_sender(st->d))) {
+	if (dangerous(x, st->sender)) {
 		smtp_why_set(st, "5.1.7", "bad sender address syntax");
 		smtp_fail_all(st, false);
 		return false;
 	}
 	for (i = 0; i < x->n; i++) {
-		const char *address = ph_delivery_rcpt(st->d, x->rcpt[i])->address;
+		const char *address = smtp_rcpt_address(st, x->rcpt[i]);
 
 		if (dangerous(x, address)) {
 			smtp_why_set(st, "5.1.3", "bad recipient address syntax");
