@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "smtpd/filters.h"
+#include "smtpd/proxy.h"
 #include "smtpd/session.h"
 
 static const char *line_text(struct ph_session *s, const struct ph_smtpd_cmdline *c)
@@ -60,6 +61,8 @@ static const char *first_chunk(struct ph_session *s)
 	refused = s->svc->standalone ? NULL : ph_smtpd_check_data(s);
 	if (!refused)
 		refused = ph_smtpd_filters_data(s);
+	if (!refused && s->t->proxy)
+		refused = ph_smtpd_proxy_data(s);
 	if (!refused) {
 		s->t->bdat = true;
 		ph_smtpd_received_header(s);

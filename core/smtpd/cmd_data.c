@@ -1,5 +1,6 @@
 /* cmd_data.c: DATA.  Yields.  RFC 5321 4.1.1.4. */
 #include "smtpd/filters.h"
+#include "smtpd/proxy.h"
 #include "smtpd/session.h"
 
 int ph_smtpd_cmd_data(struct ph_session *s, struct ph_smtpd_cmdline *c)
@@ -19,6 +20,8 @@ int ph_smtpd_cmd_data(struct ph_session *s, struct ph_smtpd_cmdline *c)
 	refused = s->svc->standalone ? NULL : ph_smtpd_check_data(s);
 	if (!refused)
 		refused = ph_smtpd_filters_data(s);
+	if (!refused && s->t->proxy)
+		refused = ph_smtpd_proxy_data(s);
 	if (refused)
 		return ph_smtpd_refuse(s, "%s", refused);
 	r = ph_smtpd_reply(s, "354 End data with <CR><LF>.<CR><LF>");

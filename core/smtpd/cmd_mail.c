@@ -5,6 +5,7 @@
 
 #include "smtpd/filters.h"
 #include "smtpd/limits.h"
+#include "smtpd/proxy.h"
 #include "smtpd/session.h"
 
 
@@ -161,7 +162,9 @@ static int mail(struct ph_session *s, struct ph_smtpd_cmdline *c)
 		refused = ph_smtpd_filters_mail(s);
 	if (refused)
 		return ph_smtpd_refuse(s, "%s", refused);
-	if (!s->set->delay_open) {
+	if (ph_smtpd_proxied(s)) {
+		ph_smtpd_proxy_mail(s, c);
+	} else if (!s->set->delay_open) {
 		r = ph_smtpd_open(s);
 		if (r)
 			return r;

@@ -5,6 +5,7 @@
 
 #include "smtpd/filters.h"
 #include "smtpd/limits.h"
+#include "smtpd/proxy.h"
 #include "smtpd/session.h"
 
 
@@ -89,6 +90,25 @@ static void remember(struct ph_smtpd_trans *t, const char *address)
 	t->rcpts[t->n_rcpts++] = address;
 }
 
+/* The recipient's way into the message. */
+static int stored(struct ph_session *s, struct ph_smtpd_cmdline *c, const char *address, struct rcpt_params *p)
+{
+	int r = ph_smtpd_open(s);
+
+	if (r)
+		return r;
+	if (!p->orcpt)
+		p->orcpt = default_orcpt(s, c->w[2].text, address);
+	return ph_intake_rcpt(s->t->intake, address, p->orcpt, p->notify) < 0 ? ph_smtpd_refuse(s, "452 4.5.3 Error: too many recipients") : 0;
+}
+
+static int proxied(struct ph_session *s, const struct ph_smtpd_cmdline *c)
+{
+	const char *refused = ph_smtpd_proxy_rcpt(s, c);
+
+	return refused ? ph_smtpd_refuse(s, "%s", refused) : 0;
+}
+
 static int rcpt(struct ph_session *s, struct ph_smtpd_cmdline *c)
 {
 	struct ph_smtpd_trans *t = s->t;
@@ -119,13 +139,9 @@ static int rcpt(struct ph_session *s, struct ph_smtpd_cmdline *c)
 		refused = ph_smtpd_filters_rcpt(s);
 	if (refused)
 		return ph_smtpd_refuse(s, "%s", refused);
-	r = ph_smtpd_open(s);
+	r = t->proxy ? proxied(s, c) : stored(s, c, address, &p);
 	if (r)
 		return r;
-	if (!p.orcpt)
-		p.orcpt = default_orcpt(s, c->w[2].text, address);
-	if (ph_intake_rcpt(t->intake, address, p.orcpt, p.notify) < 0)
-		return ph_smtpd_refuse(s, "452 4.5.3 Error: too many recipients");
 	t->rcpt_count++;
 	remember(t, address);
 	return ph_smtpd_reply(s, "250 2.1.5 Ok");

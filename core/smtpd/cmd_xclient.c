@@ -239,7 +239,7 @@ static int xforward_set(struct ph_session *s, const char *name, const char *v)
 		if (f->helo)
 			neuter(f->helo);
 	} else if (strcmp(name, "IDENT") == 0) {
-		for (const char *p = v; *p; p++)
+		for (const char *p = none ? "" : v; *p; p++)
 			if ((unsigned char)*p >= 127 || !strchr("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-", *p))
 				return bad(s, name, v);
 		ph_smtpd_set(&f->ident, none ? NULL : v);

@@ -6,6 +6,7 @@
 #include <posthouse/co.h>
 #include <string.h>
 
+#include "smtpd/proxy.h"
 #include "smtpd/session.h"
 
 /* A message that has become this large gets a larger input buffer, for fewer reads; it is given back when the session is idle. */
@@ -39,9 +40,13 @@ static bool strict_newlines(struct ph_session *s)
 	       !ph_smtpd_matches(s, s->svc->bare_lf_exclusions, "smtpd_forbid_bare_newline_exclusions");
 }
 
-static void put(struct ph_smtpd_trans *t, const char *p, size_t n, bool cont)
+static void put(struct ph_session *s, const char *p, size_t n, bool cont)
 {
-	if (!t->lost && ph_intake_line(t->intake, p, n, cont) < 0)
+	struct ph_smtpd_trans *t = s->t;
+
+	if (t->proxy)
+		ph_smtpd_proxy_line(s, p, n, cont);
+	else if (!t->lost && ph_intake_line(t->intake, p, n, cont) < 0)
 		t->lost = true;         /* ph_smtpd_finish hears why */
 }
 
@@ -82,7 +87,7 @@ static bool data_line(struct ph_session *s, struct data_state *d, const char *p,
 		p++;
 		n--;
 	}
-	put(s->t, p, n, false);
+	put(s, p, n, false);
 	d->line_start = true;
 	d->prev_crlf = crlf;
 	return false;
@@ -101,7 +106,7 @@ static size_t data_piece(struct ph_session *s, struct data_state *d, const char 
 		p++;
 		n--;
 	}
-	put(s->t, p, n, true);
+	put(s, p, n, true);
 	d->line_start = false;
 	return used;
 }
@@ -174,7 +179,7 @@ static void chunk_line(struct ph_session *s, const char *p, size_t n)
 		n--;
 	else
 		s->t->bare_lf = true;
-	put(s->t, p, n, false);
+	put(s, p, n, false);
 }
 
 /* The end of a line whose beginning came before: it stands in t->part. */
@@ -202,7 +207,7 @@ static void part_add(struct ph_session *s, const char *p, size_t n)
 		if (part->len <= limit)
 			continue;
 		take = part->data[limit - 1] == '\r' ? limit - 1 : limit;
-		put(s->t, part->data, take, true);
+		put(s, part->data, take, true);
 		ph_buf_consume(part, take);
 	}
 }
@@ -253,7 +258,7 @@ int ph_smtpd_content_chunk(struct ph_session *s, int64_t left, bool keep, bool l
 	if (last && s->t->part.len) {
 		/* The content's last line has no end: it gets one. */
 		s->t->content += 2;
-		put(s->t, s->t->part.data, s->t->part.len, false);
+		put(s, s->t->part.data, s->t->part.len, false);
 		ph_buf_clear(&s->t->part);
 	}
 	if (last)

@@ -11,6 +11,7 @@
 
 #include "queue/proto.h"
 #include "smtpd/limits.h"
+#include "smtpd/proxy.h"
 #include "smtpd/history.h"
 #include "smtpd/session.h"
 
@@ -177,6 +178,18 @@ static void put_client(struct ph_session *s, struct ph_buf *b)
 	ph_buf_puts(b, "\n\t");
 }
 
+/* What access tables prepend, then Received:.  Their other actions are a queue's business; there is none here. */
+static void proxy_headers(struct ph_session *s, const char *received)
+{
+	for (struct ph_smtpd_action *a = s->t->actions; a; a = a->next) {
+		if (strcmp(a->verb, "PREPEND") == 0)
+			ph_smtpd_proxy_header(s, a->arg);
+		else
+			ph_log(PH_LOG_WARNING, "with smtpd_proxy_filter specified, action %s is unavailable", a->verb);
+	}
+	ph_smtpd_proxy_header(s, received);
+}
+
 void ph_smtpd_received_header(struct ph_session *s)
 {
 	struct ph_smtpd_trans *t = s->t;
@@ -186,8 +199,10 @@ void ph_smtpd_received_header(struct ph_session *s)
 	ph_buf_puts(&b, "Received: ");
 	if (!s->set->hide_client_session)
 		put_client(s, &b);
-	ph_buf_printf(&b, "by %s (%s) with %s%s%s%s id %s", s->set->myhostname, s->set->mail_name, t->smtputf8 ? "UTF8" : "",
-		      t->smtputf8 ? "SMTP" : s->proto, tls ? "S" : "", s->sasl_user ? "A" : "", t->queue_id);
+	ph_buf_printf(&b, "by %s (%s) with %s%s%s%s", s->set->myhostname, s->set->mail_name, t->smtputf8 ? "UTF8" : "",
+		      t->smtputf8 ? "SMTP" : s->proto, tls ? "S" : "", s->sasl_user ? "A" : "");
+	if (t->queue_id)
+		ph_buf_printf(&b, " id %s", t->queue_id);
 	if (t->n_rcpts == 1) {
 		ph_buf_printf(&b, "\n\tfor <%s>; ", ph_address_quote(t->arena, t->rcpts[0]));
 	} else {
@@ -198,7 +213,10 @@ void ph_smtpd_received_header(struct ph_session *s)
 	for (char *p = b.data; *p; p++)
 		if (((unsigned char)*p < 32 && *p != '\n' && *p != '\t') || *p == 127)
 			*p = '?';
-	ph_intake_prepend(t->intake, ph_buf_str(&b));
+	if (t->proxy)
+		proxy_headers(s, ph_buf_str(&b));
+	else
+		ph_intake_prepend(t->intake, ph_buf_str(&b));
 	ph_buf_done(&b);
 }
 
@@ -209,6 +227,23 @@ static int reply_verdict(struct ph_session *s, const struct ph_verdict *v)
 	if (v->text && v->dsn[0])
 		return ph_smtpd_reply(s, "%d %s %s", v->code, v->dsn, v->text);
 	return ph_smtpd_reply(s, "%d %s", v->code, v->text ? v->text : "Error");
+}
+
+/* The filter has the last word. */
+static int finish_proxied(struct ph_session *s)
+{
+	const char *reply = ph_smtpd_proxy_end(s);
+	int r;
+
+	if (reply[0] == '2') {
+		s->errors = s->junk = 0;
+		s->trouble = 0;
+	}
+	r = ph_smtpd_reply(s, "%s", reply);
+	if (r >= 0)
+		r = reply[0] != '2';
+	ph_smtpd_trans_end(s);
+	return r;
 }
 
 /* Refused at the end of the content: nothing is kept. */
@@ -225,7 +260,7 @@ static int finish_refused(struct ph_session *s, const char *reply)
 int ph_smtpd_finish(struct ph_session *s, bool bdat)
 {
 	struct ph_smtpd_trans *t = s->t;
-	const char *refused, *id = ph_arena_strdup(t->arena, t->queue_id);
+	const char *refused, *id = ph_arena_strdup(t->arena, t->queue_id ? t->queue_id : "NOQUEUE");
 	struct ph_verdict v;
 	int64_t size, bytes = t->content;
 	char text[120];
@@ -246,6 +281,8 @@ int ph_smtpd_finish(struct ph_session *s, bool bdat)
 	refused = s->svc->standalone ? NULL : ph_smtpd_check_eod(s);
 	if (refused)
 		return finish_refused(s, refused);
+	if (t->proxy)
+		return finish_proxied(s);
 	/* in_flow_delay: the queue manager cannot keep up. */
 	if (ph_qmgr_throttle_ms() > 0)
 		ph_co_sleep(ph_qmgr_throttle_ms());

@@ -7,7 +7,7 @@ libcore_la_SOURCES += \
 	core/smtpd/cmd_xclient.c core/smtpd/cmdline.c core/smtpd/cmdline.h core/smtpd/content.c core/smtpd/envelope.c \
 	core/smtpd/expand.c core/smtpd/expand.h core/smtpd/explain.c core/smtpd/explain.h core/smtpd/filters.c core/smtpd/filters.h core/smtpd/flush.c core/smtpd/flush.h \
 	core/smtpd/history.c core/smtpd/history.h core/smtpd/haproxy.c core/smtpd/haproxy.h core/smtpd/limits.c core/smtpd/limits.h core/smtpd/log.c core/smtpd/peer.c \
-	core/smtpd/pickup.c core/smtpd/proto.c core/smtpd/reply.c core/smtpd/restrict.c core/smtpd/restrict.h core/smtpd/restrict_private.h \
+	core/smtpd/pickup.c core/smtpd/proto.c core/smtpd/proxy.c core/smtpd/proxy.h core/smtpd/proxy_client.c core/smtpd/reply.c core/smtpd/restrict.c core/smtpd/restrict.h core/smtpd/restrict_private.h \
 	core/smtpd/restrict_run.c core/smtpd/sasl.c core/smtpd/server.c core/smtpd/service.c core/smtpd/session.c \
 	core/smtpd/session_api.c core/smtpd/stdio.c core/smtpd/verdict.c
 
@@ -35,3 +35,4 @@ t_fuzz_fuzz_smtp_LDADD = libcore.la
 t_fuzz_fuzz_smtp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer $(WHOLE_CORE)
 t_fuzz_fuzz_smtp_DEPENDENCIES = libcore.la
 endif
+EXTRA_DIST += t/delivery/proxy.t

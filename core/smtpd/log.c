@@ -11,6 +11,34 @@ const char *ph_smtpd_log_addr(struct ph_session *s, struct ph_arena *a, const ch
 	return ph_address_quote(a, address);
 }
 
+static void put_envelope(struct ph_session *s, struct ph_arena *a, struct ph_buf *b)
+{
+	if (s->t && s->t->sender)
+		ph_buf_printf(b, " from=<%s>", ph_smtpd_log_addr(s, a, s->t->sender));
+	if (s->recipient)
+		ph_buf_printf(b, " to=<%s>", ph_smtpd_log_addr(s, a, s->recipient));
+	if (s->proto)
+		ph_buf_printf(b, " proto=%s", s->proto);
+	if (s->helo)
+		ph_buf_printf(b, " helo=<%s>", s->helo);
+	if (s->sasl_user)
+		ph_buf_printf(b, " sasl_username=<%s>", s->sasl_user);
+}
+
+void ph_smtpd_log_proxy(struct ph_session *s, const char *whatsup, const char *text)
+{
+	struct ph_arena *a = ph_session_arena(s);
+	struct ph_buf b = PH_BUF_INIT(8 * 1024);
+
+	ph_buf_printf(&b, "%s: %s: %.1500s;", whatsup, s->where, text);
+	put_envelope(s, a, &b);
+	for (char *p = b.data; *p; p++)
+		if (*p == '\n')
+			*p = ' ';
+	ph_log(PH_LOG_INFO, "%s", ph_buf_str(&b));
+	ph_buf_done(&b);
+}
+
 void ph_smtpd_log_whatsup(struct ph_session *s, const char *whatsup, const char *text)
 {
 	struct ph_arena *a = ph_session_arena(s);
@@ -18,16 +46,7 @@ void ph_smtpd_log_whatsup(struct ph_session *s, const char *whatsup, const char 
 
 	ph_buf_printf(&b, "%s: %s: %s from %s: %.1500s;", s->t && s->t->queue_id ? s->t->queue_id : "NOQUEUE", whatsup, s->where,
 		      s->namaddr, text);
-	if (s->t && s->t->sender)
-		ph_buf_printf(&b, " from=<%s>", ph_smtpd_log_addr(s, a, s->t->sender));
-	if (s->recipient)
-		ph_buf_printf(&b, " to=<%s>", ph_smtpd_log_addr(s, a, s->recipient));
-	if (s->proto)
-		ph_buf_printf(&b, " proto=%s", s->proto);
-	if (s->helo)
-		ph_buf_printf(&b, " helo=<%s>", s->helo);
-	if (s->sasl_user)
-		ph_buf_printf(&b, " sasl_username=<%s>", s->sasl_user);
+	put_envelope(s, a, &b);
 	ph_log(PH_LOG_INFO, "%s", ph_buf_str(&b));
 	ph_buf_done(&b);
 }

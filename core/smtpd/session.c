@@ -1,4 +1,5 @@
 /* session.c: the life of a session and of its transactions.  Owns every string of the session.  Does not yield. */
+#include "smtpd/proxy.h"
 #include "smtpd/session.h"
 
 #include <stdio.h>
@@ -126,6 +127,7 @@ void ph_smtpd_trans_end(struct ph_session *s)
 		return;
 	ph_smtpd_filters_abort(s);
 	ph_intake_abort(&t->intake);
+	ph_smtpd_proxy_close(s);
 	ph_buf_done(&t->part);
 	s->t = NULL;
 	a = t->arena;

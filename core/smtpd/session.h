@@ -100,6 +100,7 @@ struct ph_smtpd_trans {
 	bool smtputf8;
 	bool discard;                   /* access action DISCARD */
 	struct ph_intake *intake;
+	struct ph_smtpd_proxy *proxy;   /* smtpd_proxy_filter: instead of an intake */
 	const char *queue_id;           /* NULL: not known yet */
 	size_t rcpt_count, rcpt_overshoot;
 	size_t n_rcpts, cap_rcpts;
@@ -219,6 +220,8 @@ int ph_smtpd_flush(struct ph_session *s);
 /* ---- log.c ---- */
 /* "QID: reject: RCPT from name[addr]: text; from=<> ..." */
 void ph_smtpd_log_whatsup(struct ph_session *s, const char *whatsup, const char *text);
+/* "proxy-accept: END-OF-MESSAGE: text; from=<> ..." */
+void ph_smtpd_log_proxy(struct ph_session *s, const char *whatsup, const char *text);
 void ph_smtpd_log_disconnect(struct ph_session *s);
 const char *ph_smtpd_log_addr(struct ph_session *s, struct ph_arena *a, const char *address);
 

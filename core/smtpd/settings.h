@@ -25,6 +25,8 @@ struct ph_smtpd_settings {
 	const char *cleanup_service;
 	const char *receive_override;
 	const char *content_filter;
+	const char *proxy_filter, *proxy_ehlo, *proxy_options;
+	int64_t proxy_timeout_ms;
 	const char *local_header_rewrite_clients;
 	const char *verp_clients, *default_verp_delimiters, *verp_delimiter_filter;
 	bool disable_verp_bounces;
