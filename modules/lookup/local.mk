@@ -160,6 +160,18 @@ t_fuzz_fuzz_text_CFLAGS = $(AM_CFLAGS)
 t_fuzz_fuzz_elfnote_SOURCES = t/fuzz/fuzz_elfnote.c
 t_fuzz_fuzz_elfnote_LDADD = libcore.la
 t_fuzz_fuzz_elfnote_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+noinst_PROGRAMS += t/fuzz/fuzz_tableservers
+t_fuzz_fuzz_tableservers_SOURCES = t/fuzz/fuzz_tableservers.c modules/lookup/memcache_reply.c modules/lookup/tcp_reply.c modules/lookup/socketmap_reply.c
+t_fuzz_fuzz_tableservers_LDADD = libcore.la
+t_fuzz_fuzz_tableservers_CFLAGS = $(AM_CFLAGS)
+t_fuzz_fuzz_tableservers_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+if HAVE_LDAP
+noinst_PROGRAMS += t/fuzz/fuzz_ldap
+t_fuzz_fuzz_ldap_SOURCES = t/fuzz/fuzz_ldap.c modules/lookup/ldap/quote.c $(LOOKUP_QUERY) $(LOOKUP_HOSTS) $(LOOKUP_POOL)
+t_fuzz_fuzz_ldap_LDADD = libcore.la $(LDAP_LIBS)
+t_fuzz_fuzz_ldap_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_fuzz_ldap_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
+endif
 if HAVE_HIREDIS
 noinst_PROGRAMS += t/fuzz/fuzz_redis
 t_fuzz_fuzz_redis_SOURCES = t/fuzz/fuzz_redis.c modules/lookup/redis_reply.c
@@ -189,7 +201,8 @@ t_fuzz_fuzz_rules_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_fuzz_rules_CFLAGS = $(AM_CFLAGS)
 endif
 endif
-EXTRA_DIST += t/fuzz/corpus/fuzz_text t/fuzz/corpus/fuzz_rules t/fuzz/corpus/fuzz_redis t/modules/postmap.t
+EXTRA_DIST += t/fuzz/corpus/fuzz_text t/fuzz/corpus/fuzz_rules t/fuzz/corpus/fuzz_redis t/fuzz/corpus/fuzz_tableservers t/fuzz/corpus/fuzz_ldap t/modules/postmap.t t/modules/tables-negative.t \
+	t/lib/backends.py t/peers/mariadb.t t/peers/memcached.t t/peers/pgsql.t t/peers/redis.t t/peers/slapd.t
 
 pkglib_LTLIBRARIES += lookup_memcache.la
 lookup_memcache_la_SOURCES = modules/lookup/memcache.c modules/lookup/memcache_reply.c modules/lookup/memcache_reply.h $(LOOKUP_QUERY) $(LOOKUP_POOL)
@@ -200,9 +213,9 @@ pkglib_LTLIBRARIES += lookup_unix.la lookup_tcp.la lookup_socketmap.la
 lookup_unix_la_SOURCES = modules/lookup/unix.c
 lookup_unix_la_LDFLAGS = $(MODULE_LDFLAGS)
 lookup_unix_la_LIBADD = $(MODULE_LIBS)
-lookup_tcp_la_SOURCES = modules/lookup/tcp.c modules/lookup/common/pool.c modules/lookup/common/pool.h
+lookup_tcp_la_SOURCES = modules/lookup/tcp.c modules/lookup/tcp_reply.c modules/lookup/tcp_reply.h modules/lookup/common/pool.c modules/lookup/common/pool.h
 lookup_tcp_la_LDFLAGS = $(MODULE_LDFLAGS)
 lookup_tcp_la_LIBADD = $(MODULE_LIBS)
-lookup_socketmap_la_SOURCES = modules/lookup/socketmap.c modules/lookup/common/pool.c modules/lookup/common/pool.h
+lookup_socketmap_la_SOURCES = modules/lookup/socketmap.c modules/lookup/socketmap_reply.c modules/lookup/socketmap_reply.h modules/lookup/common/pool.c modules/lookup/common/pool.h
 lookup_socketmap_la_LDFLAGS = $(MODULE_LDFLAGS)
 lookup_socketmap_la_LIBADD = $(MODULE_LIBS)

@@ -3,7 +3,7 @@
  *
  * Owns the pool of one table.  get yields.  Source: socketmap_table(5). */
 #include "common/pool.h"
-#include <posthouse/lookup.h>
+#include "socketmap_reply.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,19 +37,17 @@ struct query {
 /* A netstring: "5:hello,".  In arena. */
 static int read_netstring(struct ph_stream *s, size_t max, struct ph_arena *arena, int64_t deadline, char **ret, struct ph_err *err)
 {
-	size_t n = 0, digits = 0;
-	char c, *p;
-	int r;
+	char head[12], *p;
+	size_t n, used, have = 0;
+	int r = 0;
 
-	for (;;) {
-		r = ph_stream_read_full(s, &c, 1, deadline);
+	while (r == 0) {
+		r = ph_stream_read_full(s, &head[have++], 1, deadline);
 		if (r < 0)
 			return ph_err_errno(err, r == -ENODATA ? -ECONNRESET : r, "no answer");
-		if (c == ':' && digits > 0)
-			break;
-		if (c < '0' || c > '9' || ++digits > 9)
+		r = smap_head(head, have, &n, &used);   /* refuses what is longer than head */
+		if (r < 0)
 			return ph_err_set(err, -EPROTO, "not a netstring");
-		n = n * 10 + (size_t)(c - '0');
 	}
 	if (n > max)
 		return ph_err_set(err, -EPROTO, "a reply of %zu bytes", n);
@@ -113,22 +111,10 @@ static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_er
 	return r;
 }
 
-/* Does the reply begin with word and a blank (or its end)?  *ret_rest: what follows. */
-static bool is_word(char *reply, const char *word, const char **ret_rest)
-{
-	size_t n = strlen(word);
-
-	if (strncmp(reply, word, n) != 0 || (reply[n] != ' ' && reply[n] != '\0'))
-		return false;
-	*ret_rest = reply[n] ? reply + n + 1 : reply + n;
-	return true;
-}
-
 static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
 {
 	struct table *t = table;
 	struct query q = { t, key, arena, NULL };
-	const char *rest;
 
 	if (strlen(key) + strlen(t->map) + 1 > t->max_query) {
 		ph_err_set(err, -EMSGSIZE, "the query is longer than socketmap_max_query_size");
@@ -136,21 +122,7 @@ static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *a
 	}
 	if (lpool_exchange(t->pool, arena, &q, TIMEOUT_MS, err) < 0)
 		return PH_LOOKUP_TEMPFAIL;
-	if (is_word(q.reply, "OK", ret_value))
-		return PH_LOOKUP_FOUND;
-	if (is_word(q.reply, "NOTFOUND", &rest))
-		return PH_LOOKUP_NOTFOUND;
-	if (is_word(q.reply, "PERM", &rest)) {
-		ph_err_set(err, -EINVAL, "socketmap server permanent error: %.200s", rest);
-		return PH_LOOKUP_PERMERR;
-	}
-	if (is_word(q.reply, "TEMP", &rest))
-		ph_err_set(err, -EAGAIN, "socketmap server temporary error: %.200s", rest);
-	else if (is_word(q.reply, "TIMEOUT", &rest))
-		ph_err_set(err, -EAGAIN, "socketmap server timeout: %.200s", rest);
-	else
-		ph_err_set(err, -EPROTO, "unexpected reply of the socketmap server: \"%.100s\"", q.reply);
-	return PH_LOOKUP_TEMPFAIL;
+	return smap_reply(q.reply, ret_value, err);
 }
 
 static const struct ph_lookup_ops ops = {

@@ -2,9 +2,8 @@
  *
  * Owns the pool of one table.  get yields.  Source: tcp_table(5). */
 #include "common/pool.h"
-#include <posthouse/lookup.h>
+#include "tcp_reply.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,52 +19,13 @@ struct query {
 	char *value;            /* FOUND: decoded; else the server's words */
 };
 
-/* %XX for what is not a printable, and for '%' and blanks. */
-static int encode(const char *key, struct ph_buf *out)
-{
-	int r = ph_buf_puts(out, "get ");
-
-	for (; r == 0 && *key; key++) {
-		unsigned char c = (unsigned char)*key;
-
-		if (c == '%' || c <= ' ' || c >= 0x7f)
-			r = ph_buf_printf(out, "%%%02X", c);
-		else
-			r = ph_buf_putc(out, c);
-	}
-	return r < 0 ? r : ph_buf_putc(out, '\n');
-}
-
-static int hex(char c)
-{
-	return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? (c | 0x20) - 'a' + 10 : -1;
-}
-
-static bool decode(char *s)
-{
-	char *w = s;
-
-	for (; *s; s++) {
-		if (*s == '%') {
-			if (hex(s[1]) < 0 || hex(s[2]) < 0 || (hex(s[1]) == 0 && hex(s[2]) == 0))
-				return false;
-			*w++ = (char)(hex(s[1]) * 16 + hex(s[2]));
-			s += 2;
-		} else {
-			*w++ = *s;
-		}
-	}
-	*w = '\0';
-	return true;
-}
-
 static int tcp_ask(void *ctx, struct lconn *c, void *query, int64_t deadline, struct ph_err *err)
 {
 	struct query *q = query;
 	struct ph_buf b = PH_BUF_INIT(MAX_LINE);
 	struct ph_slice line;
 	ssize_t n;
-	int r = encode(q->key, &b);
+	int r = tcp_request(q->key, &b);
 
 	if (r < 0) {                    /* a key that cannot be asked for is not there */
 		q->status = PH_LOOKUP_NOTFOUND;
@@ -80,16 +40,8 @@ static int tcp_ask(void *ctx, struct lconn *c, void *query, int64_t deadline, st
 	if (n < 0)
 		return n == -ENODATA ? ph_err_set(err, -ECONNRESET, "no answer") : ph_err_errno(err, n == -EMSGSIZE ? -EPROTO : (int)n, "no answer");
 	q->value = ph_arena_strndup(q->arena, line.p, line.n);
-	if (strlen(q->value) < 4 || !isdigit((unsigned char)q->value[0]) || !isdigit((unsigned char)q->value[1]) ||
-	    !isdigit((unsigned char)q->value[2]) || !isspace((unsigned char)q->value[3]) || !decode(q->value + 4))
+	if (tcp_reply(q->value, &q->status, &q->value) < 0)
 		return ph_err_set(err, -EPROTO, "malformed reply: \"%.100s\"", q->value);
-	switch (q->value[0]) {
-	case '2': q->status = PH_LOOKUP_FOUND; break;
-	case '4': q->status = PH_LOOKUP_TEMPFAIL; break;
-	case '5': q->status = PH_LOOKUP_NOTFOUND; break;
-	default: return ph_err_set(err, -EPROTO, "malformed reply: \"%.100s\"", q->value);
-	}
-	q->value += 4;
 	return 0;
 }
 
