@@ -9,3 +9,4 @@ clean-local:
 	rm -rf doc/man/generated
 EXTRA_DIST += doc/architecture.md
 EXTRA_DIST += doc/modules.md doc/examples t/modules/examples.t t/modules/tableservers.t doc/configuration.md t/modules/examples-run.t
+EXTRA_DIST += doc/man/modules

@@ -73,7 +73,7 @@ struct ph_module_note {
 };
 
 /* PH_MODULE(kind, "name", "1.0", "what it does", .ops.lookup = &ops, ...);
- * With PH_STATIC_MODULES the symbol is named after PH_MODULE_SYMBOL, so that many can be linked into one program. */
+ * A program that links several modules (fuzzers) compiles each with a PH_MODULE_SYMBOL of its own and lists them in ph_static_modules. */
 #ifndef PH_MODULE_SYMBOL
 #define PH_MODULE_SYMBOL ph_module
 #endif
