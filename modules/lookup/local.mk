@@ -160,6 +160,25 @@ t_fuzz_fuzz_text_CFLAGS = $(AM_CFLAGS)
 t_fuzz_fuzz_elfnote_SOURCES = t/fuzz/fuzz_elfnote.c
 t_fuzz_fuzz_elfnote_LDADD = libcore.la
 t_fuzz_fuzz_elfnote_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+# Lists of tables, with a static build of modules.
+noinst_PROGRAMS += t/fuzz/fuzz_maps
+noinst_LTLIBRARIES += libfuzz_m_inline.la libfuzz_static.la libfuzz_unionmap.la libfuzz_pipemap.la libfuzz_randmap.la libfuzz_fail.la
+libfuzz_m_inline_la_SOURCES = modules/lookup/inline.c
+libfuzz_m_inline_la_CPPFLAGS = $(AM_CPPFLAGS) -DPH_MODULE_SYMBOL=ph_module_inline
+libfuzz_static_la_SOURCES = modules/lookup/static.c
+libfuzz_static_la_CPPFLAGS = $(AM_CPPFLAGS) -DPH_MODULE_SYMBOL=ph_module_static
+libfuzz_unionmap_la_SOURCES = modules/lookup/unionmap.c
+libfuzz_unionmap_la_CPPFLAGS = $(AM_CPPFLAGS) -DPH_MODULE_SYMBOL=ph_module_unionmap
+libfuzz_pipemap_la_SOURCES = modules/lookup/pipemap.c
+libfuzz_pipemap_la_CPPFLAGS = $(AM_CPPFLAGS) -DPH_MODULE_SYMBOL=ph_module_pipemap
+libfuzz_randmap_la_SOURCES = modules/lookup/randmap.c
+libfuzz_randmap_la_CPPFLAGS = $(AM_CPPFLAGS) -DPH_MODULE_SYMBOL=ph_module_randmap
+libfuzz_fail_la_SOURCES = modules/lookup/fail.c
+libfuzz_fail_la_CPPFLAGS = $(AM_CPPFLAGS) -DPH_MODULE_SYMBOL=ph_module_fail
+t_fuzz_fuzz_maps_SOURCES = t/fuzz/fuzz_maps.c modules/lookup/common/compound.c modules/lookup/common/text.c modules/lookup/common/strtab.c
+t_fuzz_fuzz_maps_LDADD = libfuzz_m_inline.la libfuzz_static.la libfuzz_unionmap.la libfuzz_pipemap.la libfuzz_randmap.la libfuzz_fail.la libcore.la
+t_fuzz_fuzz_maps_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+t_fuzz_fuzz_maps_CFLAGS = $(AM_CFLAGS)
 noinst_PROGRAMS += t/fuzz/fuzz_tableservers
 t_fuzz_fuzz_tableservers_SOURCES = t/fuzz/fuzz_tableservers.c modules/lookup/memcache_reply.c modules/lookup/tcp_reply.c modules/lookup/socketmap_reply.c
 t_fuzz_fuzz_tableservers_LDADD = libcore.la
@@ -201,7 +220,7 @@ t_fuzz_fuzz_rules_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_fuzz_rules_CFLAGS = $(AM_CFLAGS)
 endif
 endif
-EXTRA_DIST += t/fuzz/corpus/fuzz_text t/fuzz/corpus/fuzz_rules t/fuzz/corpus/fuzz_redis t/fuzz/corpus/fuzz_tableservers t/fuzz/corpus/fuzz_ldap t/modules/postmap.t t/modules/tables-negative.t \
+EXTRA_DIST += t/fuzz/corpus/fuzz_text t/fuzz/corpus/fuzz_rules t/fuzz/corpus/fuzz_redis t/fuzz/corpus/fuzz_maps t/fuzz/corpus/fuzz_tableservers t/fuzz/corpus/fuzz_ldap t/modules/postmap.t t/modules/tables-negative.t \
 	t/lib/backends.py t/peers/mariadb.t t/peers/memcached.t t/peers/pgsql.t t/peers/redis.t t/peers/slapd.t
 
 pkglib_LTLIBRARIES += lookup_memcache.la
