@@ -1,6 +1,7 @@
 /* Settings files of tables (.cf), keys in LDAP filters and names, LDAP URLs in special result attributes.  The first byte chooses. */
 #include "../../modules/lookup/common/hosts.h"
 #include "../../modules/lookup/ldap/ldap.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
