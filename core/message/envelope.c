@@ -232,3 +232,14 @@ const char *ph_envelope_attr(const struct ph_envelope *env, const char *name)
 			return env->attrs[i].value;
 	return NULL;
 }
+
+bool ph_envelope_attr_own(const char *name)
+{
+	static const char *const own[] = { "notice_of", "notice_kind", "notice_rcpts", "requeue_of", "maildrop_id" };
+	size_t i;
+
+	for (i = 0; i < PH_ARRAY_LEN(own); i++)
+		if (strcmp(own[i], name) == 0)
+			return true;
+	return false;
+}

@@ -41,4 +41,6 @@ int ph_envelope_encode(const struct ph_envelope *env, struct ph_buf *out);
 /* Read what encode wrote.  Strings point into arena.  0 or negative with err on any damage. */
 int ph_envelope_decode(struct ph_slice in, struct ph_arena *arena, struct ph_envelope **ret, struct ph_err *err);
 const char *ph_envelope_attr(const struct ph_envelope *env, const char *name);  /* NULL: none */
+/* Is the attribute about this very message (what it replaces, which file it came in as)?  One that is made from it must not have it. */
+bool ph_envelope_attr_own(const char *name);
 #endif

@@ -2,6 +2,7 @@
  *
  * Owns struct ph_intake (in the caller's arena; its heap buffers are freed at end and abort) and the store's message until it is committed.
  * Only line and end may yield.  Sources: cleanup(8). */
+#include "base/fault.h"
 #include "message/cleanup.h"
 #include "message/filter_host.h"
 #include "queue/proto.h"
@@ -214,6 +215,7 @@ static int commit(struct ph_intake *in)
 			ph_intake_fail(in, r, 451, "4.3.0", "Error: queue file write error");
 		return r;
 	}
+	ph_fault("intake.announce");
 	ph_qmgr_announce(&ref, &in->env);
 	return 0;
 }

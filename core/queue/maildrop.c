@@ -354,3 +354,8 @@ void ph_maildrop_trigger(const char *queue_dir)
 		(void)!send(fd, "W", 1, MSG_NOSIGNAL);
 	close(fd);
 }
+
+void ph_maildrop_id(char *buf, size_t bytes, const char *name, const struct stat *st)
+{
+	snprintf(buf, bytes, "%s/%llu/%lld.%09ld", name, (unsigned long long)st->st_ino, (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+}

@@ -51,6 +51,10 @@ void ph_maildrop_reader_free(struct ph_maildrop_reader **r);
 /* Take a PH_DROP_RCPT apart.  0 or -EBADMSG.  The results point into rec; orcpt is NUL-terminated, "" when not given. */
 int ph_maildrop_rcpt(const struct ph_maildrop_rec *rec, struct ph_slice *ret_address, unsigned *ret_notify, const char **ret_orcpt);
 
+/* The value of the envelope's attribute maildrop_id for this file: "name/inode/mtime". */
+struct stat;
+void ph_maildrop_id(char *buf, size_t bytes, const char *name, const struct stat *st);
+
 /* Tell a running pickup (public/pickup) that something is there; silent when nobody listens. */
 void ph_maildrop_trigger(const char *queue_dir);
 #endif

@@ -159,6 +159,11 @@ void ph_qmgr_add(struct ph_qmgr *q, const struct ph_msg_ref *ref, struct ph_slic
 		return;
 	}
 	e = ph_index_add(q->ix, ref, a->env);
+	if (!ph_claim(q, ref->queue_id, a->env, q->taking_stray)) {
+		active_put(q, a);
+		ph_qmgr_remove(q, e, false);
+		return;
+	}
 	q->arrived++;
 	if (e->state == PH_ENTRY_HOLD) {
 		active_put(q, a);

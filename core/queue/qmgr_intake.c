@@ -258,6 +258,7 @@ void ph_qmgr_intake_serve(struct ph_qmgr *q, struct ph_ipc *ipc, struct ph_slice
 	for (i = 0; i < c.n_open; i++)
 		closed(q, c.open[i], true);
 	free(c.open);
+	ph_stray_scan(q);
 }
 
 /* in_flow_delay: mail comes in faster than it goes out, and does not fit into the active queue. */

@@ -131,6 +131,13 @@ struct ph_qmgr {
 	uint64_t arrived, finished, arrived_last, finished_last;
 	uint32_t throttle_sent;
 
+	struct ph_htab claims;          /* submissions that were taken in, by file; see claim.c */
+	struct claim **claim_ring;
+	uint32_t claim_next;
+
+	bool stray_running, stray_again, taking_stray;  /* stray.c */
+	struct timespec stray_mtime;
+
 	uint64_t journal_bytes;         /* since the last checkpoint, about */
 	struct ph_store *store;         /* for bounces, compaction */
 	bool checkpointing, compacting;
@@ -203,10 +210,17 @@ void ph_qmgr_expire(struct ph_qmgr *q, struct ph_entry *e, bool release);
 void ph_qmgr_remove(struct ph_qmgr *q, struct ph_entry *e, bool log);
 int ph_qmgr_note(struct ph_qmgr *q, enum ph_journal_type type, const struct ph_entry *e, uint64_t number, int64_t time_ms, bool batched);
 
+/* claim.c.  A message comes into the queue (recovered: found after a crash).  False: what was submitted is in the queue already, as another message. */
+bool ph_claim(struct ph_qmgr *q, const char *queue_id, const struct ph_envelope *env, bool recovered);
+/* stray.c: read what nobody has announced, soon. */
+void ph_stray_scan(struct ph_qmgr *q);
+void ph_stray_tick(struct ph_qmgr *q);
 /* notify.c */
 bool ph_notify_wanted(struct ph_qmgr *q, struct ph_active *a);
 int ph_notify_send(struct ph_qmgr *q, struct ph_active *a);             /* Yields */
 /* recover.c */
+size_t ph_recover_names(int dirfd, const char *folder, char ***ret);            /* "folder/name", all; heap */
+uint64_t ph_recover_instance(int dirfd, const char *file);                      /* as it is on disk, 0: there is none */
 void ph_recover_run(void *q);                           /* what the start does not do itself; a coroutine's function */
 int ph_recover_start(struct ph_qmgr *q, struct ph_err *err);
 /* A message was announced while recovery is under way: when journals spoke of it, it is taken with what they said.  False: it is new. */

@@ -381,6 +381,16 @@ static size_t list_names(int dirfd, const char *folder, const char *prefix, char
 	return n;
 }
 
+size_t ph_recover_names(int dirfd, const char *folder, char ***ret)
+{
+	return list_names(dirfd, folder, "", ret);
+}
+
+uint64_t ph_recover_instance(int dirfd, const char *file)
+{
+	return instance_of(dirfd, file);
+}
+
 static void names_free(char **names, size_t n)
 {
 	while (n > 0)
@@ -560,6 +570,10 @@ static void take_message(struct ph_qmgr *q, struct ph_segment *seg, const struct
 	}
 	q->recovery->messages++;
 	settle(q, e, t, 0);
+	if (!ph_claim(q, ref->queue_id, env, true)) {
+		ph_qmgr_remove(q, e, false);
+		return;
+	}
 	if (gone(e))
 		ph_qmgr_remove(q, e, !q->offline);
 }
@@ -692,6 +706,8 @@ static void recovered(struct ph_qmgr *q)
 		else
 			ph_segment_check(q, seg);
 	}
+	if (q->stray_again)
+		ph_stray_scan(q);
 	ph_qmgr_pump(q);
 }
 

@@ -57,14 +57,11 @@ static int feed(struct ph_intake *in, struct ph_stored *m)
 
 static int envelope(struct ph_intake *in, const struct ph_envelope *env, const struct ph_entry *e, const char *old_id)
 {
-	static const char *const own[] = { "notice_of", "notice_kind", "notice_rcpts", "requeue_of" };
-	size_t i, k;
+	size_t i;
 	int r = 0;
 
 	for (i = 0; i < env->n_attrs; i++) {
-		for (k = 0; k < PH_ARRAY_LEN(own) && strcmp(env->attrs[i].name, own[k]) != 0; k++)
-			;
-		if (k == PH_ARRAY_LEN(own))
+		if (!ph_envelope_attr_own(env->attrs[i].name))
 			ph_intake_attr(in, env->attrs[i].name, env->attrs[i].value);
 	}
 	ph_intake_attr(in, "requeue_of", old_id);

@@ -211,6 +211,8 @@ void ph_retry_tick(struct ph_qmgr *q)
 	watch_blocked(q);
 	refill(q);
 	ph_qmgr_throttle(q);
+	if (q->recovered && q->ticks % 30 == 15)
+		ph_stray_tick(q);
 	if (q->recovered && ++q->ticks % 10 == 0) {
 		ph_qmgr_own_open(q);
 		ph_list_for_each_safe(seg, &q->ix->segments, struct ph_segment, node)

@@ -1,7 +1,7 @@
 /* pickup.c: takes what sendmail(1) left in maildrop/ into the queue.
  *
- * Owns maildrop/ while it runs.  A file is unlinked only after its message is durable; a crash in between means that the message is
- * taken in a second time (the attribute maildrop_id of both names the file).  Who submitted is the file's owner.  A file that is not
+ * Owns maildrop/ while it runs.  A file is unlinked only after its message is durable; a crash in between means that it is taken in a second
+ * time (the attribute maildrop_id of both names the file), and the queue manager drops the second (queue/claim.c).  Who submitted is the file's owner.  A file that is not
  * what ours are goes to corrupt/.  Yields. */
 #include <dirent.h>
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/co_private.h"
+#include "base/fault.h"
 #include "base/loop.h"
 #include "message/intake.h"
 #include "message/received.h"
@@ -168,13 +169,15 @@ static int begin(struct drop *d, struct ph_err *err)
 static void begin_content(struct drop *d)
 {
 	const char *id = ph_intake_queue_id(d->in);
+	char file[400];
 
 	if (d->content_begun)
 		return;
 	d->content_begun = true;
 	ph_intake_sender(d->in, d->sender, d->envid, d->ret, d->encoding ? d->encoding : "", d->flags & ENV_FLAGS);
 	ph_intake_attr(d->in, "log_message_origin", "local");
-	ph_intake_attr(d->in, "maildrop_id", d->name);
+	ph_maildrop_id(file, sizeof(file), d->name, &d->st);
+	ph_intake_attr(d->in, "maildrop_id", file);
 	ph_intake_prepend(d->in, ph_received_local(d->p->conf, id, (int64_t)d->st.st_uid, d->arena));
 	ph_log(PH_LOG_INFO, "%s: uid=%ld from=<%s>", id, (long)d->st.st_uid, d->sender);
 }
@@ -293,6 +296,7 @@ static void finish(struct drop *d)
 	}
 	snprintf(path, sizeof(path), "maildrop/%s", d->name);
 	d->p->taken++;
+	ph_fault("pickup.unlink");
 	if (unlinkat(d->p->dirfd, path, 0) < 0 && errno != ENOENT)
 		ph_log(PH_LOG_WARNING, "remove maildrop/%s: %s", d->name, strerrordesc_np(errno));
 }
