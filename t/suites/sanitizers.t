@@ -1,12 +1,20 @@
 #!/bin/bash
-# sanitizers.t: the unit tests and the scripted dialogues once more, built with AddressSanitizer and UndefinedBehaviorSanitizer.
+# sanitizers.t [build]: the unit tests and the scripted dialogues once more, built with AddressSanitizer and UndefinedBehaviorSanitizer; or only the build.
 set -u
 : "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}" "${LOGS:=$(mktemp -d)}"
 . "$TOP/t/lib.sh"
 B=${ASAN_BUILD:-$TOP/build-asan}
-if ! { build_tree "$B" "$LOGS/asan-build" --enable-sanitizers CFLAGS="-O1 -g" && make -C "$B" -j"$(nproc)" check TESTS= >> "$LOGS/asan-build" 2>&1; }; then
+mkdir -p "$B"
+build() {
+	build_tree "$B" "$LOGS/asan-build" --enable-sanitizers CFLAGS="-O1 -g" && make -C "$B" -j"$(nproc)" check TESTS= >> "$LOGS/asan-build" 2>&1
+}
+exec 9> "$B/.lock"
+flock 9                         # t/run builds aside, before we come here
+if [ "${1:-}" = build ]; then build; exit; fi
+if ! build; then
 	echo "not ok 1 - the sanitizer build"; tail -n 30 "$LOGS/asan-build" | sed 's/^/# /'; echo 1..1; exit 1
 fi
+exec 9>&-
 cd "$B" || exit 1
 export srcdir=$TOP BUILD=$B PH_BUILD=$B PH_SRC=$TOP INST=$B/inst
 export ASAN_OPTIONS=detect_leaks=${LEAKS:-0}:abort_on_error=1:detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
