@@ -130,7 +130,8 @@ struct ph_active *ph_active_start(struct ph_qmgr *q, struct ph_entry *e, const s
 	return a;
 }
 
-/* A message was announced.  Its envelope is read once and serves the first attempt, when there is room for that. */
+/* A message was announced.  Its envelope is read once and serves the first attempt, when there is room for that.  Without an envelope it is announced
+ * again: an agent may have had it since before we came, so it waits for the agents like what recovery finds. */
 void ph_qmgr_add(struct ph_qmgr *q, const struct ph_msg_ref *ref, struct ph_slice envelope, const struct ph_envelope *env)
 {
 	struct ph_active *a;
@@ -165,11 +166,13 @@ void ph_qmgr_add(struct ph_qmgr *q, const struct ph_msg_ref *ref, struct ph_slic
 		return;
 	}
 	q->arrived++;
+	if (envelope.n == 0)
+		e->marks &= ~(uint32_t)PH_MARK_FRESH;
 	if (e->state == PH_ENTRY_HOLD) {
 		active_put(q, a);
 		return;
 	}
-	if (ph_heap_first(&q->ix->incoming) || q->n_active >= (size_t)q->set.active_limit ||
+	if (ph_heap_first(&q->ix->incoming) || !(e->marks & PH_MARK_FRESH) || q->n_active >= (size_t)q->set.active_limit ||
 	    q->n_active_rcpts >= (size_t)q->set.recipient_limit || q->stopping) {
 		active_put(q, a);
 		ph_index_enqueue(q->ix, e);
