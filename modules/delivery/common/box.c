@@ -1,4 +1,5 @@
 /* box.c: see box.h. */
+#define _GNU_SOURCE 1           /* renameat2 */
 #include "box.h"
 
 #include <errno.h>
@@ -25,14 +26,27 @@ static int box_fail(struct box *b, enum ph_delivery_status status, const char *d
 	return -1;
 }
 
-static int box_errno(struct box *b, const char *what, const char *path)
+/* Which failures are the recipient's (5), and which ones pass (4). */
+static int box_errno(struct box *b, const char *dsn, const char *fmt, ...) PH_PRINTF(3, 4);
+static int box_errno(struct box *b, const char *dsn, const char *fmt, ...)
 {
 	int e = errno;
+	char what[sizeof b->text - 100];
+	va_list ap;
 
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof what, fmt, ap);
+	va_end(ap);
 	if (e == EFBIG)
-		return box_fail(b, PH_BOUNCED, "5.2.2", "cannot update mailbox %s. File too large", b->path);
-	return box_fail(b, PH_DEFERRED, e == EDQUOT || e == ENOSPC ? "4.2.2" : "4.2.0", "delivery failed to mailbox %s: %s%s%s: %s", b->path, what,
-		path ? " " : "", path ? path : "", strerror(e));
+		dsn = "5.2.2";
+	else if (e == EDQUOT)
+		dsn = "4.2.2";
+	else if (e == EAGAIN || e == ESTALE || e == EINTR)
+		dsn = "4.2.0";
+	else if (e == ENOSPC || e == EIO || e == ENOMEM || e == EMFILE || e == ENFILE || e == EROFS || e == ENETDOWN || e == ETIMEDOUT)
+		dsn = "4.3.0";
+	b->access = e == EACCES || e == EPERM;
+	return box_fail(b, dsn[0] == '4' ? PH_DEFERRED : PH_BOUNCED, dsn, "%s: %s", what, strerror(e));
 }
 
 /* ---- locks ---- */
@@ -63,7 +77,10 @@ static int dotlock(struct box *b)
 		else
 			lock_pause(b);
 	}
-	box_errno(b, "unable to create lock file", b->lock);
+	if (errno == EEXIST)
+		box_fail(b, PH_DEFERRED, "4.2.0", "unable to create lock file %s: %s", b->lock, strerror(EEXIST));
+	else
+		box_errno(b, "4.2.0", "unable to create lock file %s", b->lock);
 	b->lock[0] = '\0';
 	return -1;
 }
@@ -79,41 +96,85 @@ static int kernel_lock(struct box *b)
 			return 0;
 		lock_pause(b);
 	}
-	return box_errno(b, "unable to lock for exclusive access", NULL);
+	return box_fail(b, PH_DEFERRED, "4.2.0", "unable to lock for exclusive access: %s", strerror(errno));
 }
 
 /* ---- mbox ---- */
 
+/* What was opened, before anything is done to it.  A name that somebody else can change between two system calls must not matter: the
+ * descriptor is what counts, and the name must still lead to it. */
 static int mbox_check(struct box *b)
 {
-	struct stat sb;
+	struct stat sb, named;
 
 	if (fstat(b->fd, &sb) < 0)
-		return box_errno(b, "fstat", NULL);
+		return box_errno(b, "4.2.0", "cannot open file");
 	b->is_file = S_ISREG(sb.st_mode);
+	if (b->is_file && sb.st_nlink != 1)
+		return box_fail(b, PH_BOUNCED, "5.2.0", "file has %lu hard links", (unsigned long)sb.st_nlink);
+	if (!b->through_link && (lstat(b->path, &named) < 0 || named.st_dev != sb.st_dev || named.st_ino != sb.st_ino))
+		return box_fail(b, PH_DEFERRED, "4.2.0", "file status changed unexpectedly");
 	if (!b->any_file && !b->is_file)
-		return box_fail(b, PH_BOUNCED, "5.2.0", "delivery failed to mailbox %s: destination is not a regular file", b->path);
+		return box_fail(b, PH_BOUNCED, "5.2.0", "destination %s is not a regular file", b->path);
 	if (!b->any_file && b->strict_owner && sb.st_uid != b->uid)
 		return box_fail(b, PH_DEFERRED, "4.2.0", "destination %s is not owned by recipient", b->path);
-	if (b->is_file && sb.st_nlink > 1)
-		return box_fail(b, PH_BOUNCED, "5.2.0", "destination file %s has more than one link", b->path);
+	if (b->any_file && b->is_file && (sb.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
+		return box_fail(b, PH_BOUNCED, "5.7.1", "file is executable");
 	if (b->is_file && kernel_lock(b) < 0)
 		return -1;
 	if (fstat(b->fd, &sb) < 0)
-		return box_errno(b, "fstat", NULL);
+		return box_errno(b, "4.2.0", "cannot open file");
 	b->start = b->size = b->is_file ? sb.st_size : 0;
 	if (b->limit > 0 && b->start > b->limit)
-		return box_fail(b, PH_BOUNCED, "5.2.2", "mailbox %s is full", b->path);
+		return box_fail(b, PH_BOUNCED, "5.2.2", "%s is full", b->any_file ? "file" : "mailbox");
 	return 0;
+}
+
+/* A link is only followed where root made it in a folder that nobody else can write to. */
+static bool trusted_link(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[1024];
+	struct stat sb;
+
+	if (!slash || (size_t)(slash - path) >= sizeof dir || lstat(path, &sb) < 0 || sb.st_uid != 0)
+		return false;
+	snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	return stat(dir, &sb) == 0 && sb.st_uid == 0 && !(sb.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+static int mbox_open_file(struct box *b)
+{
+	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	struct stat sb;
+
+	b->through_link = false;
+	b->fd = open(b->path, flags | O_NOFOLLOW);
+	if (b->fd < 0 && errno == ENOENT) {
+		b->fd = open(b->path, flags | O_CREAT | O_EXCL, 0600);
+		if (b->fd < 0 && errno != EEXIST)
+			return box_errno(b, "5.2.0", "cannot create file exclusively");
+	}
+	if (b->fd < 0 && errno == ELOOP) {
+		if (stat(b->path, &sb) < 0)
+			return box_errno(b, "5.2.0", "cannot open file");
+		if (!trusted_link(b->path))
+			return box_fail(b, PH_BOUNCED, "5.2.0", "file is a symbolic link");
+		b->through_link = true;
+		b->fd = open(b->path, flags);
+	}
+	return b->fd < 0 ? box_errno(b, "5.2.0", "cannot open file") : 0;
 }
 
 static int mbox_open(struct box *b)
 {
-	if (!b->any_file && strstr(b->locks, "dotlock") && dotlock(b) < 0)
-		return -1;
-	b->fd = open(b->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (b->any_file ? 0 : O_NOFOLLOW), 0600);
-	if (b->fd < 0) {
-		box_errno(b, "cannot open file", NULL);
+	if (strstr(b->locks, "dotlock") && dotlock(b) < 0) {
+		if (!b->any_file || b->status != PH_DEFERRED || errno == EEXIST || strstr(b->text, strerror(EEXIST)))
+			return -1;
+		if (!b->access)         /* a file like /dev/null has nobody's lock beside it */
+			snprintf(b->warning, sizeof b->warning, "%s", b->text);
+	}
+	if (mbox_open_file(b) < 0) {
 		box_abort(b);
 		return -1;
 	}
@@ -127,14 +188,30 @@ static int mbox_open(struct box *b)
 
 /* ---- Maildir ---- */
 
+/* path and what is missing above it. */
+static int make_dirs(char *path)
+{
+	char *slash = strrchr(path, '/');
+	int rc;
+
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		return 0;
+	if (errno != ENOENT || !slash || slash == path)
+		return -1;
+	*slash = '\0';
+	rc = make_dirs(path);
+	*slash = '/';
+	return rc < 0 || (mkdir(path, 0700) < 0 && errno != EEXIST) ? -1 : 0;
+}
+
 static int maildir_make(struct box *b)
 {
-	static const char *const subs[] = { "", "tmp", "new", "cur" };
+	static const char *const subs[] = { "tmp", "new", "cur" };
 	char path[1100];
 
 	for (size_t i = 0; i < PH_ARRAY_LEN(subs); i++) {
 		snprintf(path, sizeof path, "%s%s", b->path, subs[i]);
-		if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		if (make_dirs(path) < 0)
 			return -1;
 	}
 	return 0;
@@ -155,7 +232,12 @@ static int maildir_open(struct box *b)
 		if (errno != ENOENT || maildir_make(b) < 0)
 			break;
 	}
-	return box_fail(b, PH_DEFERRED, "4.2.0", "maildir delivery failed: create maildir file %s: %s", b->temp, strerror(errno));
+	box_errno(b, "5.2.0", "create maildir file %s", b->temp);
+	if (b->access)
+		snprintf(b->warning, sizeof b->warning, "maildir access problem for UID/GID=%lu/%lu: %.600s", (unsigned long)geteuid(), (unsigned long)getegid(),
+			b->text);
+	b->temp[0] = '\0';
+	return -1;
 }
 
 static int maildir_commit(struct box *b)
@@ -166,10 +248,12 @@ static int maildir_commit(struct box *b)
 
 	gettimeofday(&tv, NULL);
 	if (fsync(b->fd) < 0 || fstat(b->fd, &sb) < 0)
-		goto fail;
+		return box_errno(b, "4.2.0", "fsync %s", b->temp);
 	snprintf(final, sizeof final, "%snew/%lu.V%lxI%lxM%lu.%s", b->path, (unsigned long)tv.tv_sec, (unsigned long)sb.st_dev,
 		(unsigned long)sb.st_ino, (unsigned long)tv.tv_usec, b->hostname);
-	if (rename(b->temp, final) < 0)
+	/* The name holds the file's own number, so nothing can be there; and if it were, it would not be overwritten. */
+	if (renameat2(AT_FDCWD, b->temp, AT_FDCWD, final, RENAME_NOREPLACE) < 0 &&
+	    ((errno != EINVAL && errno != ENOSYS) || link(b->temp, final) < 0 || unlink(b->temp) < 0))
 		goto fail;
 	b->temp[0] = '\0';
 	if (b->sync_dir) {
@@ -185,7 +269,7 @@ static int maildir_commit(struct box *b)
 	}
 	return 0;
 fail:
-	return box_fail(b, PH_DEFERRED, "4.2.0", "maildir delivery failed: %s: %s", b->temp, strerror(errno));
+	return box_errno(b, "4.2.0", "link to %s", final);
 }
 
 void box_dir(const struct box *b, char *buf, size_t bytes)
@@ -200,11 +284,12 @@ int box_open(struct box *b)
 	size_t n = strlen(b->path);
 
 	b->fd = -1;
-	b->lock[0] = b->temp[0] = '\0';
+	b->lock[0] = b->temp[0] = b->warning[0] = '\0';
+	b->access = false;
 	b->begins_line = b->ended_line = true;
 	b->held = 0;
 	if (n == 0 || n > 1000)
-		return box_fail(b, PH_DEFERRED, "4.2.0", "mailbox path is empty or too long");
+		return box_fail(b, PH_DEFERRED, "4.2.0", "the path is empty or too long");
 	b->is_maildir = b->path[n - 1] == '/';
 	return b->is_maildir ? maildir_open(b) : mbox_open(b);
 }
@@ -214,7 +299,7 @@ static int put(struct box *b, const char *p, size_t n)
 	b->size += (int64_t)n;
 	if (b->is_file && b->limit > 0 && b->size > b->limit) {
 		errno = EFBIG;
-		return box_errno(b, "write", NULL);
+		return box_errno(b, "5.2.2", "error writing message");
 	}
 	while (n > 0) {
 		ssize_t w = write(b->fd, p, n);
@@ -222,7 +307,7 @@ static int put(struct box *b, const char *p, size_t n)
 		if (w < 0 && errno == EINTR)
 			continue;
 		if (w < 0)
-			return box_errno(b, "write", NULL);
+			return box_errno(b, "4.3.0", "error writing message");
 		p += w;
 		n -= (size_t)w;
 	}
@@ -281,7 +366,7 @@ int box_commit(struct box *b)
 		if (rc == 0)
 			rc = put(b, b->ended_line ? "\n" : "\n\n", b->ended_line ? 1 : 2);
 		if (rc == 0 && b->is_file && fsync(b->fd) < 0)
-			rc = box_errno(b, "fsync", NULL);
+			rc = box_errno(b, "4.3.0", "error writing message");
 	}
 	if (rc < 0) {
 		box_abort(b);
@@ -299,7 +384,7 @@ void box_abort(struct box *b)
 {
 	/* Half a message must not stay. */
 	if (b->fd >= 0 && b->is_file && ftruncate(b->fd, b->start) < 0)
-		snprintf(b->text, sizeof b->text, "mailbox %.600s cannot be cut back: %s", b->path, strerror(errno));
+		snprintf(b->text, sizeof b->text, "%.600s cannot be cut back: %s", b->path, strerror(errno));
 	if (b->fd >= 0)
 		close(b->fd);
 	b->fd = -1;

@@ -14,16 +14,17 @@ struct box {
 	int lock_attempts;
 	int64_t lock_delay_ms, stale_ms;
 	bool strict_owner;              /* an mbox must belong to uid */
-	bool any_file;                  /* an mbox may be any file: a device, somebody else's; no dotlock */
+	bool any_file;                  /* an mbox may be a device, or somebody else's file; not an executable one; a dotlock only where one can be made */
 	uid_t uid;
 	bool sync_dir;                  /* commit syncs new/, too; else the caller does (box_dir) */
 	/* results */
 	enum ph_delivery_status status;
 	char dsn[12];
-	char text[700];
+	char text[700];                 /* the reason; the caller says what it wanted to do */
+	char warning[800];              /* for the log, also where it went well; "": none */
 	/* private */
 	int fd;
-	bool is_maildir, is_file, begins_line, ended_line;
+	bool is_maildir, is_file, through_link, access, begins_line, ended_line;
 	int64_t start, size;            /* of the mbox before; now */
 	unsigned held;                  /* bytes of a possible "From " that may begin a line, held back */
 	char lock[1024], temp[1200];

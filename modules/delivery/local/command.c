@@ -1,12 +1,15 @@
 /* command.c: deliver to a command as a user, and what its exit status means (sysexits.h). */
+#define _GNU_SOURCE 1           /* execvpe */
 #include "local.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define OUTPUT_MAX 1000
 #define ENV_MAX 64
@@ -101,10 +104,17 @@ static char *output_text(struct local_state *st, const char *output, char dsn[12
 	int a, b, c, used = 0;
 	char *copy, *p;
 
-	if (sscanf(output, "%1d.%3d.%3d%n", &a, &b, &c, &used) == 3 && (a == 4 || a == 5) && (output[used] == ' ' || !output[used])) {
-		snprintf(dsn, 12, "%d.%d.%d", a, b, c);
+	if (sscanf(output, "%1d.%3d.%3d%n", &a, &b, &c, &used) == 3 && (a == 2 || a == 4 || a == 5) && used < 12 &&
+	    (strchr(" \t\n", output[used]) || !output[used])) {
+		if (a == 2) {
+			/* A failure cannot be called success. */
+			ph_log(PH_LOG_WARNING, "bounce_append: ignoring dsn code \"%.*s\"", used, output);
+			strcpy(dsn, "5.0.0");
+		} else {
+			snprintf(dsn, 12, "%.*s", used, output);
+		}
 		*status = a == 4 ? PH_DEFERRED : PH_BOUNCED;
-		output += used + strspn(output + used, " ");
+		output += used + strspn(output + used, " \t\n");
 	}
 	copy = ph_str_printable(st->arena, output, strlen(output), true);
 	for (p = copy; *p; p++)
@@ -113,17 +123,19 @@ static char *output_text(struct local_state *st, const char *output, char dsn[12
 	return copy;
 }
 
-static void command_result(struct local_state *st, const char *command, int rc, int status, const char *output)
+static void timed_out(struct local_state *st, const char *command)
+{
+	ph_log(PH_LOG_WARNING, "pipe_command_read: read time limit exceeded");
+	ph_delivery_remote(st->d, NULL, "x-unix; internal software error");
+	local_result(st, PH_BOUNCED, "5.3.0", "Command time limit exceeded: \"%s\"", command);
+}
+
+static void command_result(struct local_state *st, const char *command, int status, const char *output)
 {
 	enum ph_delivery_status result = PH_BOUNCED;
 	char dsn[12] = "5.3.0";
-	const char *text = NULL, *said;
+	const char *text = NULL, *diag = NULL, *said;
 
-	if (rc == -ETIMEDOUT) {
-		local_result(st, PH_DEFERRED, "4.3.0", "Command time limit exceeded: \"%s\"%s%s", command, *output ? ". Command output: " : "",
-			output_text(st, output, dsn, &result));
-		return;
-	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		local_result(st, PH_SENT, "2.0.0", "delivered to command: %s", command);
 		return;
@@ -132,66 +144,153 @@ static void command_result(struct local_state *st, const char *command, int rc, 
 		result = PH_DEFERRED;
 		strcpy(dsn, "4.3.0");
 		text = ph_arena_printf(st->arena, "Command died with signal %d: \"%s\"", WTERMSIG(status), command);
-	} else {
-		for (size_t i = 0; i < PH_ARRAY_LEN(sysexit); i++) {
-			if (sysexit[i].status == WEXITSTATUS(status)) {
-				result = sysexit[i].result;
-				strcpy(dsn, sysexit[i].dsn);
-				text = sysexit[i].text;
-			}
+		diag = "unknown mail system error";
+	}
+	for (size_t i = 0; !text && i < PH_ARRAY_LEN(sysexit); i++) {
+		if (sysexit[i].status == WEXITSTATUS(status)) {
+			result = sysexit[i].result;
+			strcpy(dsn, sysexit[i].dsn);
+			text = diag = sysexit[i].text;
 		}
-		if (!text)
-			text = ph_arena_printf(st->arena, "Command died with status %d: \"%s\"", WEXITSTATUS(status), command);
+	}
+	if (!text) {
+		text = ph_arena_printf(st->arena, "Command died with status %d: \"%s\"", WEXITSTATUS(status), command);
+		diag = ph_arena_printf(st->arena, "unknown mail system error %d", WEXITSTATUS(status));
 	}
 	said = output_text(st, output, dsn, &result);
-	local_result(st, result, dsn, "%s%s%s", text, *said ? ". Command output: " : "", said);
+	ph_delivery_remote(st->d, NULL, ph_arena_printf(st->arena, "x-unix; %s", *said ? said : diag));
+	if (*said && said != output && strncmp(dsn, output, strlen(dsn)) == 0)
+		text = "";              /* it gave status and reason itself */
+	else if (*said && output[0] == '2' && strcmp(dsn, "5.0.0") == 0)
+		text = "";
+	local_result(st, result, dsn, "%s%s%s", text, *text && *said ? ". Command output: " : "", said);
+}
+
+/* ---- running ---- */
+
+/* In memory that the child shares until it is the command: what went wrong before. */
+struct before { char text[600]; };
+
+struct job { char **argv, **env; const char *dir; bool shell_else; struct before *before; };
+
+static int give_up(struct job *j, const char *fmt, ...) PH_PRINTF(2, 3);
+static int give_up(struct job *j, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(j->before->text, sizeof j->before->text, fmt, ap);
+	va_end(ap);
+	return EX_TEMPFAIL;
+}
+
+/* In the child, as the user. */
+static int exec_command(void *arg)
+{
+	struct job *j = arg;
+	char *shell[] = { "sh", "-c", NULL, NULL };
+	int e;
+
+	if (j->dir && chdir(j->dir) < 0) {
+		e = errno;
+		return give_up(j, "cannot change directory to \"%s\" for uid=%lu gid=%lu: %s", j->dir, (unsigned long)geteuid(), (unsigned long)getegid(),
+			strerror(e));
+	}
+	execvpe(j->argv[0], j->argv, j->env);
+	e = errno;
+	if (e == ENOENT && j->shell_else && !strchr(j->argv[0], '/')) {
+		/* perhaps something that the shell has itself */
+		shell[2] = j->argv[129];
+		execve("/bin/sh", shell, j->env);
+		e = errno;
+	}
+	dprintf(2, "local: fatal: execvp %s: %s\n", j->argv[0], strerror(e));
+	return give_up(j, "execvp %s: %s", j->argv[0], strerror(e));
+}
+
+/* argv[129] keeps the command as a whole.  true: plain words, no shell needed. */
+static bool split_command(struct local_state *st, const char *command, char *argv[130])
+{
+	static const char plain[] = "1234567890!@%-_=+:,./\\abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \t";
+	const char *shell = st->svc->set->local_command_shell;
+	char *copy = ph_arena_strdup(st->arena, command), *tok;
+	bool words = command[strspn(command, plain)] == '\0' && command[strspn(command, " \t")] != '\0';
+	int n = 0;
+
+	argv[129] = (char *)command;
+	if (*shell && !ph_str_ieq(shell, "/bin/sh")) {
+		/* a shell of the site's own, which may take arguments: smrsh -c */
+		copy = ph_arena_strdup(st->arena, shell);
+		while (n < 120 && (tok = ph_str_token(&copy, " \t")))
+			argv[n++] = tok;
+		if (n == 1)
+			argv[n++] = "-c";
+		argv[n++] = (char *)command;
+		return false;
+	}
+	while (words && n < 128 && (tok = ph_str_token(&copy, " \t")))
+		argv[n++] = tok;
+	if (words && n < 128)
+		return true;
+	argv[0] = "/bin/sh";
+	argv[1] = "-c";
+	argv[2] = (char *)command;
+	argv[3] = NULL;
+	return false;
+}
+
+static void run_command(struct local_state *st, const char *command, struct ph_run_spec *spec, struct job *job)
+{
+	const char *output;
+	struct ph_run *run;
+	struct ph_err err;
+	int status, rc, fed;
+
+	spec->fn = exec_command;
+	spec->arg = job;
+	if (ph_run_start(spec, &run, &err) < 0) {
+		local_result(st, PH_DEFERRED, "4.3.0", "%s", err.text);
+		return;
+	}
+	fed = local_feed(st, run, local_top(st, true, st->svc->delivered_hdr & LOCAL_HDR_COMMAND), &err);
+	rc = ph_run_end(run, &status, &output);
+	if (job->before->text[0])
+		ph_log(PH_LOG_FATAL, "%s", job->before->text);
+	if (rc == -ETIMEDOUT)
+		timed_out(st, command);
+	else if (fed < 0)
+		local_result(st, PH_DEFERRED, "4.3.0", "%s", err.text);
+	else
+		command_result(st, command, status, output);
+	ph_run_free(&run);
 }
 
 void local_command(struct local_state *st, const char *command, const struct local_user *u)
 {
-	static const char meta[] = "|&;<>()$`\\\"'*?[]#~=%\n\r\t{}!^";
 	const struct local_settings *set = st->svc->set;
 	struct env env = { .n = 0 };
-	char *argv[130];
-	const char *output, *delivered = ph_arena_strdup(st->arena, set->prepend_delivered_header);
+	char *argv[130] = { NULL };
+	struct before *before;
+	struct job job = { .argv = argv, .env = env.v };
+	bool root = u && u->uid == 0;
 	struct ph_run_spec spec = {
-		.uid = u ? u->uid : st->svc->default_uid, .gid = u ? u->gid : st->svc->default_gid, .user = u ? u->name : st->svc->default_user,
-		.dir = "/", .argv = argv, .env = env.v, .limit_ms = st->svc->command_limit_ms, .output_max = OUTPUT_MAX,
+		.uid = u && !root ? u->uid : st->svc->default_uid, .gid = u && !root ? u->gid : st->svc->default_gid,
+		.user = u && !root ? u->name : st->svc->default_user, .dir = "/", .limit_ms = st->svc->command_limit_ms, .output_max = OUTPUT_MAX,
+		.gain_privileges = true,
 	};
-	struct ph_run *run;
-	struct ph_err err;
-	int status, rc, n = 0;
 
-	if (ph_delivery_probe(st->d)) {
-		local_result(st, PH_SENT, "2.0.0", "delivers to command: %s", command);
+	before = mmap(NULL, sizeof *before, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (before == MAP_FAILED) {
+		local_result(st, PH_DEFERRED, "4.3.0", "%s", strerror(errno));
 		return;
 	}
+	job.before = before;
+	if (*set->command_execution_directory)
+		job.dir = local_expand(st, u, set->command_execution_directory, set->execution_directory_expansion_filter, NULL);
+	if (job.dir && !*job.dir)
+		job.dir = NULL;
 	env_build(st, u, &env);
-	if (!*set->local_command_shell && !strpbrk(command, meta)) {
-		/* plain words need no shell */
-		char *copy = ph_arena_strdup(st->arena, command), *tok;
-
-		while (n < 128 && (tok = strsep(&copy, " ")))
-			if (*tok)
-				argv[n++] = tok;
-	}
-	if (n == 0) {
-		argv[n++] = *set->local_command_shell ? (char *)set->local_command_shell : "/bin/sh";
-		if (!*set->local_command_shell || strstr(set->local_command_shell, "sh"))
-			argv[n++] = "-c";
-		argv[n++] = (char *)command;
-	}
-	argv[n] = NULL;
-	if (ph_run_start(&spec, &run, &err) < 0) {
-		local_result(st, PH_DEFERRED, "4.3.0", "%s", err.text);
-		return;
-	}
-	rc = local_feed(st, run, local_top(st, true, strstr(delivered, "command") != NULL), &err);
-	if (rc < 0 && rc != -ETIMEDOUT) {
-		local_result(st, PH_DEFERRED, "4.3.0", "%s", err.text);
-	} else {
-		rc = ph_run_end(run, &status, &output);
-		command_result(st, command, rc, status, output);
-	}
-	ph_run_free(&run);
+	job.shell_else = split_command(st, command, argv);
+	run_command(st, command, &spec, &job);
+	munmap(before, sizeof *before);
 }

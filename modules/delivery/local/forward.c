@@ -9,26 +9,32 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FORWARD_MAX (256 * 1024)
+#define FORWARD_MAX (1024 * 1024)
 
-enum { FORWARD_FOUND = 0, FORWARD_ABSENT = 1, FORWARD_BAD = 2 /* text: why; the mailbox gets the mail */, FORWARD_TEMP = 3 };
+enum { FORWARD_FOUND = 0, FORWARD_ABSENT = 1, FORWARD_BAD = 2 /* text: why; the mailbox gets the mail */, FORWARD_TEMP = 3, FORWARD_NO_HOME = 4 };
 
-struct forward_file { const char *path; uid_t owner; };
+struct job { const char *path, *home; bool need_home; uid_t owner; };
 
 /* In the child. */
 static int read_forward(void *arg)
 {
-	const struct forward_file *f = arg;
+	const struct job *f = arg;
 	char buf[8192];
 	struct stat sb;
 	ssize_t n;
 	int fd;
 
+	if (f->need_home && stat(f->home, &sb) < 0) {
+		dprintf(1, "%s", strerror(errno));
+		return FORWARD_NO_HOME;
+	}
+	if (!f->path)
+		return FORWARD_ABSENT;
 	if (lstat(f->path, &sb) < 0) {
 		dprintf(1, "%s", strerror(errno));
-		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? FORWARD_ABSENT : FORWARD_TEMP;
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP || errno == ENAMETOOLONG ? FORWARD_ABSENT : FORWARD_TEMP;
 	}
-	if (stat(f->path, &sb) < 0 || !S_ISREG(sb.st_mode)) {
+	if (!S_ISREG(sb.st_mode)) {
 		dprintf(1, "is not a regular file");
 		return FORWARD_BAD;
 	}
@@ -40,9 +46,11 @@ static int read_forward(void *arg)
 		dprintf(1, "is world writable");
 		return FORWARD_BAD;
 	}
-	fd = open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return FORWARD_ABSENT;
+	fd = open(f->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	if (fd < 0) {
+		dprintf(1, ": %s", strerror(errno));
+		return FORWARD_BAD;
+	}
 	while ((n = read(fd, buf, sizeof buf)) > 0)
 		if (write(1, buf, (size_t)n) != n)
 			return FORWARD_TEMP;
@@ -52,9 +60,10 @@ static int read_forward(void *arg)
 /* FORWARD_*; *ret: content or reason, in the arena. */
 static int fetch(struct local_state *st, const struct local_user *u, const char *path, const char **ret)
 {
-	struct forward_file file = { path, u->uid };
-	struct ph_run_spec spec = { .uid = u->uid, .gid = u->gid, .user = u->name, .fn = read_forward, .arg = &file,
-		.limit_ms = PH_SECONDS(60), .output_max = FORWARD_MAX };
+	struct job job = { path, u->home, st->svc->set->require_home_directory, u->uid };
+	bool root = u->uid == 0;        /* root's own files are looked at with the default user's rights: they must be readable for all */
+	struct ph_run_spec spec = { .uid = root ? st->svc->default_uid : u->uid, .gid = root ? st->svc->default_gid : u->gid,
+		.user = root ? st->svc->default_user : u->name, .fn = read_forward, .arg = &job, .limit_ms = PH_SECONDS(60), .output_max = FORWARD_MAX };
 	struct ph_run *run;
 	struct ph_err err;
 	int status, rc;
@@ -69,41 +78,78 @@ static int fetch(struct local_state *st, const struct local_user *u, const char 
 	return rc < 0 || !WIFEXITED(status) ? FORWARD_TEMP : WEXITSTATUS(status);
 }
 
-static bool only_blank(const char *s)
+/* Did it name anybody?  Then the mail is dealt with. */
+static bool deliver(struct local_state *st, const struct local_user *u, const char *path, const char *text)
 {
-	return s[strspn(s, " \t\r\n")] == '\0';
-}
-
-bool local_forward(struct local_state *st, const struct local_user *u)
-{
-	char *list = ph_arena_strdup(st->arena, st->svc->set->forward_path), *tok;
-	const char *path, *text;
 	struct local_state sub = *st;
 
-	while ((tok = ph_str_token(&list, PH_SEP_LIST))) {
-		path = local_expand(st, u, tok, st->svc->set->forward_expansion_filter);
-		if (path[0] != '/')
-			continue;
-		switch (fetch(st, u, path, &text)) {
-		case FORWARD_ABSENT:
-			continue;
-		case FORWARD_BAD:
+	sub.context = LOCAL_FORWARD;
+	sub.from = sub.owner = st->user;
+	sub.as = u->uid ? u : NULL;
+	sub.depth++;
+	if (!(st->svc->propagate & LOCAL_PROPAGATE_FORWARD))
+		sub.unmatched = NULL;
+	if (local_list(&sub, text, true) == 0)
+		return false;
+	local_seen(st, "forward-done %s", path);
+	return true;
+}
+
+/* One path of forward_path.  1: dealt with, 0: the next one, -1: no further ones. */
+static int try_path(struct local_state *st, const struct local_user *u, const char *path)
+{
+	const char *text;
+
+	switch (fetch(st, u, path, &text)) {
+	case FORWARD_ABSENT:
+		return 0;
+	case FORWARD_BAD:
+		if (text[0] == ':')
+			ph_log(PH_LOG_WARNING, "cannot open file %s%s", path, text);
+		else
 			ph_log(PH_LOG_WARNING, "file %s %s", path, text);
+		return -1;
+	case FORWARD_FOUND:
+		if (local_seen(st, "forward %s", path))
+			return local_seen_check(st, "forward-done %s", path) ? 1 : -1;
+		return deliver(st, u, path, text) ? 1 : -1;
+	case FORWARD_NO_HOME:
+		local_result(st, PH_DEFERRED, "4.3.0", "cannot access home directory %s: %s", u->home, text);
+		return 1;
+	default:
+		local_result(st, PH_DEFERRED, "4.3.0", "cannot read %s: %s", path ? path : u->home, text);
+		return 1;
+	}
+}
+
+bool local_forward(struct local_state *st)
+{
+	char *list = ph_arena_strdup(st->arena, st->svc->set->forward_path), *tok;
+	const struct local_user *u;
+	int rc;
+
+	/* A user who lists herself means the mailbox. */
+	if (st->from && st->context != LOCAL_INCLUDE && ph_str_ieq(st->from, st->user))
+		return false;
+	rc = local_account(st->arena, st->user, &u);
+	if (rc < 0) {
+		ph_log(PH_LOG_WARNING, "error looking up passwd info for %s: %s", st->user, strerror(-rc));
+		local_result(st, PH_DEFERRED, "4.0.0", "user lookup error");
+		return true;
+	}
+	if (rc == 0)
+		return false;
+	if (st->svc->set->require_home_directory && (rc = try_path(st, u, NULL)) == 1)
+		return true;
+	while ((tok = ph_str_token(&list, PH_SEP_LIST))) {
+		bool undefined = false;
+		const char *path = local_expand(st, u, tok, st->svc->set->forward_expansion_filter, &undefined);
+
+		if (undefined || path[0] != '/')
 			continue;
-		case FORWARD_FOUND:
-			if (only_blank(text))
-				return false;   /* an empty file: as if it were not there */
-			if (local_seen(st, "forward-file", path))
-				return false;
-			sub.context = LOCAL_FORWARD;
-			sub.as = u;
-			sub.depth++;
-			local_destinations(&sub, text, NULL);
-			return true;
-		default:
-			local_result(st, PH_DEFERRED, "4.3.0", "cannot read %s: %s", path, text);
-			return true;
-		}
+		rc = try_path(st, u, path);
+		if (rc != 0)
+			return rc > 0;
 	}
 	return false;
 }

@@ -1,7 +1,6 @@
 /* local.c: the local delivery agent: its parameters and the entry for each recipient. */
 #include "local.h"
 
-#include <posthouse/co.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -11,8 +10,14 @@
 static const struct ph_param params[] = {
 	PH_P_STR(S, allow_mail_to_commands, "allow_mail_to_commands", "alias, forward", "Where \"|command\" destinations are allowed: alias, forward, include."),
 	PH_P_STR(S, allow_mail_to_files, "allow_mail_to_files", "alias, forward", "Where \"/file\" destinations are allowed: alias, forward, include."),
+	PH_P_BOOL(S, biff, "biff", "yes", "Tell comsat(8) on this host about new mail."),
+	PH_P_RAW(S, command_execution_directory, "command_execution_directory", "", "Working directory of commands; empty: the root directory."),
+	PH_P_STR(S, execution_directory_expansion_filter, "execution_directory_expansion_filter",
+		"1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+		"Characters that stay in $name values in command_execution_directory."),
+	PH_P_BOOL(S, frozen_delivered_to, "frozen_delivered_to", "yes", "Delivered-To: is the recipient's address, not that of an alias below."),
 	PH_P_STR(S, command_expansion_filter, "command_expansion_filter",
-		"1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "Characters that stay in $name values in mailbox_command; others become \"_\"."),
+		"1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "Characters that stay in the values that commands get in their environment; others become \"_\"."),
 	PH_P_RAW(S, fallback_transport, "fallback_transport", "", "Transport for recipients that are neither alias nor account."),
 	PH_P_STR(S, fallback_transport_maps, "fallback_transport_maps", "", "The same by recipient."),
 	PH_P_RAW(S, forward_path, "forward_path", "$home/.forward${recipient_delimiter}${extension}, $home/.forward", "Where a user's .forward file is looked for."),
@@ -38,12 +43,40 @@ static const struct ph_param params[] = {
 #undef S
 
 /* Read here, declared by the core. */
-struct shared_settings { int64_t command_time_limit; bool owner_request_special, keep_original; };
-static const struct ph_param shared_params[] = {
-	PH_P_TIME(struct shared_settings, command_time_limit, "command_time_limit", "1000s", 's', 1000, 0, ""),
-	PH_P_BOOL(struct shared_settings, owner_request_special, "owner_request_special", "yes", ""),
-	PH_P_BOOL(struct shared_settings, keep_original, "enable_original_recipient", "yes", ""),
+struct shared_settings {
+	int64_t command_time_limit, lock_delay, stale_lock;
+	bool owner_request_special, original_rcpt;
+	int lock_attempts;
+	const char *propagate;
 };
+#define S struct shared_settings
+static const struct ph_param shared_params[] = {
+	PH_P_TIME(S, command_time_limit, "command_time_limit", "1000s", 's', 1000, 0, ""),
+	PH_P_TIME(S, lock_delay, "deliver_lock_delay", "1s", 's', 1000, 0, ""),
+	PH_P_TIME(S, stale_lock, "stale_lock_time", "500s", 's', 1000, 0, ""),
+	PH_P_BOOL(S, owner_request_special, "owner_request_special", "yes", ""),
+	PH_P_BOOL(S, original_rcpt, "enable_original_recipient", "yes", ""),
+	PH_P_INT(S, lock_attempts, "deliver_lock_attempts", "20", 1, 0, ""),
+	PH_P_STR(S, propagate, "propagate_unmatched_extensions", "canonical, virtual", ""),
+};
+#undef S
+
+static unsigned mask(const char *list, const char *one, const char *two, const char *three)
+{
+	return (local_word_in(list, one) ? 1u : 0) | (local_word_in(list, two) ? 2u : 0) | (local_word_in(list, three) ? 4u : 0);
+}
+
+static void take_settings(struct local_service *svc, const struct shared_settings *s)
+{
+	svc->owner_special = s->owner_request_special;
+	svc->original_rcpt = s->original_rcpt;
+	svc->command_limit_ms = s->command_time_limit;
+	svc->lock_delay_ms = s->lock_delay;
+	svc->stale_ms = s->stale_lock;
+	svc->lock_attempts = s->lock_attempts;
+	svc->propagate = mask(s->propagate, "alias", "forward", "include");
+	svc->delivered_hdr = mask(svc->set->prepend_delivered_header, "command", "file", "forward");
+}
 
 static int local_start(const struct ph_conf *conf, const void *settings, void **ret, struct ph_err *err)
 {
@@ -64,9 +97,7 @@ static int local_start(const struct ph_conf *conf, const void *settings, void **
 	}
 	svc->conf = conf;
 	svc->set = set;
-	svc->owner_special = shared.owner_request_special;
-	svc->keep_original = shared.keep_original;
-	svc->command_limit_ms = shared.command_time_limit;
+	take_settings(svc, &shared);
 	svc->default_uid = pw->pw_uid;
 	svc->default_gid = pw->pw_gid;
 	svc->default_user = ph_strdup(pw->pw_name);
@@ -74,6 +105,7 @@ static int local_start(const struct ph_conf *conf, const void *settings, void **
 	svc->mailbox_commands = ph_maps_open(conf, "mailbox_command_maps", set->mailbox_command_maps);
 	svc->mailbox_transports = ph_maps_open(conf, "mailbox_transport_maps", set->mailbox_transport_maps);
 	svc->fallback_transports = ph_maps_open(conf, "fallback_transport_maps", set->fallback_transport_maps);
+	svc->scanner = local_scanner_new(svc);
 	*ret = svc;
 	return 0;
 }
@@ -82,30 +114,30 @@ static void local_stop(void *service)
 {
 	struct local_service *svc = service;
 
+	local_scanner_free(&svc->scanner);
 	free((char *)svc->default_user);
 	free(svc);
 }
 
 static void deliver_one(struct local_service *svc, struct ph_delivery *d, size_t i)
 {
-	struct local_shared shared = { 0 };
-	const struct ph_rcpt *r = ph_delivery_rcpt(d, i);
+	struct local_shared *shared = ph_arena_alloc(ph_delivery_arena(d), sizeof *shared);
 	struct local_state st = {
-		.svc = svc, .d = d, .arena = ph_delivery_arena(d), .rcpt = i, .sender = ph_delivery_sender(d), .context = LOCAL_RCPT, .shared = &shared,
+		.svc = svc, .d = d, .arena = ph_delivery_arena(d), .rcpt = i, .address = ph_delivery_rcpt(d, i)->address,
+		.sender = ph_delivery_sender(d), .context = LOCAL_RCPT, .shared = shared,
 	};
-	int loop;
+	struct ph_err err;
 
-	st.address = r->address;
-	loop = local_delivered_before(&st, r->address);
-	if (loop < 0)
+	if (local_scan(&st, &err) < 0) {
+		ph_log(PH_LOG_WARNING, "%s: %s", ph_delivery_queue_id(d), err.text);
 		local_result(&st, PH_DEFERRED, "4.3.0", "cannot read the message");
-	else if (loop > 0)
-		local_result(&st, PH_BOUNCED, "5.4.6", "mail forwarding loop for %s", r->address);
-	else
-		local_deliver_address(&st);
-	if (shared.expanded)
+		return;
+	}
+	local_recipient(&st);
+	shared->expanded |= shared->leaving != NULL;
+	local_leave_all(&st);
+	if (shared->expanded)
 		ph_delivery_parts_end(d, i);
-	free(shared.seen);
 }
 
 static void local_deliver(void *service, struct ph_delivery *d)

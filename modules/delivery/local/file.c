@@ -1,0 +1,201 @@
+/* file.c: append to a mailbox file, or create a file in a Maildir: in a child that is the user.
+ *
+ * The child says "W text\n" for each warning, then "D.S.N text", and ends with 0 (sent), 1 (deferred) or 2 (bounced). */
+#include "local.h"
+#include "../common/box.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct box_job { struct box box; const char *top; int64_t expect; };
+
+/* In the child.  Only what came whole is kept: the parent may have died, or failed to read the message. */
+static int box_child(void *arg)
+{
+	struct box_job *j = arg;
+	struct box *b = &j->box;
+	char buf[32768];
+	int64_t got = 0;
+	ssize_t n = 0;
+	int rc;
+
+	signal(SIGXFSZ, SIG_IGN);
+	rc = box_open(b);
+	if (rc == 0)
+		rc = box_top(b, j->top);
+	while (rc == 0 && (n = read(0, buf, sizeof buf)) > 0) {
+		rc = box_write(b, buf, (size_t)n);
+		got += n;
+	}
+	if (rc == 0 && n == 0 && got == j->expect)
+		rc = box_commit(b);
+	else
+		box_abort(b), rc = -1;
+	if (b->warning[0])
+		dprintf(1, "W %s\n", b->warning);
+	if (rc == 0) {
+		dprintf(1, "%lld", (long long)b->start);
+		return 0;
+	}
+	dprintf(1, "%s %s", b->dsn, b->text);
+	return b->status == PH_BOUNCED ? 2 : 1;
+}
+
+static void box_fill(struct local_state *st, struct box *b, const char *path, uid_t uid)
+{
+	*b = (struct box){ .path = path, .locks = st->svc->set->mailbox_delivery_lock, .hostname = ph_conf_get(st->svc->conf, "myhostname"),
+		.limit = st->svc->set->mailbox_size_limit, .lock_attempts = st->svc->lock_attempts, .lock_delay_ms = st->svc->lock_delay_ms,
+		.stale_ms = st->svc->stale_ms, .strict_owner = st->svc->set->strict_mailbox_ownership, .uid = uid, .sync_dir = true,
+		.status = PH_DEFERRED, .dsn = "4.3.0", .text = "the message did not arrive whole" };
+}
+
+struct outcome { enum ph_delivery_status status; char dsn[12]; const char *text; int64_t offset; };
+
+/* Log the child's warnings; what follows them. */
+static const char *warnings(struct local_state *st, const char *output)
+{
+	while (output[0] == 'W' && output[1] == ' ' && strchr(output, '\n')) {
+		size_t n = strcspn(output, "\n");
+
+		ph_log(PH_LOG_WARNING, "%s", ph_arena_strndup(st->arena, output + 2, n - 2));
+		if (strncmp(output + 2, "maildir access problem", 22) == 0)
+			ph_log(PH_LOG_WARNING, "perhaps you need to create the maildirs in advance");
+		output += n + 1;
+	}
+	return output;
+}
+
+static struct outcome box_run(struct local_state *st, struct ph_run_spec *spec, const struct box *b)
+{
+	struct outcome o = { PH_DEFERRED, "4.3.0", "the delivery process failed", 0 };
+	struct box_job job = { *b, local_top(st, b->path[strlen(b->path) - 1] != '/', st->svc->delivered_hdr & LOCAL_HDR_FILE), ph_delivery_bytes(st->d) };
+	const char *output = "";
+	struct ph_run *run;
+	struct ph_err err;
+	int status, rc, fed, used = 0, code;
+
+	spec->fn = box_child;
+	spec->arg = &job;
+	spec->limit_ms = PH_SECONDS(3600);
+	spec->output_max = 4000;
+	if (ph_run_start(spec, &run, &err) < 0) {
+		o.text = ph_arena_strdup(st->arena, err.text);
+		return o;
+	}
+	fed = local_feed(st, run, "", &err);
+	rc = ph_run_end(run, &status, &output);
+	output = warnings(st, output);
+	code = rc == 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	if (code == 0) {
+		o.status = PH_SENT;
+		o.offset = strtoll(output, NULL, 10);
+	} else if (fed < 0) {
+		o.text = ph_arena_strdup(st->arena, err.text);
+	} else if ((code == 1 || code == 2) && sscanf(output, "%9s %n", o.dsn, &used) == 1 && used > 0) {
+		o.status = code == 2 ? PH_BOUNCED : PH_DEFERRED;
+		o.text = ph_arena_strdup(st->arena, output + used);
+	}
+	ph_run_free(&run);
+	return o;
+}
+
+/* In a spool folder that only root or a group may write to, the user's mailbox has to be created, and locked, with those rights. */
+static void prepare_spool(const char *path, const struct local_user *u, gid_t *gid)
+{
+	char dir[4096];
+	const char *slash = strrchr(path, '/');
+	struct stat sb;
+	int fd;
+
+	if (!slash || (size_t)(slash - path) >= sizeof dir)
+		return;
+	snprintf(dir, sizeof dir, "%.*s", (int)(slash - path), path);
+	if (geteuid() != 0 || stat(dir, &sb) < 0 || sb.st_uid != 0 || (sb.st_mode & S_IWOTH))
+		return;
+	if (sb.st_mode & S_IWGRP)
+		*gid = sb.st_gid;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0) {
+		if (fchown(fd, u->uid, u->gid) < 0)
+			unlink(path);
+		close(fd);
+	}
+}
+
+/* Tell comsat(8) where in the mailbox the new mail begins. */
+static void biff(struct local_state *st, const struct local_user *u, int64_t offset)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(512), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	const char *text = ph_arena_printf(st->arena, "%s@%lld", u->name, (long long)offset);
+	int fd;
+
+	if (!st->svc->set->biff || (fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0)
+		return;
+	/* Nobody listens on most hosts: that is no failure. */
+	if (sendto(fd, text, strlen(text), 0, (struct sockaddr *)&to, sizeof to) < 0 && errno != ECONNREFUSED && ph_log_debug_on())
+		ph_log(PH_LOG_DEBUG, "biff: %s", strerror(errno));
+	close(fd);
+}
+
+static void report(struct local_state *st, const struct outcome *o, const char *sent, const char *prefix)
+{
+	local_result(st, o->status, o->status == PH_SENT ? "2.0.0" : o->dsn, "%s%s", o->status == PH_SENT ? sent : prefix, o->status == PH_SENT ? "" : o->text);
+}
+
+void local_spool(struct local_state *st, const struct local_user *u)
+{
+	const struct local_settings *set = st->svc->set;
+	const char *path = *set->home_mailbox ? ph_arena_printf(st->arena, "%s/%s", u->home, set->home_mailbox) : NULL;
+	struct ph_run_spec spec = { .uid = u->uid, .gid = u->gid, .user = u->name };
+	struct outcome o;
+	struct box b;
+	size_t n;
+
+	if (u->uid == 0) {
+		local_result(st, PH_BOUNCED, "5.7.0", "mail for root must be aliased: nothing is delivered with the rights of root");
+		return;
+	}
+	if (!path) {
+		n = strlen(set->mail_spool_directory);
+		path = set->mail_spool_directory[n - 1] == '/' ? ph_arena_printf(st->arena, "%s%s/", set->mail_spool_directory, u->name)
+			: ph_arena_printf(st->arena, "%s/%s", set->mail_spool_directory, u->name);
+		if (set->mail_spool_directory[n - 1] != '/')
+			prepare_spool(path, u, &spec.gid);
+	}
+	box_fill(st, &b, path, u->uid);
+	o = box_run(st, &spec, &b);
+	if (path[strlen(path) - 1] == '/') {
+		report(st, &o, "delivered to maildir", "maildir delivery failed: ");
+		return;
+	}
+	if (o.status != PH_SENT && strstr(o.text, "is not owned by recipient"))
+		ph_log(PH_LOG_WARNING, "specify \"strict_mailbox_ownership = no\" to ignore mailbox ownership mismatch");
+	report(st, &o, "delivered to mailbox", ph_arena_printf(st->arena, "cannot update mailbox %s for user %s. ", path, u->name));
+	if (o.status == PH_SENT)
+		biff(st, u, o.offset);
+}
+
+void local_file(struct local_state *st, const char *path)
+{
+	const struct local_user *as = st->as;
+	struct ph_run_spec spec = { .uid = as ? as->uid : st->svc->default_uid, .gid = as ? as->gid : st->svc->default_gid,
+		.user = as ? as->name : st->svc->default_user };
+	struct outcome o;
+	struct box b;
+
+	box_fill(st, &b, path, spec.uid);
+	b.any_file = path[strlen(path) - 1] != '/';
+	o = box_run(st, &spec, &b);
+	if (!b.any_file)
+		report(st, &o, "delivered to maildir", "maildir delivery failed: ");
+	else
+		report(st, &o, ph_arena_printf(st->arena, "delivered to file: %s", path), ph_arena_printf(st->arena, "cannot append message to file %s: ", path));
+}
