@@ -42,8 +42,10 @@ void ph_delivery_part(struct ph_delivery *d, size_t i, const char *address, enum
 
 void ph_delivery_parts_end(struct ph_delivery *d, size_t i)
 {
-	if (d->parts && d->parts[i].any && !d->rcpts[i].done)
-		ph_result_commit(d, i, &d->parts[i].worst);
+	static const struct ph_result none = { PH_SENT, "2.0.0", "local", "all destinations had it already" };
+
+	if (!d->rcpts[i].done)
+		ph_result_commit(d, i, d->parts && d->parts[i].any ? &d->parts[i].worst : &none);
 }
 
 enum ph_lookup ph_delivery_resolve(struct ph_delivery *d, const char *address, const char **ret_address, bool *ret_same, struct ph_err *err)
@@ -59,6 +61,10 @@ enum ph_lookup ph_delivery_resolve(struct ph_delivery *d, const char *address, c
 	l = ph_route_resolve(route, d->req->sender, full, d->arena, &res, err);
 	if (l != PH_LOOKUP_FOUND)
 		return l;
+	if (res.bad_syntax) {
+		ph_err_set(err, -EINVAL, "%s", full);
+		return PH_LOOKUP_NOTFOUND;
+	}
 	*ret_address = res.recipient;
 	*ret_same = !res.error && strcmp(res.transport, d->req->service) == 0;
 	return PH_LOOKUP_FOUND;
@@ -82,20 +88,41 @@ int ph_delivery_forward(struct ph_delivery *d, const char *sender, const char *c
 	return rc;
 }
 
-int ph_delivery_pass(struct ph_delivery *d, size_t i, const char *address, const char *transport_nexthop, struct ph_err *err)
+/* The message again, for address by transport_nexthop: *ret_filter and id say where and as what. */
+static int pass(struct ph_delivery *d, size_t i, const char *address, const char *sender, const char *transport_nexthop, const char **ret_filter,
+		char id[PH_QUEUE_ID_MAX], struct ph_err *err)
 {
 	const char *colon = strchr(transport_nexthop, ':');
-	struct ph_forward f = { .req = d->req, .sender = d->req->sender, .rcpts = &address, .n_rcpts = 1, .original = *d->rcpts[i].original ? d->rcpts[i].original : NULL, .top = "",
-		.notify = notify_of(d, i) };
-	char id[PH_QUEUE_ID_MAX];
-	int rc;
+	struct ph_forward f = { .req = d->req, .sender = sender, .rcpts = &address, .n_rcpts = 1,
+		.original = *d->rcpts[i].original ? d->rcpts[i].original : NULL, .top = "", .notify = notify_of(d, i) };
 
 	/* "transport" and "transport:" mean the nexthop that the mail has now. */
 	f.filter = colon && colon[1] ? transport_nexthop :
 		ph_arena_printf(d->arena, "%.*s:%s", (int)(colon ? colon - transport_nexthop : (ptrdiff_t)strlen(transport_nexthop)), transport_nexthop,
 			d->req->nexthop);
-	rc = ph_forward_mail(d, &f, id, err);
+	*ret_filter = f.filter;
+	return ph_forward_mail(d, &f, id, err);
+}
+
+int ph_delivery_pass(struct ph_delivery *d, size_t i, const char *address, const char *transport_nexthop, struct ph_err *err)
+{
+	char id[PH_QUEUE_ID_MAX];
+	const char *to;
+	int rc = pass(d, i, address, d->req->sender, transport_nexthop, &to, id, err);
+
 	if (rc == 0)
-		ph_delivery_result(d, i, PH_SENT, "2.0.0", d->req->service, "passed on to %s as %s", f.filter, id);
+		ph_delivery_result(d, i, PH_SENT, "2.0.0", d->req->service, "passed on to %s as %s", to, id);
+	return rc;
+}
+
+int ph_delivery_pass_part(struct ph_delivery *d, size_t i, const char *address, const char *sender, const char *transport_nexthop,
+			  struct ph_err *err)
+{
+	char id[PH_QUEUE_ID_MAX];
+	const char *to;
+	int rc = pass(d, i, address, sender, transport_nexthop, &to, id, err);
+
+	if (rc == 0)
+		ph_delivery_part(d, i, address, PH_SENT, "2.0.0", d->req->service, "passed on to %s as %s", to, id);
 	return rc;
 }

@@ -115,7 +115,8 @@ static void child_main(const struct ph_run_spec *s, const struct ends *e, pid_t 
 	}
 	if (!s->argv) {
 		/* Only commands may be set-id programs (postdrop is one). */
-		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		if (!s->gain_privileges)
+			prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		close(REPORT_FD);
 		_exit(s->fn(s->arg) & 0xff);
 	}
@@ -228,7 +229,8 @@ int ph_run_start(const struct ph_run_spec *s, struct ph_run **ret, struct ph_err
 	in[1] = out[0] = -1;
 	fcntl(r->in, F_SETFL, O_NONBLOCK);
 	fcntl(r->out, F_SETFL, O_NONBLOCK);
-	r->reader = ph_co_spawn("command output", run_drain, r);
+	if (!s->dialogue)
+		r->reader = ph_co_spawn("command output", run_drain, r);
 	*ret = r;
 out:
 	close_fd(&in[0]);
@@ -285,6 +287,30 @@ int ph_run_write(struct ph_run *r, const void *p, size_t n)
 			close_fd(&r->in);
 			return rc;
 		}
+	}
+	return 0;
+}
+
+int ph_run_read(struct ph_run *r, void *p, size_t n, int64_t deadline_ms)
+{
+	char *at = p;
+
+	while (n > 0) {
+		ssize_t got = read(r->out, at, n);
+		int rc;
+
+		if (got > 0) {
+			at += got;
+			n -= (size_t)got;
+			continue;
+		}
+		if (got == 0)
+			return -ENODATA;
+		if (errno == EINTR)
+			continue;
+		rc = errno == EAGAIN ? ph_fd_wait(r->out, EV_READ, deadline_ms) : -errno;
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
 }

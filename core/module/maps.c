@@ -126,8 +126,8 @@ static enum ph_lookup find_in(struct ph_maps *m, struct ph_table *t, const char 
 	return status;
 }
 
-enum ph_lookup ph_maps_find(struct ph_maps *m, const char *key, bool partial, struct ph_arena *arena, const char **ret_value,
-			    struct ph_err *err)
+enum ph_lookup ph_maps_find_owned(struct ph_maps *m, const char *key, bool partial, struct ph_arena *arena, const char **ret_value,
+				  uid_t *ret_owner, struct ph_err *err)
 {
 	const char *value = NULL;
 	enum ph_lookup status;
@@ -142,9 +142,19 @@ enum ph_lookup ph_maps_find(struct ph_maps *m, const char *key, bool partial, st
 		status = find_in(m, m->tables[i], key, arena, &value, err);
 		if (status == PH_LOOKUP_NOTFOUND)
 			continue;
-		if (status == PH_LOOKUP_FOUND)
+		if (status == PH_LOOKUP_FOUND) {
 			*ret_value = value;
+			*ret_owner = ph_table_owner(m->tables[i]);
+		}
 		return status;
 	}
 	return PH_LOOKUP_NOTFOUND;
+}
+
+enum ph_lookup ph_maps_find(struct ph_maps *m, const char *key, bool partial, struct ph_arena *arena, const char **ret_value,
+			    struct ph_err *err)
+{
+	uid_t owner;
+
+	return ph_maps_find_owned(m, key, partial, arena, ret_value, &owner, err);
 }

@@ -328,6 +328,11 @@ unsigned ph_table_flags(const struct ph_table *t)
 	return t->ops->flags;
 }
 
+uid_t ph_table_owner(const struct ph_table *t)
+{
+	return t->ops && (t->ops->flags & PH_LOOKUP_FILE) ? t->seen.st_uid : 0;
+}
+
 const char *ph_table_broken(const struct ph_table *t)
 {
 	return t->broken != PH_LOOKUP_NOTFOUND ? t->why : NULL;

@@ -22,6 +22,7 @@ const char *ph_table_title(const struct ph_table *t);           /* "hash:/x" as 
 const struct ph_lookup_ops *ph_table_ops(const struct ph_table *t);     /* NULL: no such type */
 void *ph_table_handle(struct ph_table *t);                      /* for the ops' other functions; NULL: surrogate */
 unsigned ph_table_flags(const struct ph_table *t);
+uid_t ph_table_owner(const struct ph_table *t);         /* of the file that is open; 0: root, or no file */
 /* One key as it is.  *ret_value is in arena.  err names the table.  Yields when the table does. */
 enum ph_lookup ph_table_get(struct ph_table *t, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err);
 /* Why the last look-up that failed did; NULL: its table gave no reason. */

@@ -103,21 +103,28 @@ PH_API int ph_delivery_forward(struct ph_delivery *d, const char *sender, const 
 /* The result of one destination of recipient i: a log line with to=address (and orig_to=); what bounced is kept for the notification. */
 PH_API void ph_delivery_part(struct ph_delivery *d, size_t i, const char *address, enum ph_delivery_status status, const char *dsn,
 			     const char *relay, const char *fmt, ...) PH_PRINTF(7, 8);
-/* All parts are there: recipient i is deferred if one of them was, else bounced if one was, else sent.  No further log line. */
+/* All parts are there: recipient i is deferred if one of them was, else bounced if one was, else sent (also when there were none: all were
+ * duplicates).  No further log line. */
 PH_API void ph_delivery_parts_end(struct ph_delivery *d, size_t i);
 /* Complete an address as trivial-rewrite(8) does and resolve it.  FOUND: *ret_address (in the arena); *ret_same: it belongs to
- * this very service.  TEMPFAIL: err.  Yields. */
+ * this very service.  NOTFOUND: it is no address; err holds how it reads when completed.  TEMPFAIL: err.  Yields. */
 PH_API enum ph_lookup ph_delivery_resolve(struct ph_delivery *d, const char *address, const char **ret_address, bool *ret_same,
 					  struct ph_err *err);
 /* Hand recipient i over to another transport ("lmtp:unix:private/x"): the message goes there for address instead.  On record when 0 is
  * returned.  Yields. */
 PH_API int ph_delivery_pass(struct ph_delivery *d, size_t i, const char *address, const char *transport_nexthop, struct ph_err *err);
+/* The same for one part of it, with a sender of its own. */
+PH_API int ph_delivery_pass_part(struct ph_delivery *d, size_t i, const char *address, const char *sender, const char *transport_nexthop,
+				 struct ph_err *err);
 
 /* ---- the site ---- */
 /* Is this one of our own addresses (inet_interfaces, proxy_interfaces)? */
 PH_API bool ph_conf_own_address(const struct ph_conf *conf, const struct ph_endpoint *e);
 /* "user name"@domain -> "\"user name\"@domain": the form for SMTP and for headers.  In arena. */
 PH_API const char *ph_address_external(struct ph_arena *arena, const char *internal);
+/* The addresses of a list as in a header ("Name <a@b>, c (d), e"), in internal form.  At most max tokens are looked at.  How many, and
+ * *ret_list in arena; negative: too long. */
+PH_API int ph_address_list(struct ph_arena *arena, const char *text, size_t n, size_t max, const char *const **ret_list);
 
 #ifdef __cplusplus
 }

@@ -89,6 +89,10 @@ PH_API unsigned ph_maps_flags(const struct ph_maps *m);
  * is not UTF-8 is logged and answers PERMERR.  err (may be NULL) names the table.  Yields when a table of the list does. */
 PH_API enum ph_lookup ph_maps_find(struct ph_maps *m, const char *key, bool partial, struct ph_arena *arena,
 				   const char **ret_value, struct ph_err *err);
+/* The same, and *ret_owner: the user who owns the file of the table that answered, as alias_maps needs it; 0 for root, and for tables that
+ * are no files. */
+PH_API enum ph_lookup ph_maps_find_owned(struct ph_maps *m, const char *key, bool partial, struct ph_arena *arena,
+					 const char **ret_value, uid_t *ret_owner, struct ph_err *err);
 /* Address keys in Postfix's order, each form over all tables before the next:
  * user+ext@dom, user@dom, [user+ext, user when dom is local], @dom, [dom and its parents], [user+ext@, user@].
  * address: internal form; when its quoted form differs, that one is asked for first.  parent_style: the name that stands for this

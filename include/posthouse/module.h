@@ -9,7 +9,8 @@
  *   1.1  ph_fd_wait, ph_loop_defer;
  *        ph_session_command, ph_session_instance, ph_session_expand, ph_session_list, ph_conf_time, ph_restriction_ops.prefetch;
  *        ph_base64_decode, ph_base64_encode, ph_tls_info.client_digest;
- *        ph_conf_service_words, ph_run_identity, ph_run_environment, ph_delivery_ops.check. */
+ *        ph_conf_service_words, ph_run_identity, ph_run_environment, ph_delivery_ops.check;
+ *        ph_run_spec.dialogue and .gain_privileges, ph_run_read, ph_maps_find_owned, ph_address_list, ph_delivery_pass_part. */
 #ifndef POSTHOUSE_MODULE_H
 #define POSTHOUSE_MODULE_H
 

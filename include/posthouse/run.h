@@ -35,12 +35,16 @@ struct ph_run_spec {
 	void *arg;
 	int64_t limit_ms;               /* time for all of it; then the process group is killed; 0: none */
 	size_t output_max;              /* bytes of descriptors 1 and 2 that are kept (the rest is read and dropped) */
+	bool dialogue;                  /* its output is not collected but read with ph_run_read */
+	bool gain_privileges;           /* fn may execute set-uid programs; those of argv always may (postdrop is one) */
 };
 
 /* Start it.  0 and *ret, or negative with err: -EPERM (root, or not our own uid and we are not root), -EAGAIN (no process), ...  Does not yield. */
 PH_API int ph_run_start(const struct ph_run_spec *spec, struct ph_run **ret, struct ph_err *err);
 /* Bytes for its descriptor 0.  0; -EPIPE: it does not read any more (not an error for most); -ETIMEDOUT (it was killed).  Yields. */
 PH_API int ph_run_write(struct ph_run *r, const void *p, size_t n);
+/* Exactly n bytes of its output (dialogue).  0; -ENODATA: it has ended; -ETIMEDOUT; other errors.  Yields. */
+PH_API int ph_run_read(struct ph_run *r, void *p, size_t n, int64_t deadline_ms);
 /* Close descriptor 0, wait for its end.  What kept it from starting (no such directory, no such program) is logged; its status is EX_TEMPFAIL.
  *  *ret_status as from waitpid(2).  Output in ret_output (NUL-terminated, owned by r until
  * ph_run_free).  0, -ETIMEDOUT (killed by the limit).  Yields. */

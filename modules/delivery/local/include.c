@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -16,51 +17,89 @@
 
 enum { INCLUDE_READ = 0, INCLUDE_ABSENT, INCLUDE_SPECIAL, INCLUDE_WRITABLE, INCLUDE_UNREADABLE };
 
-/* In the child: "uid\n" and the file to descriptor 1. */
-static int copy_file(void *arg)
+/* "uid\n" and the file to descriptor 1, for a child that is its reader. */
+struct reader { const char *path; int out; char reason[200]; };
+
+static int copy_file(struct reader *r)
 {
-	const char *path = arg;
 	char buf[8192];
 	struct stat sb;
 	ssize_t n;
 	int fd;
 
-	if (stat(path, &sb) < 0) {
-		dprintf(1, "%s", strerror(errno));
+	if (stat(r->path, &sb) < 0) {
+		snprintf(r->reason, sizeof r->reason, "%s", strerror(errno));
 		return INCLUDE_ABSENT;
 	}
 	if (!S_ISREG(sb.st_mode))
 		return INCLUDE_SPECIAL;
 	if (sb.st_mode & S_IWOTH)
 		return INCLUDE_WRITABLE;
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	fd = open(r->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &sb) < 0 || !S_ISREG(sb.st_mode)) {
-		dprintf(1, "%s", strerror(errno));
+		snprintf(r->reason, sizeof r->reason, "%s", strerror(errno));
 		return INCLUDE_UNREADABLE;
 	}
 	if (sb.st_size > INCLUDE_MAX) {
-		dprintf(1, "%s", strerror(EFBIG));
+		snprintf(r->reason, sizeof r->reason, "%s", strerror(EFBIG));
 		return INCLUDE_UNREADABLE;
 	}
-	dprintf(1, "%lu\n", (unsigned long)sb.st_uid);
+	dprintf(r->out, "%lu\n", (unsigned long)sb.st_uid);
 	while ((n = read(fd, buf, sizeof buf)) > 0)
-		if (write(1, buf, (size_t)n) != n)
+		if (write(r->out, buf, (size_t)n) != n)
 			return INCLUDE_UNREADABLE;
 	return n < 0 ? INCLUDE_UNREADABLE : INCLUDE_READ;
+}
+
+static int child(void *arg)
+{
+	struct reader *r = arg;
+	int rc = copy_file(r);
+
+	if (rc != INCLUDE_READ)
+		dprintf(r->out, "%s", r->reason);
+	return rc;
+}
+
+/* Who owns it?  Asked with the agent's rights, as the path stands in a table that root wrote. */
+struct owner { const char *path; uid_t uid; int code; };
+
+static void find_owner(void *arg)
+{
+	struct owner *o = arg;
+	struct stat sb;
+
+	o->code = stat(o->path, &sb) < 0 ? errno : 0;
+	o->uid = o->code ? 0 : sb.st_uid;
+}
+
+/* Whose eyes read it: those whose rights apply; for a list of root's the file's owner; for root's own file the default user, who must be able to.
+ */
+static void reader_of(struct local_state *st, const char *path, struct ph_run_spec *spec)
+{
+	const struct local_user *u = st->as;
+	struct owner o = { .path = path };
+
+	if (!u) {
+		ph_offload(find_owner, &o);
+		if (o.uid != 0 && local_account_uid(st->arena, o.uid, &u) != 1)
+			u = NULL;
+	}
+	spec->uid = u ? u->uid : st->svc->default_uid;
+	spec->gid = u ? u->gid : st->svc->default_gid;
+	spec->user = u ? u->name : st->svc->default_user;
 }
 
 /* INCLUDE_*, or -1 after a deferral; *ret: content or reason. */
 static int fetch(struct local_state *st, const char *path, const char **ret)
 {
-	const struct local_user *as = st->as;
-	struct ph_run_spec spec = {
-		.uid = as ? as->uid : st->svc->default_uid, .gid = as ? as->gid : st->svc->default_gid, .user = as ? as->name : st->svc->default_user,
-		.fn = copy_file, .arg = (void *)path, .limit_ms = PH_SECONDS(60), .output_max = INCLUDE_MAX + 32,
-	};
+	struct reader r = { .path = path, .out = 1 };
+	struct ph_run_spec spec = { .fn = child, .arg = &r, .limit_ms = PH_SECONDS(60), .output_max = INCLUDE_MAX + 32 };
 	struct ph_run *run;
 	struct ph_err err;
 	int status, rc;
 
+	reader_of(st, path, &spec);
 	if (ph_run_start(&spec, &run, &err) < 0) {
 		local_result(st, PH_DEFERRED, "4.3.0", "%s", err.text);
 		return -1;

@@ -40,6 +40,11 @@ static void send_one(struct local_state *st, struct local_leaving *m)
 	const char *id, *top = "";
 	struct ph_err err;
 
+	if (ph_delivery_probe(st->d)) {
+		for (size_t i = 0; i < m->n; i++)
+			local_result(st, PH_SENT, "2.0.0", "forwards to %s", m->rcpts[i]);
+		return;
+	}
 	if (st->svc->delivered_hdr & LOCAL_HDR_FORWARD)
 		top = ph_arena_printf(st->arena, "Delivered-To: %s\n", ph_address_external(st->arena, m->delivered));
 	if (ph_delivery_forward(st->d, m->sender, m->rcpts, m->n, m->owned || !*r->original ? NULL : r->original, top, &id, &err) < 0) {

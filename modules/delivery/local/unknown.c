@@ -8,6 +8,10 @@ static int pass_on(struct local_state *st, const char *transport)
 	struct ph_err err;
 	int rc;
 
+	if (ph_delivery_probe(st->d)) {
+		local_result(st, PH_SENT, "2.0.0", "passes on to %s", transport);
+		return 1;
+	}
 	ph_log(PH_LOG_INFO, "%s: passing <%s> to transport=%.*s", ph_delivery_queue_id(st->d), ph_address_external(st->arena, st->address),
 	       (int)strcspn(transport, ":"), transport);
 	rc = st->shared->expanded ? ph_delivery_pass_part(st->d, st->rcpt, st->address, st->sender, transport, &err)

@@ -14,7 +14,8 @@
 struct virtual_settings {
 	const char *maps, *base, *uid_maps, *gid_maps, *lock;
 	int64_t limit;
-	int minimum_uid;
+	int minimum_uid, lock_attempts;
+	int64_t lock_delay, stale_lock;
 	bool strict_owner, keep_original;
 };
 
@@ -27,6 +28,9 @@ static const struct ph_param params[] = {
 	PH_P_STR(S, lock, "virtual_mailbox_lock", "fcntl, dotlock", "How an mbox is locked: dotlock, fcntl, flock."),
 	PH_P_LONG(S, limit, "virtual_mailbox_limit", "51200000", 0, 0, "Largest mbox in bytes; 0: no limit."),
 	PH_P_INT(S, minimum_uid, "virtual_minimum_uid", "100", 1, 0, "Smallest user id that virtual_uid_maps may say."),
+	PH_P_INT(S, lock_attempts, "deliver_lock_attempts", "20", 1, 0, "Tries to lock a mailbox."),
+	PH_P_TIME(S, lock_delay, "deliver_lock_delay", "1s", 's', 1000, 0, "Time between two tries to lock a mailbox."),
+	PH_P_TIME(S, stale_lock, "stale_lock_time", "500s", 's', 1000, 0, "Age at which a mailbox's lock file is taken for forgotten."),
 	PH_P_BOOL(S, strict_owner, "strict_mailbox_ownership", "yes", "Defer mail when a mailbox belongs to somebody else."),
 	PH_P_BOOL(S, keep_original, "enable_original_recipient", "yes", "Add the address from before aliasing in X-Original-To:."),
 };
@@ -258,6 +262,20 @@ static char *top_of(struct ph_delivery *d, const struct virtual_settings *set, b
 		ph_address_external(ph_delivery_arena(d), r->address));
 }
 
+static void failed(struct ph_delivery *d, const struct box *b, bool maildir)
+{
+	if (b->warning[0]) {
+		ph_log(PH_LOG_WARNING, "%s", b->warning);
+		ph_log(PH_LOG_WARNING, "perhaps you need to create the maildirs in advance");
+	}
+	if (strstr(b->text, "is not owned by recipient"))
+		ph_log(PH_LOG_WARNING, "specify \"strict_mailbox_ownership = no\" to ignore mailbox ownership mismatch");
+	if (maildir)
+		ph_delivery_result(d, 0, b->status, b->dsn, "virtual", "maildir delivery failed: %s", b->text);
+	else
+		ph_delivery_result(d, 0, b->status, b->dsn, "virtual", "delivery failed to mailbox %s: %s", b->path, b->text);
+}
+
 static void virtual_deliver(void *service, struct ph_delivery *d)
 {
 	struct virtual_service *svc = service;
@@ -274,7 +292,7 @@ static void virtual_deliver(void *service, struct ph_delivery *d)
 		return;
 	}
 	j->box = (struct box){ .path = path ? path : "", .locks = svc->set->lock, .hostname = svc->hostname, .limit = svc->set->limit,
-		.lock_attempts = 20, .lock_delay_ms = 1000, .stale_ms = 500000, .strict_owner = svc->set->strict_owner, .uid = geteuid() };
+		.lock_attempts = svc->set->lock_attempts, .lock_delay_ms = svc->set->lock_delay, .stale_ms = svc->set->stale_lock, .strict_owner = svc->set->strict_owner, .uid = geteuid() };
 	j->top = top_of(d, svc->set, maildir);
 	j->first = true;
 	if (content.p) {
@@ -285,7 +303,7 @@ static void virtual_deliver(void *service, struct ph_delivery *d)
 		write_pieces(d, j);
 	}
 	if (j->rc < 0) {
-		ph_delivery_result(d, 0, j->box.status, j->box.dsn, "virtual", "%s", j->box.text);
+		failed(d, &j->box, maildir);
 		return;
 	}
 	if (maildir) {
