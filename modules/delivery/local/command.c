@@ -1,6 +1,7 @@
-/* command.c: deliver to a command as a user, and what its exit status means (sysexits.h). */
+/* command.c: deliver to a command as a user. */
 #define _GNU_SOURCE 1           /* execvpe */
 #include "local.h"
+#include "../common/exit_status.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define OUTPUT_MAX 1000
+#define OUTPUT_MAX 20000
 #define ENV_MAX 64
 
 struct env { char *v[ENV_MAX + 1]; int n; };
@@ -78,92 +79,23 @@ static void env_build(struct local_state *st, const struct local_user *u, struct
 	env_add_safe(st, e, "SASL_USERNAME", ph_delivery_attr(st->d, "sasl_username"));
 }
 
-/* ---- exit status ---- */
+/* ---- what it came to ---- */
 
-static const struct { int status; enum ph_delivery_status result; const char *dsn, *text; } sysexit[] = {
-	{ EX_USAGE, PH_BOUNCED, "5.3.0", "command line usage error" },
-	{ EX_DATAERR, PH_BOUNCED, "5.6.0", "data format error" },
-	{ EX_NOINPUT, PH_BOUNCED, "5.3.0", "cannot open input" },
-	{ EX_NOUSER, PH_BOUNCED, "5.1.1", "user unknown" },
-	{ EX_NOHOST, PH_BOUNCED, "5.1.2", "host name unknown" },
-	{ EX_UNAVAILABLE, PH_BOUNCED, "5.3.0", "service unavailable" },
-	{ EX_SOFTWARE, PH_BOUNCED, "5.3.0", "internal software error" },
-	{ EX_OSERR, PH_DEFERRED, "4.3.0", "system resource problem" },
-	{ EX_OSFILE, PH_BOUNCED, "5.3.0", "critical OS file missing" },
-	{ EX_CANTCREAT, PH_BOUNCED, "5.2.0", "can't create user output file" },
-	{ EX_IOERR, PH_BOUNCED, "5.3.0", "input/output error" },
-	{ EX_TEMPFAIL, PH_DEFERRED, "4.3.0", "temporary failure" },
-	{ EX_PROTOCOL, PH_BOUNCED, "5.5.0", "remote error in protocol" },
-	{ EX_NOPERM, PH_BOUNCED, "5.7.0", "permission denied" },
-	{ EX_CONFIG, PH_BOUNCED, "5.3.5", "local configuration error" },
-};
-
-/* What it said: "4.7.1 text" at the start gives the status; the rest goes into the reason. */
-static char *output_text(struct local_state *st, const char *output, char dsn[12], enum ph_delivery_status *status)
+static void command_result(struct local_state *st, const char *command, bool timed_out, int status, const char *output)
 {
-	int a, b, c, used = 0;
-	char *copy, *p;
+	struct exit_status e;
 
-	if (sscanf(output, "%1d.%3d.%3d%n", &a, &b, &c, &used) == 3 && (a == 2 || a == 4 || a == 5) && used < 12 &&
-	    (strchr(" \t\n", output[used]) || !output[used])) {
-		if (a == 2) {
-			/* A failure cannot be called success. */
-			ph_log(PH_LOG_WARNING, "bounce_append: ignoring dsn code \"%.*s\"", used, output);
-			strcpy(dsn, "5.0.0");
-		} else {
-			snprintf(dsn, 12, "%.*s", used, output);
-		}
-		*status = a == 4 ? PH_DEFERRED : PH_BOUNCED;
-		output += used + strspn(output + used, " \t\n");
-	}
-	copy = ph_str_printable(st->arena, output, strlen(output), true);
-	for (p = copy; *p; p++)
-		if ((unsigned char)output[p - copy] < ' ')
-			*p = ' ';
-	return copy;
-}
-
-static void timed_out(struct local_state *st, const char *command)
-{
-	ph_log(PH_LOG_WARNING, "pipe_command_read: read time limit exceeded");
-	ph_delivery_remote(st->d, NULL, "x-unix; internal software error");
-	local_result(st, PH_BOUNCED, "5.3.0", "Command time limit exceeded: \"%s\"", command);
-}
-
-static void command_result(struct local_state *st, const char *command, int status, const char *output)
-{
-	enum ph_delivery_status result = PH_BOUNCED;
-	char dsn[12] = "5.3.0";
-	const char *text = NULL, *diag = NULL, *said;
-
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+	exit_status(st->arena, command, timed_out, status, output, &e);
+	if (timed_out)
+		ph_log(PH_LOG_WARNING, "pipe_command_read: read time limit exceeded");
+	if (e.status == PH_SENT) {
 		local_result(st, PH_SENT, "2.0.0", "delivered to command: %s", command);
 		return;
 	}
-	if (WIFSIGNALED(status)) {
-		result = PH_DEFERRED;
-		strcpy(dsn, "4.3.0");
-		text = ph_arena_printf(st->arena, "Command died with signal %d: \"%s\"", WTERMSIG(status), command);
-		diag = "unknown mail system error";
-	}
-	for (size_t i = 0; !text && i < PH_ARRAY_LEN(sysexit); i++) {
-		if (sysexit[i].status == WEXITSTATUS(status)) {
-			result = sysexit[i].result;
-			strcpy(dsn, sysexit[i].dsn);
-			text = diag = sysexit[i].text;
-		}
-	}
-	if (!text) {
-		text = ph_arena_printf(st->arena, "Command died with status %d: \"%s\"", WEXITSTATUS(status), command);
-		diag = ph_arena_printf(st->arena, "unknown mail system error %d", WEXITSTATUS(status));
-	}
-	said = output_text(st, output, dsn, &result);
-	ph_delivery_remote(st->d, NULL, ph_arena_printf(st->arena, "x-unix; %s", *said ? said : diag));
-	if (*said && said != output && strncmp(dsn, output, strlen(dsn)) == 0)
-		text = "";              /* it gave status and reason itself */
-	else if (*said && output[0] == '2' && strcmp(dsn, "5.0.0") == 0)
-		text = "";
-	local_result(st, result, dsn, "%s%s%s", text, *text && *said ? ". Command output: " : "", said);
+	if (!timed_out && output[0] == '2' && strcmp(e.dsn, "5.0.0") == 0)      /* it called its failure a success */
+		ph_log(PH_LOG_WARNING, "bounce_append: ignoring dsn code \"%.*s\"", (int)strcspn(output, " \t\n"), output);
+	ph_delivery_remote(st->d, NULL, e.diagnostic);
+	local_result(st, e.status, e.dsn, "%s", e.text);
 }
 
 /* ---- running ---- */
@@ -256,12 +188,10 @@ static void run_command(struct local_state *st, const char *command, struct ph_r
 	rc = ph_run_end(run, &status, &output);
 	if (job->before->text[0])
 		ph_log(PH_LOG_FATAL, "%s", job->before->text);
-	if (rc == -ETIMEDOUT)
-		timed_out(st, command);
-	else if (fed < 0)
+	if (fed < 0 && fed != -ETIMEDOUT)
 		local_result(st, PH_DEFERRED, "4.3.0", "%s", err.text);
 	else
-		command_result(st, command, status, output);
+		command_result(st, command, rc == -ETIMEDOUT, status, output);
 	ph_run_free(&run);
 }
 
