@@ -9,12 +9,12 @@
 
 static bool is_smtpd_service(const struct ph_service *s)
 {
-	return (s->type == PH_SVC_INET || s->type == PH_SVC_PASS) && (strcmp(s->command, "smtpd") == 0);
+	return s->type == PH_SVC_INET && (strcmp(s->command, "smtpd") == 0 || strcmp(s->command, "postscreen") == 0);
 }
 
 bool ph_service_is_builtin(const struct ph_service *s)
 {
-	static const char *const names[] = { "smtpd", "pickup", "cleanup", "qmgr", "tlsmgr", "trivial-rewrite", "bounce", "verify", "flush",
+	static const char *const names[] = { "smtpd", "postscreen", "pickup", "cleanup", "qmgr", "tlsmgr", "trivial-rewrite", "bounce", "verify", "flush",
 		"proxymap", "showq", "anvil", "scache", "postlogd", "dnsblog", "tlsproxy" };
 
 	for (size_t i = 0; i < PH_ARRAY_LEN(names); i++)

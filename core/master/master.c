@@ -137,6 +137,13 @@ static void start_singles(struct ph_master *m)
 		ph_start_at(m, PH_ROLE_PICKUP, 0, 0, 0);
 }
 
+/* For caches: the mail owner's.  One that is there stays as it is; where none can be made, whoever needs it says so. */
+static void make_data_directory(struct ph_master *m, const char *dir)
+{
+	if (mkdir(dir, 0700) == 0 && geteuid() == 0 && chown(dir, m->owner_uid, (gid_t)-1) < 0)
+		ph_log(PH_LOG_WARNING, "set owner of data_directory %s: %s", dir, strerrordesc_np(errno));
+}
+
 static int master_start(struct ph_master *m, struct ph_err *err)
 {
 	const struct ph_general_settings *g;
@@ -151,6 +158,7 @@ static int master_start(struct ph_master *m, struct ph_err *err)
 	rc = find_owner(m, g, err);
 	if (rc == 0)
 		rc = ph_queue_dirs_make(g->queue_directory, m->owner_uid, m->drop_gid, err);
+	make_data_directory(m, g->data_directory);
 	if (rc == 0)
 		rc = m->pid_fd = ph_pidfile_lock(g->queue_directory, err);
 	if (rc >= 0)

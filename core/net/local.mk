@@ -20,7 +20,7 @@ TESTS += t/unit/test_tls
 
 # DNS
 libcore_la_SOURCES += \
-	core/net/dns.c core/net/dns_private.h core/net/dns_host.c core/net/dns_conf.c core/net/dns_conf.h core/net/dns_wire.c core/net/dns_wire.h
+	core/net/dns.c core/net/dns_private.h core/net/dns_host.c core/net/dnslist_filter.c core/net/dns_conf.c core/net/dns_conf.h core/net/dns_wire.c core/net/dns_wire.h
 check_PROGRAMS += t/unit/test_dns
 t_unit_test_dns_SOURCES = t/unit/test_dns.c
 t_unit_test_dns_LDADD = libcore.la

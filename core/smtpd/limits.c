@@ -27,6 +27,7 @@ struct region {
 	struct entry e[ENTRIES];
 };
 struct ph_limits {
+	struct ph_shared_stamps stamps;
 	_Atomic uint8_t live[SLOTS];
 	struct region *own;             /* of this process */
 	struct region regions[SLOTS];   /* mapped, but only what is touched costs memory */
@@ -39,6 +40,11 @@ static struct peak {
 	char who[120];
 } peaks[PH_LIMIT_KINDS + 1];
 static struct region *own_region;
+
+struct ph_shared_stamps *ph_limits_stamps(struct ph_limits *l)
+{
+	return &l->stamps;
+}
 
 struct ph_limits *ph_limits_create(void)
 {
@@ -78,7 +84,7 @@ static uint64_t key_of(const struct ph_session *s)
 {
 	unsigned char a[16] = { 0 };
 	unsigned bits, bytes = 16;
-	uint64_t h = mix(0x706f7374u, s->svc->limit_key), v;
+	uint64_t h = mix(0x706f7374u, s->limit_service), v;
 
 	if (inet_pton(AF_INET, s->addr, a) == 1) {
 		bits = (unsigned)s->set->ipv4_prefix;

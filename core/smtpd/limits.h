@@ -16,6 +16,12 @@ void ph_limits_attach(struct ph_limits *l, unsigned slot);
 /* The worker of that slot is gone (master, when a child ended). */
 void ph_limits_forget(struct ph_limits *l, unsigned slot);
 
+/* Which tests of postscreen a client has passed, for all workers: a table that forgets.  See screen_cache.c. */
+#define PH_SHARED_STAMPS 65536
+struct ph_shared_stamp { _Atomic uint64_t key; _Atomic int64_t t[5]; };
+struct ph_shared_stamps { struct ph_shared_stamp e[PH_SHARED_STAMPS]; };
+struct ph_shared_stamps *ph_limits_stamps(struct ph_limits *l);
+
 struct ph_limit_counts { unsigned connections, connection_rate; };
 enum ph_limit_kind { PH_LIMIT_CONNECT, PH_LIMIT_MESSAGE, PH_LIMIT_RECIPIENT, PH_LIMIT_TLS, PH_LIMIT_AUTH, PH_LIMIT_KINDS };
 void ph_limits_connect(struct ph_limits *l, struct ph_session *s, struct ph_limit_counts *ret);

@@ -8,7 +8,8 @@ libcore_la_SOURCES += \
 	core/smtpd/expand.c core/smtpd/expand.h core/smtpd/explain.c core/smtpd/explain.h core/smtpd/filters.c core/smtpd/filters.h core/smtpd/flush.c core/smtpd/flush.h \
 	core/smtpd/history.c core/smtpd/history.h core/smtpd/haproxy.c core/smtpd/haproxy.h core/smtpd/limits.c core/smtpd/limits.h core/smtpd/log.c core/smtpd/peer.c \
 	core/smtpd/pickup.c core/smtpd/proto.c core/smtpd/proxy.c core/smtpd/proxy.h core/smtpd/proxy_client.c core/smtpd/reply.c core/smtpd/restrict.c core/smtpd/restrict.h core/smtpd/restrict_private.h \
-	core/smtpd/restrict_run.c core/smtpd/sasl.c core/smtpd/server.c core/smtpd/service.c core/smtpd/session.c \
+	core/smtpd/restrict_run.c core/smtpd/sasl.c core/smtpd/screen.c core/smtpd/screen.h core/smtpd/screen_cache.c core/smtpd/screen_conf.c \
+	core/smtpd/screen_dnsbl.c core/smtpd/screen_engine.c core/smtpd/server.c core/smtpd/service.c core/smtpd/session.c \
 	core/smtpd/session_api.c core/smtpd/stdio.c core/smtpd/verdict.c
 
 # The scripted dialogues of t/smtp run against this.

@@ -269,14 +269,14 @@ static int bare_lf_in_command(struct ph_session *s)
 /* ---- carrying out commands ---- */
 
 /* "Subject:" where a command should be: a message, or an HTTP request's header. */
-static bool looks_like_header(struct ph_slice verb)
+bool ph_smtpd_looks_like_header(struct ph_slice verb)
 {
 	const char *colon = memchr(verb.p, ':', verb.n);
 
 	return colon && colon > verb.p;
 }
 
-static bool word_matches(struct ph_session *s, const struct ph_smtpd_words *list, struct ph_slice verb)
+bool ph_smtpd_word_matches(struct ph_session *s, const struct ph_smtpd_words *list, struct ph_slice verb)
 {
 	struct ph_arena *a = ph_session_arena(s);
 	const char *value;
@@ -297,7 +297,7 @@ static int unknown(struct ph_session *s, struct ph_slice line, struct ph_slice v
 	const char *text;
 
 	s->where = "UNKNOWN";
-	if (looks_like_header(verb) || word_matches(s, &s->svc->forbidden, verb)) {
+	if (ph_smtpd_looks_like_header(verb) || ph_smtpd_word_matches(s, &s->svc->forbidden, verb)) {
 		ph_log(PH_LOG_WARNING, "non-SMTP command from %s: %.100s", s->namaddr, ph_str_printable(ph_session_arena(s), line.p, line.n, false));
 		s->cmd_all[PH_CMD_UNKNOWN]++;
 		ph_smtpd_reply(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
@@ -357,6 +357,17 @@ static int dispatch(struct ph_session *s, const struct smtpd_command *cmd, struc
 	return r < 0 ? r : 0;
 }
 
+/* What AUTH carries is nobody's business. */
+static void log_line(struct ph_session *s, struct ph_slice line)
+{
+	struct ph_slice verb = { line.p, line.n < 5 ? line.n : 5 };
+
+	if (verb.n == 5 && ph_smtpd_slice_istarts(verb, "AUTH "))
+		ph_log(PH_LOG_DEBUG, "< %s: AUTH [data]", s->namaddr);
+	else
+		ph_log(PH_LOG_DEBUG, "< %s: %.*s", s->namaddr, (int)(line.n < 200 ? line.n : 200), line.p);
+}
+
 /* One command line.  Negative: the session ends. */
 static __attribute__((noinline)) int one_command(struct ph_session *s, struct ph_slice line, size_t take)
 {
@@ -376,7 +387,7 @@ static __attribute__((noinline)) int one_command(struct ph_session *s, struct ph
 	}
 	ph_smtpd_history_in(s, line);
 	if (ph_log_debug_on())
-		ph_log(PH_LOG_DEBUG, "< %s: %.*s", s->namaddr, (int)(line.n < 200 ? line.n : 200), line.p);
+		log_line(s, line);
 	ph_smtpd_cmdline_split(&c, line.p, line.n);
 	if (c.n == 0 || (s->set->smtputf8_enable && !ph_utf8_valid(line.p, line.n))) {
 		ph_stream_consume(s->io, take);
@@ -384,7 +395,7 @@ static __attribute__((noinline)) int one_command(struct ph_session *s, struct ph
 		return ph_smtpd_reply(s, c.n ? "500 5.5.2 Error: bad UTF-8 syntax" : "500 5.5.2 Error: bad syntax");
 	}
 	cmd = find_command(c.w[0].text);
-	if (cmd == &unknown_command && word_matches(s, &s->svc->noop, c.w[0].text)) {
+	if (cmd == &unknown_command && ph_smtpd_word_matches(s, &s->svc->noop, c.w[0].text)) {
 		ph_stream_consume(s->io, take);
 		if (s->junk++ > s->set->junk_command_limit)
 			s->errors++;
@@ -482,7 +493,7 @@ void ph_smtpd_proto(struct ph_session *s)
 			r = ph_smtpd_tls_start(s);
 		if (r == 0)
 			r = count_connection(s);
-		if (r == 0)
+		if (r == 0 && !s->screened)
 			r = ph_smtpd_pipelining_check(s, "CONNECT");
 	}
 	if (r == 0 && s->svc->sasl_fatal) {

@@ -14,12 +14,14 @@
 #include "smtpd/filters.h"
 #include "smtpd/haproxy.h"
 #include "smtpd/limits.h"
+#include "smtpd/screen.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 
 struct port {
 	struct server *server;
 	struct ph_smtpd_service *svc;
+	struct ph_screen *screen;       /* postscreen looks at clients first; NULL */
 	struct ph_listener *listener;
 	bool paused;
 };
@@ -53,9 +55,9 @@ static int proxy_refused(struct ph_session *s, const char *why, struct ph_slice 
 }
 
 /* Who the client is stands in front of its first byte. */
-static int read_proxy_header(struct ph_session *s)
+static int read_proxy_header(struct ph_session *s, int64_t limit_ms)
 {
-	int64_t deadline = ph_now_ms() + s->set->upstream_proxy_timeout_ms;
+	int64_t deadline = ph_now_ms() + limit_ms;
 	struct ph_proxy_info info;
 	const char *why;
 	ssize_t n;
@@ -85,13 +87,27 @@ static int read_proxy_header(struct ph_session *s)
 
 /* ---- a session ---- */
 
-static void session(struct ph_session *s)
+/* postscreen's half.  false: the client is done with. */
+static bool screen(struct ph_screen *ps, struct ph_session *s)
+{
+	ph_co_set_ident(ps->set.syslog_name, "postscreen");
+	if (*ps->set.proxy && read_proxy_header(s, ps->set.proxy_timeout_ms) < 0)
+		return false;
+	if (!ph_screen_client(ps, s))
+		return false;
+	ph_co_set_ident(s->set->syslog_name, "smtpd");
+	return true;
+}
+
+static void session(struct ph_session *s, struct ph_screen *ps)
 {
 	int r = 0;
 
 	ph_smtpd_peer_from_socket(s);
-	if (s->svc->proxy_protocol)
-		r = read_proxy_header(s);
+	if (ps && !screen(ps, s))
+		return;
+	if (!ps && s->svc->proxy_protocol)
+		r = read_proxy_header(s, s->set->upstream_proxy_timeout_ms);
 	if (r == 0)
 		ph_smtpd_peer_lookup(s);
 	else if (s->name_status != 2 && strcmp(s->addr, "127.0.0.1") == 0)
@@ -131,7 +147,7 @@ static void session_main(void *arg)
 	ph_co_set_as_ident(p->svc->cleanup_syslog_name);
 	if (p->svc->service && p->svc->service->verbose)
 		ph_co_set_debug(true);
-	session(s);
+	session(s, p->screen);
 	ph_smtpd_session_free(&s);
 	p->svc->sessions--;
 	server->sessions--;
@@ -181,16 +197,47 @@ static int share(int limit, unsigned workers)
 	return (limit + (int)workers - 1) / (int)workers;
 }
 
+/* A postscreen line: clients that pass go to the smtpd line of type pass.  p->svc stays NULL when something is missing. */
+static void open_screen(struct server *server, struct port *p, const struct ph_smtpd_listener *l, const struct ph_smtpd_config *cfg)
+{
+	const char *name = ph_conf_get(l->service->conf, "smtpd_service_name");
+	const struct ph_service *pass = ph_config_service(cfg->config, name ? name : "smtpd", PH_SVC_PASS);
+
+	ph_co_set_ident(NULL, NULL);
+	if (!pass || strcmp(pass->command, "smtpd") != 0) {
+		ph_log(PH_LOG_FATAL, "service %s: postscreen needs a master.cf entry \"%s pass ... smtpd\"", l->service->name, name ? name : "smtpd");
+		return;
+	}
+	for (struct port *q = server->ports; q < p; q++) {
+		if (q->svc && q->svc->service == pass)
+			p->svc = q->svc;
+		if (q->screen && q->screen->conf == l->service->conf)
+			p->screen = q->screen;
+	}
+	if (!p->svc) {
+		p->svc = ph_smtpd_service_new(cfg->config, pass, server->limits);
+		p->svc->max_sessions = share(pass->maxproc, cfg->n_workers);
+	}
+	if (!p->screen)
+		p->screen = ph_screen_new(cfg->config, l->service, p->svc, server->limits);
+	if (p->screen->fatal && !p->svc->fatal)
+		p->svc->fatal = p->screen->fatal;
+}
+
 static void open_port(struct server *server, struct port *p, const struct ph_smtpd_listener *l, const struct ph_smtpd_config *cfg)
 {
 	p->server = server;
 	for (struct port *q = server->ports; q < p; q++)
-		if (q->svc->service == l->service)
+		if (q->svc && q->svc->service == l->service)
 			p->svc = q->svc;
-	if (!p->svc) {
+	if (strcmp(l->service->command, "postscreen") == 0) {
+		open_screen(server, p, l, cfg);
+	} else if (!p->svc) {
 		p->svc = ph_smtpd_service_new(cfg->config, l->service, server->limits);
 		p->svc->max_sessions = share(l->service->maxproc, cfg->n_workers);
 	}
+	if (!p->svc)
+		return;
 	if (p->svc->fatal) {
 		/* Clients wait in the backlog, as they do for a Postfix service that cannot start. */
 		ph_co_set_ident(NULL, NULL);
@@ -212,7 +259,7 @@ static void setup_main(void *arg)
 
 	for (size_t i = 0; i < st->server->n_ports; i++)
 		open_port(st->server, &st->server->ports[i], &st->cfg->listeners[i], st->cfg);
-	if (st->server->n_ports)
+	if (st->server->n_ports && st->server->ports[0].svc)
 		ph_timer_set(st->server->statistics, ph_now_ms() + st->server->ports[0].svc->set.anvil_status_ms);
 }
 
@@ -220,6 +267,15 @@ static void setup_main(void *arg)
 static void services_free(struct server *server)
 {
 	struct ph_smtpd_service *svc;
+	struct ph_screen *ps;
+
+	for (size_t i = 0; i < server->n_ports; i++) {
+		ps = server->ports[i].screen;
+		for (size_t k = i; k < server->n_ports; k++)
+			if (server->ports[k].screen == ps)
+				server->ports[k].screen = NULL;
+		ph_screen_free(&ps);
+	}
 
 	for (size_t i = 0; i < server->n_ports; i++) {
 		svc = server->ports[i].svc;

@@ -23,15 +23,14 @@ static struct ph_maps *maps(struct ph_smtpd_service *svc, const char *title, con
 	return ph_maps_open(svc->conf, title, text);
 }
 
-/* Words and "type:table" entries. */
-static void words(struct ph_smtpd_service *svc, const char *title, const char *text, struct ph_smtpd_words *ret)
+void ph_smtpd_words_open(const struct ph_conf *conf, const char *title, const char *text, struct ph_smtpd_words *ret)
 {
 	char *copy = ph_strdup(text), *cursor = copy, *w;
 
 	while ((w = ph_str_token(&cursor, PH_SEP_LIST))) {
 		ret->w = ph_realloc(ret->w, (ret->n + 1) * sizeof(*ret->w));
 		ret->w[ret->n].word = ph_strdup(w);
-		ret->w[ret->n].map = strchr(w, ':') ? maps(svc, title, w) : NULL;
+		ret->w[ret->n].map = strchr(w, ':') ? ph_maps_open(conf, title, w) : NULL;
 		ret->n++;
 	}
 	free(copy);
@@ -243,7 +242,7 @@ static void sasl(struct ph_smtpd_service *svc)
 
 /* ---- all of it ---- */
 
-static uint32_t name_key(const char *name)
+uint32_t ph_smtpd_name_key(const char *name)
 {
 	uint32_t h = 2166136261u;
 
@@ -268,8 +267,8 @@ static void matches(struct ph_smtpd_service *svc)
 	svc->ehlo_maps = maps(svc, "smtpd_discard_ehlo_keyword_address_maps", set->discard_ehlo_maps);
 	svc->command_filter = maps(svc, "smtpd_command_filter", set->command_filter);
 	svc->footer_maps = maps(svc, "smtpd_reject_footer_maps", set->reject_footer_maps);
-	words(svc, "smtpd_noop_commands", set->noop_commands, &svc->noop);
-	words(svc, "smtpd_forbidden_commands", set->forbidden_commands, &svc->forbidden);
+	ph_smtpd_words_open(svc->conf, "smtpd_noop_commands", set->noop_commands, &svc->noop);
+	ph_smtpd_words_open(svc->conf, "smtpd_forbidden_commands", set->forbidden_commands, &svc->forbidden);
 }
 
 struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, const struct ph_service *service, struct ph_limits *limits)
@@ -284,7 +283,7 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	svc->conf = service ? service->conf : ph_config_main(config);
 	svc->name = service ? service->name : "smtp";
 	svc->limits = limits;
-	svc->limit_key = name_key(svc->name);
+	svc->limit_key = ph_smtpd_name_key(svc->name);
 	if (ph_smtpd_settings_load(svc->conf, &svc->set, &err) < 0) {
 		snprintf(svc->fatal_text, sizeof(svc->fatal_text), "%s", err.text);
 		svc->fatal = svc->fatal_text;
@@ -310,7 +309,7 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	return svc;
 }
 
-static void words_free(struct ph_smtpd_words *list)
+void ph_smtpd_words_free(struct ph_smtpd_words *list)
 {
 	for (size_t i = 0; i < list->n; i++)
 		free((char *)list->w[i].word);
@@ -333,8 +332,8 @@ void ph_smtpd_service_free(struct ph_smtpd_service **sp)
 	ph_rlist_free(&svc->etrn);
 	ph_rlist_free(&svc->rewrite_clients);
 	ph_rcache_free(&svc->rcache);
-	words_free(&svc->noop);
-	words_free(&svc->forbidden);
+	ph_smtpd_words_free(&svc->noop);
+	ph_smtpd_words_free(&svc->forbidden);
 	for (size_t i = 0; svc->classes && svc->classes[i]; i++)
 		free((char *)svc->classes[i]);
 	free((void *)svc->classes);
@@ -354,7 +353,7 @@ void ph_smtpd_prepare(const struct ph_config *config)
 
 	s = ph_config_services(config, &n);
 	for (size_t i = 0; i < n; i++) {
-		if (s[i].type != PH_SVC_INET || strcmp(s[i].command, "smtpd") != 0)
+		if ((s[i].type != PH_SVC_INET && s[i].type != PH_SVC_PASS) || strcmp(s[i].command, "smtpd") != 0)
 			continue;
 		svc = ph_alloc(sizeof(*svc));
 		svc->service = &s[i];

@@ -51,6 +51,7 @@ struct ph_session *ph_smtpd_session_new(struct ph_smtpd_service *svc, struct ph_
 	s->stage = PH_STAGE_CONNECT;
 	s->born_us = ph_wall_us();
 	s->ehlo_discard = svc->ehlo_discard;
+	s->limit_service = svc->limit_key;
 	ph_smtpd_set(&s->name, "unknown");
 	ph_smtpd_set(&s->reverse_name, "unknown");
 	s->name_status = s->reverse_status = 5;

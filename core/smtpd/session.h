@@ -167,6 +167,8 @@ struct ph_session {
 	bool limits_exempt;
 	bool counted;                   /* in the counters: a connection, under limit_key */
 	uint64_t limit_key;
+	uint32_t limit_service;         /* svc->limit_key, or that of postscreen's service while it looks at the client */
+	bool screened;                  /* postscreen has let it through */
 	bool last_line_bare_lf;
 	bool flushing;
 	int64_t deadline_ms;            /* of the running request, with smtpd_per_request_deadline */
@@ -311,7 +313,15 @@ int ph_smtpd_sasl_mechs(struct ph_session *s);
 bool ph_smtpd_sasl_possible(struct ph_session *s);
 bool ph_smtpd_sasl_offered(struct ph_session *s);
 
+/* A line of a message or of another protocol where a command should be; a word that a list names. */
+bool ph_smtpd_looks_like_header(struct ph_slice verb);
+bool ph_smtpd_word_matches(struct ph_session *s, const struct ph_smtpd_words *list, struct ph_slice verb);
+
 /* ---- service.c ---- */
+/* Words and "type:table" entries. */
+void ph_smtpd_words_open(const struct ph_conf *conf, const char *title, const char *text, struct ph_smtpd_words *ret);
+void ph_smtpd_words_free(struct ph_smtpd_words *list);
+uint32_t ph_smtpd_name_key(const char *name);
 struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, const struct ph_service *service, struct ph_limits *limits);
 /* NULL-safe; no session may be left. */
 void ph_smtpd_service_free(struct ph_smtpd_service **svc);

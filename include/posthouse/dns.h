@@ -68,6 +68,14 @@ PH_API enum ph_dns_status ph_dns_addresses(struct ph_arena *arena, const char *h
 PH_API enum ph_dns_status ph_dns_name_of(struct ph_arena *arena, const struct ph_endpoint *e, int64_t deadline_ms,
 					 const char **ret_name);
 
+/* "d.d.d.d" behind the "=" of a DNS list: which of its answers count.  One bit for each value that an octet may have. */
+struct ph_dnslist_filter {
+	uint32_t octet[4][8];
+};
+/* Each d is a number, or "[" numbers and ranges "a..b" with ";" between them "]".  0, or -EINVAL with err. */
+PH_API int ph_dnslist_filter_parse(const char *text, struct ph_dnslist_filter *ret, struct ph_err *err);
+PH_API bool ph_dnslist_filter_match(const struct ph_dnslist_filter *f, const unsigned char addr[4]);
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,8 +11,7 @@ EXTRA_DIST += \
 
 # What several restrictions share and is too large for a header: linked into each of them.
 noinst_LTLIBRARIES += librestriction_dnslist.la
-librestriction_dnslist_la_SOURCES = modules/restriction/common/dnslist.c modules/restriction/common/dnslist.h \
-	modules/restriction/common/dnslist_filter.c modules/restriction/common/dnslist_filter.h
+librestriction_dnslist_la_SOURCES = modules/restriction/common/dnslist.c modules/restriction/common/dnslist.h
 librestriction_dnslist_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
 noinst_LTLIBRARIES += librestriction_policy.la
 librestriction_policy_la_SOURCES = modules/restriction/common/policy_proto.c modules/restriction/common/policy_proto.h \

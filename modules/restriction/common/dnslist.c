@@ -20,7 +20,7 @@ struct dnslist {
 	char *text;             /* as configured: the key in rbl_reply_maps */
 	char *domain;
 	bool filtered;
-	struct dnslist_filter filter;
+	struct ph_dnslist_filter filter;
 	struct ph_maps *replies;        /* NULL: none */
 };
 
@@ -29,7 +29,7 @@ int dnslist_prepare(const struct ph_conf *conf, const void *settings, const char
 	struct dnslist *d = ph_alloc(sizeof(*d));
 	size_t n = strcspn(arg, "=");
 
-	if (arg[n] && dnslist_filter_parse(arg + n + 1, &d->filter, err) < 0) {
+	if (arg[n] && ph_dnslist_filter_parse(arg + n + 1, &d->filter, err) < 0) {
 		free(d);
 		return -EINVAL;
 	}
@@ -117,7 +117,7 @@ static bool listed(const struct dnslist *d, const struct ph_dns_answer *answer)
 {
 	for (size_t i = 0; i < answer->n; i++)
 		if (answer->rr[i].type == PH_DNS_A && answer->rr[i].data.n == 4 &&
-		    (!d->filtered || dnslist_filter_match(&d->filter, (const unsigned char *)answer->rr[i].data.p)))
+		    (!d->filtered || ph_dnslist_filter_match(&d->filter, (const unsigned char *)answer->rr[i].data.p)))
 			return true;
 	return false;
 }

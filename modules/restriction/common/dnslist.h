@@ -6,7 +6,6 @@
 #include <posthouse/restriction.h>
 #include <string.h>
 
-#include "common/dnslist_filter.h"
 
 struct dnslist_settings {
 	int code;

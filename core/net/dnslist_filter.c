@@ -1,5 +1,5 @@
-/* dnslist_filter.c: see dnslist_filter.h.  Source: postconf(5), reject_rbl_client. */
-#include "common/dnslist_filter.h"
+/* dnslist_filter.c: which answers of a DNS list count.  Pure.  Source: postconf(5), reject_rbl_client. */
+#include <posthouse/dns.h>
 
 #include <errno.h>
 #include <string.h>
@@ -56,9 +56,9 @@ static int parse_octet(const char **p, uint32_t set[8])
 	return 0;
 }
 
-int dnslist_filter_parse(const char *text, struct dnslist_filter *ret, struct ph_err *err)
+int ph_dnslist_filter_parse(const char *text, struct ph_dnslist_filter *ret, struct ph_err *err)
 {
-	struct dnslist_filter f;
+	struct ph_dnslist_filter f;
 	const char *p = text;
 
 	memset(&f, 0, sizeof(f));
@@ -74,7 +74,7 @@ int dnslist_filter_parse(const char *text, struct dnslist_filter *ret, struct ph
 	return 0;
 }
 
-bool dnslist_filter_match(const struct dnslist_filter *f, const unsigned char addr[4])
+bool ph_dnslist_filter_match(const struct ph_dnslist_filter *f, const unsigned char addr[4])
 {
 	for (int i = 0; i < 4; i++)
 		if (!(f->octet[i][addr[i] / 32] >> (addr[i] % 32) & 1))
