@@ -4,7 +4,6 @@
  * queue directory.  No state. */
 #include <errno.h>
 #include <jansson.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,6 @@
 #include "config/general.h"
 #include "queue/proto.h"
 #include "queue/recover_offline.h"
-#include <posthouse/lookup.h>
 
 #define WAIT_MS PH_SECONDS(3600)
 
@@ -38,25 +36,24 @@ static int usage(void)
 }
 
 /* authorized_flush_users, authorized_mailq_users: a match list of user names; the superuser and the mail owner always may. */
-static bool user_may(const struct postqueue *p, const char *parameter)
+static bool user_may(struct postqueue *p, const char *parameter, const char *what)
 {
-	const char *list = ph_conf_get(p->conf, parameter);
-	struct passwd *pw = getpwuid(getuid());
-	struct ph_match *m;
+	char name[256];
 	struct ph_err err;
+	int rc;
 
-	if (getuid() == 0 || (pw && strcmp(pw->pw_name, p->g->mail_owner) == 0))
+	ph_cmd_user_name(name, sizeof(name));
+	if (getuid() == 0 || strcmp(name, p->g->mail_owner) == 0)
 		return true;
-	m = ph_match_open(p->conf, parameter, list ? list : "static:anyone", PH_MATCH_STRING);
-	return ph_match_find(m, pw ? pw->pw_name : "unknown", NULL, &err) == PH_LOOKUP_FOUND;
-}
-
-static void refuse(struct postqueue *p, const char *what)
-{
-	struct passwd *pw = getpwuid(getuid());
-
-	ph_log(PH_LOG_FATAL, "User %s(%ld) is not allowed to %s", pw ? pw->pw_name : "unknown", (long)getuid(), what);
-	p->status = EX_NOPERM;
+	rc = ph_cmd_user_may(p->conf, parameter, &err);
+	if (rc > 0)
+		return true;
+	if (rc < 0)
+		ph_log(PH_LOG_FATAL, "%s", err.text);
+	else
+		ph_log(PH_LOG_FATAL, "User %s(%ld) is not allowed to %s", name, (long)getuid(), what);
+	p->status = EX_UNAVAILABLE;
+	return false;
 }
 
 static int print(void *arg, const char *text, size_t n)
@@ -90,10 +87,6 @@ static void do_list(struct postqueue *p)
 	struct ph_err err;
 	int r;
 
-	if (!user_may(p, "authorized_mailq_users")) {
-		refuse(p, "view the mail queue");
-		return;
-	}
 	r = ph_qmgr_ctl(p->g->queue_directory, list_request(p), print, NULL, ph_now_ms() + WAIT_MS, &err);
 	if (is_down(r) && geteuid() == 0) {
 		ph_log(PH_LOG_WARNING, "Mail system is down -- accessing queue directly (%s)", err.text);
@@ -146,10 +139,6 @@ static void do_flush(struct postqueue *p)
 {
 	json_t *req;
 
-	if (!user_may(p, "authorized_flush_users")) {
-		refuse(p, "flush the mail queue");
-		return;
-	}
 	if (p->mode == 's' && !site_valid(p->arg)) {
 		ph_log(PH_LOG_FATAL, "Cannot flush mail queue - invalid destination: \"%.100s%s\"", p->arg, strlen(p->arg) > 100 ? "..." : "");
 		p->status = EX_UNAVAILABLE;
@@ -164,36 +153,6 @@ static void do_flush(struct postqueue *p)
 	      json_pack("{s:s, s:s}", "cmd", "flush-site", "site", p->arg);
 	request(p, req);
 	json_decref(req);
-}
-
-/* A set-gid program reads another configuration only when the default one names it. */
-static bool config_allowed(const char *dir)
-{
-	static const char *const lists[] = { "alternate_config_directories", "multi_instance_directories" };
-	struct ph_config *config;
-	struct ph_err err;
-	bool ok = false;
-	size_t i;
-
-	if (getegid() == getgid() || getuid() == 0 || strcmp(dir, PH_CONFIG_DIR) == 0)
-		return true;
-	if (ph_config_load(PH_CONFIG_DIR, PH_CONFIG_QUIET | PH_CONFIG_NO_MASTER, &config, &err) < 0)
-		return false;
-	for (i = 0; i < PH_ARRAY_LEN(lists) && !ok; i++) {
-		const char *v = ph_conf_get(ph_config_main(config), lists[i]);
-		char *copy = ph_strdup(v ? v : ""), *p = copy, *tok;
-
-		while (!ok && (tok = ph_str_token(&p, PH_SEP_LIST)) != NULL)
-			ok = strcmp(tok, dir) == 0;
-		free(copy);
-	}
-	ph_config_free(&config);
-	if (!ok) {
-		ph_log(PH_LOG_ERROR, "unauthorized configuration directory name: %s", dir);
-		ph_log(PH_LOG_FATAL, "specify \"alternate_config_directories = %s\" or \"multi_instance_directories = %s\" in %s/main.cf",
-		       dir, dir, PH_CONFIG_DIR);
-	}
-	return ok;
 }
 
 static void run(void *arg)
@@ -232,18 +191,18 @@ int ph_main_postqueue(int argc, char **argv)
 	if (p.mode == 0 || optind < argc)
 		return usage();
 	p.config_dir = ph_cmd_config_dir(p.config_dir);
-	if (!config_allowed(p.config_dir))
-		return EX_NOPERM;
+	if (!ph_cmd_config_allowed(p.config_dir))
+		return EX_UNAVAILABLE;
 	if (ph_config_load(p.config_dir, PH_CONFIG_QUIET, &config, &err) < 0) {
 		ph_log(PH_LOG_FATAL, "%s", err.text);
 		return EX_CONFIG;
 	}
 	p.conf = ph_config_main(config);
 	p.g = ph_conf_general(p.conf);
-	log.syslog_name = p.g->syslog_name;
-	log.facility = p.g->syslog_facility_code;
-	log.maillog_file = *p.g->maillog_file ? p.g->maillog_file : NULL;
-	ph_log_open(&log);
+	ph_cmd_log_open(p.conf, &log);
+	if (p.mode == 'p' || p.mode == 'j' ? !user_may(&p, "authorized_mailq_users", "view the mail queue") :
+					     !user_may(&p, "authorized_flush_users", "flush the mail queue"))
+		return p.status;
 	if (verbose && getuid() == 0)
 		ph_log_set_verbose(verbose);
 	if (ph_run_blocking(run, &p) < 0)

@@ -1,33 +1,29 @@
-/* sendmail.c: sendmail(1): take a message from standard input and leave it in maildrop/, by way of set-gid postdrop where our own
- * rights do not suffice.  Works while the router is down.  Source: sendmail(1) of Postfix. */
+/* sendmail.c: sendmail(1), mailq(1), newaliases(1): what is asked for, and by whom.  A message goes to maildrop/, by way of set-gid postdrop
+ * where our own rights do not suffice; that works while the router is down.  Exit status: EX_TEMPFAIL for everything that keeps a message
+ * from being taken, so that a caller keeps it.  Source: sendmail(1) of Postfix. */
 #include "cmd/cmd.h"
-#include "cmd/submit.h"
+#include "cmd/sendmail.h"
+#include "cmd/sender_acl.h"
 #include "base/log.h"
-#include "config/general.h"
 #include "route/token.h"
 #include "smtpd/smtpd.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-enum mode { MODE_MAIL, MODE_MAILQ, MODE_ALIASES, MODE_SMTP, MODE_FLUSH, MODE_SITE, MODE_ID, MODE_IGNORE };
+#define OPTIONS "A:B:C:F:GIL:N:O:R:UV:X:ab:ce:f:h:imno:p:q::r:stvx"
+#define ENVID_MAX 100
 
-struct sendmail {
-	enum mode mode;
-	const char *config_dir, *queue_arg;
-	struct ph_submit s;
-	bool dot_ends, from_headers;
-	struct ph_arena *arena;
-	const struct ph_general_settings *g;
-};
-
-static void fatal(int status, const char *fmt, ...) PH_PRINTF(2, 3) __attribute__((noreturn));
-static void fatal(int status, const char *fmt, ...)
+void ph_sm_fatal(const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -37,340 +33,366 @@ static void fatal(int status, const char *fmt, ...)
 	va_end(ap);
 	ph_log(PH_LOG_FATAL, "%s", text);
 	ph_log_flush();
-	exit(status);
+	exit(EX_TEMPFAIL);
+}
+
+void ph_sm_fatal_message(const struct ph_sendmail *m, const char *text)
+{
+	ph_sm_fatal("%s(%ld): %s", m->sender_text, (long)getuid(), text);
 }
 
 /* ---- options ---- */
 
-static void set_body(struct sendmail *m, const char *v)
+static void set_body(struct ph_sendmail *m, const char *v)
 {
 	if (ph_str_ieq(v, "8BITMIME"))
 		m->s.encoding = "8bit";
 	else if (ph_str_ieq(v, "7BIT"))
 		m->s.encoding = "7bit";
 	else
-		fatal(EX_USAGE, "-B option needs 7BIT or 8BITMIME, not: %s", v);
+		ph_sm_fatal("-B option needs 8BITMIME or 7BIT");
 }
 
-static void set_notify(struct sendmail *m, const char *v)
+/* 0: not a value. */
+static unsigned notify_mask(struct ph_sendmail *m, const char *v)
 {
 	static const struct { const char *name; unsigned bit; } words[] = {
 		{ "never", PH_NOTIFY_NEVER }, { "success", PH_NOTIFY_SUCCESS }, { "failure", PH_NOTIFY_FAILURE }, { "delay", PH_NOTIFY_DELAY } };
 	char *list = ph_arena_strdup(m->arena, v), *tok;
+	unsigned mask = 0;
 
 	while ((tok = ph_str_token(&list, PH_SEP_LIST))) {
 		size_t i = 0;
 
 		while (i < PH_ARRAY_LEN(words) && !ph_str_ieq(words[i].name, tok))
 			i++;
-		if (i == PH_ARRAY_LEN(words))
-			fatal(EX_USAGE, "bad -N option value -- try 'delay', 'failure', 'success' or 'never'");
-		m->s.notify |= words[i].bit;
+		if (i == PH_ARRAY_LEN(words)) {
+			ph_log(PH_LOG_WARNING, "unknown DSN NOTIFY command value \"%s\" in \"%s\"", tok, v);
+			return 0;
+		}
+		mask |= words[i].bit;
 	}
-	if ((m->s.notify & PH_NOTIFY_NEVER) && m->s.notify != PH_NOTIFY_NEVER)
-		fatal(EX_USAGE, "bad -N option value -- 'never' stands alone");
+	return (mask & PH_NOTIFY_NEVER) && mask != PH_NOTIFY_NEVER ? 0 : mask;
 }
 
-static void set_ret(struct sendmail *m, const char *v)
+static void set_notify(struct ph_sendmail *m, const char *v)
+{
+	unsigned mask = notify_mask(m, v);
+
+	if (mask)
+		m->s.notify = mask;
+	else
+		ph_log(PH_LOG_WARNING, "bad -N option value -- ignored");
+}
+
+static void set_ret(struct ph_sendmail *m, const char *v)
 {
 	if (ph_str_ieq(v, "hdrs"))
 		m->s.ret = "HDRS";
 	else if (ph_str_ieq(v, "full"))
 		m->s.ret = "FULL";
 	else
-		fatal(EX_USAGE, "bad -R option value -- try 'hdrs' or 'full'");
+		ph_log(PH_LOG_WARNING, "bad -R option value -- ignored");
 }
 
-static void set_mode(struct sendmail *m, const char *v)
+static void set_envid(struct ph_sendmail *m, const char *v)
+{
+	if (strlen(v) > ENVID_MAX) {
+		ph_log(PH_LOG_WARNING, "too long -V option value -- ignored");
+		return;
+	}
+	for (const char *p = v; *p; p++) {
+		if (!isprint((unsigned char)*p)) {
+			ph_log(PH_LOG_WARNING, "bad syntax in -V option value -- ignored");
+			return;
+		}
+	}
+	m->s.envid = v;
+}
+
+static void set_mode(struct ph_sendmail *m, const char *v)
 {
 	switch (v[0]) {
-	case 'm': m->mode = MODE_MAIL; break;
-	case 'p': m->mode = MODE_MAILQ; break;
-	case 'i': m->mode = MODE_ALIASES; break;
-	case 's': m->mode = MODE_SMTP; break;
+	case 'm': m->mode = PH_SM_MAIL; break;
+	case 'p': m->mode = PH_SM_MAILQ; break;
+	case 'i': m->mode = PH_SM_ALIASES; break;
+	case 's': m->mode = PH_SM_SMTP; break;
 	case 'v': m->s.flags |= PH_ENV_TRACE_ONLY; break;
-	case 'd': case 'l': case 'h': case 'H': m->mode = MODE_IGNORE; break;
-	default: fatal(EX_USAGE, "unsupported: -b%s", v);
+	case 'd': case 'l': m->mode = PH_SM_DAEMON; break;
+	case 'h': case 'H': exit(0);    /* there is no database of host status */
+	default: ph_sm_fatal("unsupported: -b%c", v[0]);
 	}
 }
 
-static void set_queue(struct sendmail *m, const char *v)
+static void set_queue(struct ph_sendmail *m, const char *v)
 {
-	m->mode = v[0] == 'R' ? MODE_SITE : v[0] == 'I' ? MODE_ID : v[0] == 'S' || v[0] == 'p' ? MODE_IGNORE : MODE_FLUSH;
-	m->queue_arg = v[0] == 'R' || v[0] == 'I' ? v + 1 : NULL;
+	if (isdigit((unsigned char)v[0])) {
+		if (m->mode == PH_SM_MAIL)
+			m->mode = PH_SM_DAEMON;
+	} else if (v[0] == '\0') {
+		m->mode = PH_SM_FLUSH;
+	} else if (v[0] == 'R' || v[0] == 'I') {
+		if (v[1] == '\0')
+			ph_sm_fatal(v[0] == 'R' ? "specify: -qRsitename" : "specify: -qIqueueid");
+		if (m->mode != PH_SM_MAIL)
+			ph_sm_fatal("-q%c can be used only in delivery mode", v[0]);
+		m->mode = v[0] == 'R' ? PH_SM_SITE : PH_SM_ID;
+		m->queue_arg = v + 1;
+	} else {
+		ph_sm_fatal("-q%c is not implemented", v[0]);
+	}
 }
 
-static void set_old(struct sendmail *m, const char *v)
+static void set_old(struct ph_sendmail *m, const char *v)
 {
 	if (v[0] == 'i' && !v[1])
 		m->dot_ends = false;
-	else if (v[0] == '7' && !v[1])
-		m->s.encoding = "7bit";
-	else if (v[0] == '8' && !v[1])
-		m->s.encoding = "8bit";
-	/* -oA, -om, -ox ...: sendmail's internals, without meaning here as in Postfix */
+	else if (v[0] == 'A' && v[1])
+		m->alias_database = v + 1;
+	/* others are internals of another program, without meaning here, as in Postfix */
 }
 
-static void parse(struct sendmail *m, int argc, char **argv)
+static void set_option(struct ph_sendmail *m, int c)
 {
-	const char *full = getenv("NAME");
-	int c;
-
-	m->s.full_name = full;
-	m->dot_ends = true;
-	optind = 1;
-	while ((c = getopt(argc, argv, "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:q::r:stvx")) > 0) {
-		switch (c) {
-		case 'B': set_body(m, optarg); break;
-		case 'C': m->config_dir = optarg; break;
-		case 'F': m->s.full_name = optarg; break;
-		case 'I': m->mode = MODE_ALIASES; break;
-		case 'N': set_notify(m, optarg); break;
-		case 'R': set_ret(m, optarg); break;
-		case 'V': m->s.envid = optarg; break;
-		case 'b': set_mode(m, optarg); break;
-		case 'f': case 'r': m->s.sender = optarg; break;
-		case 'i': m->dot_ends = false; break;
-		case 'o': set_old(m, optarg); break;
-		case 'q': set_queue(m, optarg ? optarg : ""); break;
-		case 't': m->from_headers = true; break;
-		case 'v': m->s.flags |= PH_ENV_TRACE; break;
-		case 'O':
-			if (ph_str_istarts(optarg, "smtputf8="))
-				m->s.flags |= ph_str_ieq(optarg + 9, "yes") ? PH_ENV_SMTPUTF8 : 0;
-			break;
-		case 'A': case 'G': case 'L': case 'U': case 'X': case 'c': case 'e': case 'h': case 'm': case 'n': case 'p': case 's': case 'x':
-			break;          /* accepted for the sake of old scripts, as Postfix does */
-		default:
-			fatal(EX_USAGE, "usage: %s [options] [recipient ...]", argv[0]);
-		}
+	switch (c) {
+	case 'B': set_body(m, optarg); break;
+	case 'F': m->s.full_name = optarg; break;
+	case 'G': m->s.gateway = true; break;
+	case 'I': m->mode = PH_SM_ALIASES; break;
+	case 'N': set_notify(m, optarg); break;
+	case 'R': set_ret(m, optarg); break;
+	case 'V': set_envid(m, optarg); break;
+	case 'X': m->verp = optarg[0] == 'V' ? optarg + 1 : m->verp; break;
+	case 'b': set_mode(m, optarg); break;
+	case 'f': case 'r': m->given_sender = optarg; break;
+	case 'i': m->dot_ends = false; break;
+	case 'n': ph_sm_fatal("-n option not supported");
+	case 'o': set_old(m, optarg); break;
+	case 'q': set_queue(m, optarg ? optarg : ""); break;
+	case 't': m->from_headers = true; break;
+	case 'O':
+		if (ph_str_istarts(optarg, "smtputf8=") && ph_str_ieq(optarg + 9, "yes"))
+			m->s.flags |= PH_ENV_SMTPUTF8;
+		break;
+	default: break;         /* accepted for the sake of old scripts, as Postfix does */
 	}
 }
 
-/* ---- addresses ---- */
+/* Twice: where the configuration is has to be known before anything can be wrong with the rest. */
+static void parse_config(struct ph_sendmail *m, int argc, char **argv)
+{
+	struct stat st;
+	int c;
+
+	optind = 0;
+	while ((c = getopt(argc, argv, OPTIONS)) > 0) {
+		if (c == 'C')
+			m->config_dir = optarg;
+		else if (c == 'v')
+			m->verbose++;
+	}
+	if (m->config_dir && stat(m->config_dir, &st) == 0 && S_ISREG(st.st_mode))
+		m->config_dir = dirname(ph_arena_strdup(m->arena, m->config_dir));
+	if (m->config_dir)
+		setenv("MAIL_CONFIG", m->config_dir, 1);
+	m->config_dir = ph_cmd_config_dir(NULL);
+}
+
+static void parse(struct ph_sendmail *m, int argc, char **argv)
+{
+	int c;
+
+	m->dot_ends = true;
+	optind = 0;
+	while ((c = getopt(argc, argv, OPTIONS)) > 0) {
+		if (c == '?')
+			ph_sm_fatal("usage: %s [options]", "sendmail");
+		set_option(m, c);
+	}
+	if (m->from_headers && m->mode != PH_SM_MAIL)
+		ph_sm_fatal("-t can be used only in delivery mode");
+	if (m->from_headers && (m->s.flags & PH_ENV_TRACE_ONLY))
+		ph_sm_fatal("-t option cannot be used with -bv");
+}
+
+/* ---- the envelope ---- */
 
 static const char *add_recipient(void *arg, const char *address)
 {
-	struct sendmail *m = arg;
+	struct ph_sendmail *m = arg;
 
 	ph_submit_rcpt(&m->s, m->arena, address);
 	return NULL;
 }
 
+struct senders {
+	struct ph_sendmail *m;
+	int n;
+};
+
 static const char *take_sender(void *arg, const char *address)
 {
-	struct sendmail *m = arg;
+	struct senders *s = arg;
 
-	m->s.sender = ph_arena_strdup(m->arena, address);
+	if (s->n++ == 0)
+		s->m->s.sender = ph_arena_strdup(s->m->arena, address);
 	return NULL;
 }
 
-static void collect_addresses(struct sendmail *m, const char *text, size_t n, ph_addrlist_fn *fn)
+/* The full name of the account: the first field of its comment; "&" stands for the login name. */
+static const char *account_name(struct ph_sendmail *m, const struct passwd *pw)
 {
-	ph_addrlist_each(text, n, 1000000, m->arena, fn, m);
+	const char *gecos = pw->pw_gecos ? pw->pw_gecos : "";
+	struct ph_buf b = PH_BUF_INIT(4096);
+	const char *name;
+
+	for (size_t n = strcspn(gecos, ",;%"); n > 0; n--, gecos++) {
+		if (*gecos == '&')
+			ph_buf_printf(&b, "%c%s", toupper((unsigned char)pw->pw_name[0]), pw->pw_name + (*pw->pw_name != 0));
+		else
+			ph_buf_putc(&b, *gecos);
+	}
+	name = b.len ? ph_arena_strdup(m->arena, ph_buf_str(&b)) : NULL;
+	ph_buf_done(&b);
+	return name;
 }
 
-static void find_sender(struct sendmail *m)
+static void find_sender(struct ph_sendmail *m)
 {
-	struct passwd *pw;
-	const char *given = m->s.sender;
+	struct passwd *pw = getpwuid(getuid());
+	const char *env = getenv("NAME"), *given = m->given_sender;
+	struct senders s = { m, 0 };
 
-	if (given && (!*given || strcmp(given, "<>") == 0)) {
-		m->s.sender = "";
+	if (!given && !pw)
+		ph_sm_fatal("no login name found for user ID %ld", (long)getuid());
+	if (!m->s.full_name)
+		m->s.full_name = env ? env : pw ? account_name(m, pw) : NULL;
+	m->sender_text = given ? given : pw->pw_name;
+	if (given && strcmp(given, "<>") == 0)
+		m->sender_text = "";
+	m->s.sender = "";
+	if (!*m->sender_text)
 		return;
+	if (given)
+		ph_addrlist_each(given, strlen(given), 100, m->arena, take_sender, &s);
+	else
+		m->s.sender = pw->pw_name;
+	if (given && s.n != 1)
+		ph_log(PH_LOG_WARNING, "-f option specified malformed sender: %s", given);
+}
+
+static void find_recipients(struct ph_sendmail *m, int argc, char **argv)
+{
+	for (int i = optind; i < argc; i++) {
+		if (argv[i][strspn(argv[i], " \t")] == '\0')
+			ph_submit_rcpt(&m->s, m->arena, "");
+		else
+			ph_addrlist_each(argv[i], strlen(argv[i]), 1000000, m->arena, add_recipient, m);
 	}
-	if (given) {
-		m->s.sender = "";
-		collect_addresses(m, given, strlen(given), take_sender);
-		return;
-	}
-	pw = getpwuid(getuid());
-	if (!pw)
-		fatal(EX_NOUSER, "no login name found for user ID %ld", (long)getuid());
-	m->s.sender = ph_arena_strdup(m->arena, pw->pw_name);
-	/* The full name of the account: the first field of its comment, "&" is the login name. */
-	if (!m->s.full_name && pw->pw_gecos) {
-		char *name = ph_arena_strndup(m->arena, pw->pw_gecos, strcspn(pw->pw_gecos, ",;"));
-
-		if (*name && !strchr(name, '&'))
-			m->s.full_name = name;
-	}
-}
-
-/* ---- content ---- */
-
-#define HEADER_MAX (4 * 1024 * 1024)
-
-struct input {
-	struct sendmail *m;
-	struct ph_buf head;             /* the header section, while recipients are taken from it */
-	struct ph_buf logical;          /* the header being collected */
-	bool in_head, continued, any;
-};
-
-static bool is_recipient_header(const char *line, size_t n, const char **ret_value)
-{
-	static const char *const names[] = { "to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc" };
-	const char *colon = memchr(line, ':', n);
-	size_t len = colon ? (size_t)(colon - line) : 0;
-
-	while (len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t'))
-		len--;
-	for (size_t i = 0; colon && i < PH_ARRAY_LEN(names); i++) {
-		if (strlen(names[i]) == len && strncasecmp(line, names[i], len) == 0) {
-			*ret_value = colon + 1;
-			return true;
-		}
-	}
-	return false;
-}
-
-static void header_done(struct input *in)
-{
-	struct ph_buf *b = &in->logical;
-	const char *value;
-
-	if (b->len > 0 && in->m->from_headers && is_recipient_header(b->data, b->len, &value))
-		collect_addresses(in->m, value, (size_t)(b->data + b->len - value), add_recipient);
-	ph_buf_clear(b);
-}
-
-static void begin_content(struct input *in)
-{
-	struct ph_submit *s = &in->m->s;
-
-	header_done(in);
-	in->in_head = false;
-	if (s->n_rcpts == 0)
-		fatal(EX_USAGE, in->m->from_headers ? "No recipient addresses found in message header" :
-			"Recipient addresses must be specified on the command line or via the -t option");
-	if (ph_submit_begin(s) < 0 || ph_submit_content(s, in->head.data, in->head.len) < 0)
-		fatal(EX_TEMPFAIL, "%s", s->err.text);
-}
-
-/* Is this line part of the header section?  "name:", a fold, or at the very top an mbox "From " line. */
-static bool header_line(const struct input *in, const char *line, size_t n)
-{
-	size_t i = 0;
-
-	if (n == 0)
-		return false;
-	if (line[0] == ' ' || line[0] == '\t')
-		return in->any;
-	if (!in->any && n > 5 && memcmp(line, "From ", 5) == 0)
-		return true;
-	while (i < n && line[i] > ' ' && line[i] < 127 && line[i] != ':')
-		i++;
-	while (i < n && (line[i] == ' ' || line[i] == '\t'))
-		i++;
-	return i > 0 && i < n && line[i] == ':';
-}
-
-static void take_line(struct input *in, const char *line, size_t n, bool ended)
-{
-	if (in->in_head) {
-		bool header = in->continued || header_line(in, line, n);
-
-		if (!header || in->head.len + n > HEADER_MAX) {
-			begin_content(in);
-		} else {
-			if (line[0] != ' ' && line[0] != '\t' && !in->continued)
-				header_done(in);
-			ph_buf_append(&in->logical, line, n);
-			ph_buf_append(&in->head, line, n);
-			ph_buf_puts(&in->head, ended ? "\n" : "");
-			in->any = true;
-			in->continued = !ended;
-			return;
-		}
-	}
-	if (ph_submit_content(&in->m->s, line, n) < 0 || (ended && ph_submit_content(&in->m->s, "\n", 1) < 0))
-		fatal(EX_TEMPFAIL, "%s", in->m->s.err.text);
-	in->continued = !ended;
-}
-
-static void read_message(struct sendmail *m)
-{
-	struct input in = { .m = m, .head = PH_BUF_INIT(HEADER_MAX + 65536), .logical = PH_BUF_INIT(HEADER_MAX + 65536), .in_head = true };
-	char *line = NULL;
-	size_t cap = 0;
-	ssize_t n;
-
-	while ((n = getline(&line, &cap, stdin)) >= 0) {
-		bool ended = n > 0 && line[n - 1] == '\n';
-
-		if (ended)
-			n--;
-		if (ended && n > 0 && line[n - 1] == '\r')
-			n--;            /* sendmail_fix_line_endings = always */
-		if (m->dot_ends && n == 1 && line[0] == '.')
-			break;
-		take_line(&in, line, (size_t)n, true);
-	}
-	if (ferror(stdin))
-		fatal(EX_DATAERR, "standard input: %s", strerror(errno));
-	if (in.in_head)
-		begin_content(&in);
-	free(line);
-	ph_buf_done(&in.head);
-	ph_buf_done(&in.logical);
-}
-
-static int run_mail(struct sendmail *m, int argc, char **argv)
-{
-	int status;
-
-	find_sender(m);
-	for (int i = optind; i < argc; i++)
-		collect_addresses(m, argv[i], strlen(argv[i]), add_recipient);
 	if (m->s.n_rcpts == 0 && !m->from_headers)
-		fatal(EX_USAGE, "Recipient addresses must be specified on the command line or via the -t option");
+		ph_sm_fatal_message(m, "Recipient addresses must be specified on the command line or via the -t option");
+}
+
+/* authorized_submit_users, local_login_sender_maps; postdrop asks again, since anybody may run that. */
+static void check_rights(struct ph_sendmail *m)
+{
+	char name[256];
+	struct ph_err err;
+	int rc = ph_cmd_user_may(m->conf, "authorized_submit_users", &err);
+
+	if (rc == 0)
+		ph_sm_fatal("User %s(%ld) is not allowed to submit mail", ph_cmd_user_name(name, sizeof name), (long)getuid());
+	if (rc > 0)
+		rc = ph_sender_allowed(m->conf, m->s.sender, &err);
+	if (rc < 0)
+		ph_sm_fatal_message(m, err.text);
+}
+
+static void set_verp(struct ph_sendmail *m)
+{
+	const char *v = m->verp;
+
+	if (!v)
+		return;
+	if (!*v)
+		v = m->set.verp;
+	if (strlen(v) != 2 || !strchr(m->set.verp_filter, v[0]) || !strchr(m->set.verp_filter, v[1]))
+		ph_sm_fatal("-V requires two characters from %s", m->set.verp_filter);
+	m->s.verp = v;
+	m->s.flags |= PH_ENV_VERP;
+}
+
+static int run_mail(struct ph_sendmail *m, int argc, char **argv)
+{
+	set_verp(m);
+	find_sender(m);
+	check_rights(m);
+	find_recipients(m, argc, argv);
 	m->s.config_dir = m->config_dir;
 	m->s.queue_dir = m->g->queue_directory;
-	if (m->s.flags & PH_ENV_TRACE_ONLY) {
-		if (ph_submit_begin(&m->s) < 0)
-			fatal(EX_TEMPFAIL, "%s", m->s.err.text);
-	} else {
-		read_message(m);
+	m->s.size_limit = m->g->message_size_limit;
+	if (m->verbose && !(m->s.flags & PH_ENV_TRACE_ONLY))
+		m->s.flags |= PH_ENV_TRACE;
+	if (m->s.flags & PH_ENV_TRACE_ONLY)
+		ph_sm_write_probe(m);
+	else
+		ph_sm_read_message(m);
+	if (ph_submit_end(&m->s) < 0) {
+		ph_submit_abort(&m->s);
+		ph_sm_fatal_message(m, m->s.err.text);
 	}
-	status = ph_submit_end(&m->s);
-	if (status != 0)
-		fatal(status, "%s", m->s.err.text);
+	if (m->s.flags & (PH_ENV_TRACE | PH_ENV_TRACE_ONLY))
+		printf("Mail Delivery Status Report will be mailed to <%s>.\n", m->sender_text);
 	return 0;
 }
 
 /* ---- other modes ---- */
 
-static int run_queue(struct sendmail *m)
+/* A program of its own: it has rights that this one has not. */
+static int run_queue(struct ph_sendmail *m)
 {
-	char *argv[6] = { "postqueue", "-c", (char *)m->config_dir, NULL };
-	int n = 3;
+	char *argv[4] = { "postqueue", NULL };
 
-	argv[n++] = m->mode == MODE_MAILQ ? "-p" : m->mode == MODE_FLUSH ? "-f" : m->mode == MODE_SITE ? "-s" : "-i";
-	if (m->queue_arg)
-		argv[n++] = (char *)m->queue_arg;
-	argv[n] = NULL;
-	optind = 1;
-	return ph_main_postqueue(n, argv);
+	argv[1] = m->mode == PH_SM_MAILQ ? "-p" : m->mode == PH_SM_FLUSH ? "-f" : m->mode == PH_SM_SITE ? "-s" : "-i";
+	argv[2] = (char *)(uintptr_t)m->queue_arg;
+	execv(PH_SBIN_DIR "/postqueue", argv);
+	ph_sm_fatal("%s: %s", PH_SBIN_DIR "/postqueue", strerrordesc_np(errno));
 }
 
-static int run_aliases(struct sendmail *m, const struct ph_conf *conf)
+static int run_aliases(struct ph_sendmail *m)
 {
-	char *list = ph_arena_strdup(m->arena, ph_conf_get(conf, "alias_database")), *tok;
-	char *argv[40] = { "postalias", "-c", (char *)m->config_dir, "--" };
+	const char *value = m->alias_database ? m->alias_database : ph_conf_get(m->conf, "alias_database");
+	char *list = ph_arena_strdup(m->arena, value), *tok;
+	char *argv[40] = { "postalias", "-c", (char *)(uintptr_t)m->config_dir, "--" };
 	int n = 4;
 
 	while (n < 39 && (tok = ph_str_token(&list, PH_SEP_LIST)))
 		argv[n++] = tok;
 	if (n == 4)
 		return 0;       /* nothing to build */
-	optind = 1;
+	optind = 0;
 	return ph_main_postalias(n, argv);
+}
+
+/* "postfix start" in the background, as an init script of another mail system expects. */
+static int run_daemon(struct ph_sendmail *m)
+{
+	int null;
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid < 0;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	setsid();
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	execl(PH_SBIN_DIR "/postfix", "postfix", "-c", m->config_dir, "start", (char *)NULL);
+	_exit(EX_OSERR);
 }
 
 int ph_main_sendmail(int argc, char **argv)
 {
-	struct sendmail m = { .arena = ph_arena_new() };
+	struct ph_sendmail m = { .arena = ph_arena_new() };
 	struct ph_log_config log = { .prog = "sendmail", .also_stderr = true };
 	const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
 	struct ph_config *config;
@@ -379,21 +401,28 @@ int ph_main_sendmail(int argc, char **argv)
 	ph_log_open(&log);
 	ph_log_set_immediate(true);
 	if (strcmp(name, "mailq") == 0)
-		m.mode = MODE_MAILQ;
+		m.mode = PH_SM_MAILQ;
 	else if (strcmp(name, "newaliases") == 0)
-		m.mode = MODE_ALIASES;
-	parse(&m, argc, argv);
-	m.config_dir = ph_cmd_config_dir(m.config_dir);
+		m.mode = PH_SM_ALIASES;
+	parse_config(&m, argc, argv);
 	if (ph_config_load(m.config_dir, PH_CONFIG_QUIET, &config, &err) < 0)
-		fatal(EX_CONFIG, "%s", err.text);
-	m.g = ph_conf_general(ph_config_main(config));
-	log.syslog_name = m.g->syslog_name;
-	ph_log_open(&log);
+		ph_sm_fatal("%s", err.text);
+	m.conf = ph_config_main(config);
+	m.g = ph_conf_general(m.conf);
+	ph_cmd_log_open(m.conf, &log);
+	if (ph_cmd_settings(m.conf, &m.set, &err) < 0)
+		ph_sm_fatal("%s", err.text);
+	if (m.verbose > 1)
+		ph_log_set_verbose(m.verbose - 1);
+	parse(&m, argc, argv);
 	switch (m.mode) {
-	case MODE_MAIL: return run_mail(&m, argc, argv);
-	case MODE_ALIASES: return run_aliases(&m, ph_config_main(config));
-	case MODE_SMTP: return ph_smtpd_stdio(config, m.g->queue_directory);
-	case MODE_IGNORE: return 0;
+	case PH_SM_MAIL: return run_mail(&m, argc, argv);
+	case PH_SM_ALIASES: return run_aliases(&m);
+	case PH_SM_DAEMON: return run_daemon(&m);
+	case PH_SM_SMTP:
+		log.also_stderr = false;
+		ph_cmd_log_open(m.conf, &log);
+		return ph_smtpd_stdio(config);
 	default: return run_queue(&m);
 	}
 }

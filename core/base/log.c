@@ -17,6 +17,7 @@
 
 #include "base/co_private.h"
 #include "base/log.h"
+#include "base/log_rotate.h"
 #include "base/log_sink.h"
 #include "base/loop.h"
 #include "base/str.h"
@@ -27,7 +28,7 @@
 static struct {
 	pthread_mutex_t lock;
 	char *syslog_name, *prog;
-	bool also_stderr, only_stderr, opened, immediate;
+	bool also_stderr, only_stderr, discard, opened, immediate;
 	int verbose;
 	char host[128];
 	time_t stamp_s;                 /* the second that stamp shows */
@@ -61,6 +62,7 @@ static void fork_parent(void)
 static void fork_child(void)
 {
 	ph_log_sink_forget(&lg.sink);
+	ph_log_follow_forget();
 	lg.immediate = true;
 	loop_thread = pthread_self();
 	pthread_mutex_unlock(&lg.lock);
@@ -91,6 +93,7 @@ int ph_log_open(const struct ph_log_config *config)
 	replace(&lg.prog, config->prog);
 	lg.also_stderr = config->also_stderr;
 	lg.only_stderr = config->only_stderr;
+	lg.discard = config->discard;
 	if (gethostname(lg.host, sizeof(lg.host) - 1) < 0)
 		strcpy(lg.host, "localhost");
 	dot = strchr(lg.host, '.');
@@ -98,8 +101,9 @@ int ph_log_open(const struct ph_log_config *config)
 		*dot = '\0';
 	tzset();                        /* before a chroot hides the time zone's file */
 	r = 0;
-	if (!lg.only_stderr)
-		r = ph_log_sink_open(&lg.sink, config->maillog_file, config->facility ? config->facility : LOG_MAIL);
+	if (!lg.only_stderr && !lg.discard)
+		r = ph_log_sink_open(&lg.sink, config->maillog_file, config->maillog_mode, config->postlog_socket,
+				     config->facility ? config->facility : LOG_MAIL);
 	lg.opened = true;
 	pthread_mutex_unlock(&lg.lock);
 	return r;
@@ -258,11 +262,22 @@ static void add_own_line(const char *fmt, ...)
 	ph_log_sink_add(&lg.sink, level_syslog[PH_LOG_WARNING], lg.line, n);
 }
 
+/* The master has opened the file anew.  Under the lock. */
+static void follow(void)
+{
+	int fd = ph_log_rotate_take();
+
+	if (fd >= 0)
+		ph_log_sink_set_fd(&lg.sink, fd);
+}
+
 /* Under the lock. */
 static void flush_locked(void)
 {
 	struct ph_log_sink *k = &lg.sink;
 
+	if (ph_log_rotate_asked())
+		follow();
 	ph_log_sink_flush(k);
 	if (k->lost == k->lost_told || k->pending.len > 0)
 		return;
@@ -284,7 +299,7 @@ static void log_line(const char *prog, enum ph_log_level level, const char *fmt,
 	n = format_line(prog, level, &text_at, fmt, ap);
 	if (lg.also_stderr || lg.only_stderr || !lg.opened)
 		to_stderr(prog, lg.line + text_at, n - text_at);
-	if (lg.opened && !lg.only_stderr) {
+	if (lg.opened && !lg.only_stderr && !lg.discard) {
 		ph_log_sink_add(&lg.sink, level_syslog[level], lg.line, n);
 		if (lg.immediate || level >= PH_LOG_FATAL || lg.sink.pending.len >= FLUSH_BYTES ||
 		    !pthread_equal(pthread_self(), loop_thread))
@@ -310,6 +325,28 @@ void ph_log_as(const char *prog, enum ph_log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	log_line(prog, level, fmt, ap);
 	va_end(ap);
+}
+
+void ph_log_relay(const char *line, size_t n)
+{
+	const size_t size = sizeof(lg.line) - 1;
+	size_t at;
+
+	while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\0'))
+		n--;
+	if (n == 0)
+		return;
+	pthread_mutex_lock(&lg.lock);
+	stamp_update();
+	at = (size_t)snprintf(lg.line, size, "%s %s ", lg.stamp, lg.host);
+	if (n > size - at)
+		n = size - at;
+	ph_str_make_printable(lg.line + at, line, n, true);
+	at += n;
+	lg.line[at++] = '\n';
+	if (lg.opened && !lg.only_stderr && !lg.discard)
+		ph_log_sink_add(&lg.sink, level_syslog[PH_LOG_INFO], lg.line, at);
+	pthread_mutex_unlock(&lg.lock);
 }
 
 /* Called at the end of every turn: without the lock when there is nothing to do. */

@@ -8,7 +8,10 @@ struct ph_log_config {
 	const char *syslog_name;        /* "postfix"; NULL: the identity is prog alone */
 	const char *prog;               /* "smtpd" */
 	int facility;                   /* LOG_MAIL; 0 means LOG_MAIL */
-	const char *maillog_file;       /* NULL: syslog */
+	const char *maillog_file;       /* NULL: syslog; "/dev/stdout": our standard output */
+	unsigned maillog_mode;          /* of a new maillog_file; 0: 0600 */
+	const char *postlog_socket;     /* the postlog service: for a process that may not open maillog_file; NULL: syslog instead */
+	bool discard;                   /* nowhere at all (but only_stderr counts) */
 	bool also_stderr;               /* "prog: warning: text" on stderr, too */
 	bool only_stderr;               /* nothing but stderr: command-line tools */
 };
@@ -32,6 +35,8 @@ void ph_log_set_verbose(int level);
 void ph_log_set_thread_ident(const char *syslog_name, const char *prog);
 /* For the crash handler only: what is collected, then this line, without locks or the heap. */
 void ph_log_crash(const char *syslog_name, const char *prog, const char *pid, const char *text);
+/* A line that another process sent ("ident[pid]: text", any bytes, with our time and host in front): one line, printable, bounded. */
+void ph_log_relay(const char *line, size_t n);
 /* Lines that could not be written so far. */
 uint64_t ph_log_lost(void);
 

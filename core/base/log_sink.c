@@ -1,9 +1,10 @@
-/* log_sink.c: maillog_file or syslog's datagram socket.  State: struct ph_log_sink; no yield. */
+/* log_sink.c: maillog_file, the postlog service's or syslog's datagram socket.  State: struct ph_log_sink; no yield. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <syslog.h>
@@ -31,10 +32,10 @@ static void sink_close(struct ph_log_sink *k)
 }
 
 /* PH_SYSLOG_SOCKET: for tests. */
-static int syslog_connect(struct ph_log_sink *k)
+static int socket_connect(struct ph_log_sink *k)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	const char *path = secure_getenv("PH_SYSLOG_SOCKET");
+	const char *path = k->is_service ? k->service : secure_getenv("PH_SYSLOG_SOCKET");
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int r;
 
@@ -53,22 +54,44 @@ static int syslog_connect(struct ph_log_sink *k)
 	return 0;
 }
 
-int ph_log_sink_open(struct ph_log_sink *k, const char *path, int facility)
+int ph_log_sink_open(struct ph_log_sink *k, const char *path, mode_t mode, const char *service, int facility)
 {
 	int r = 0;
 
 	free(k->path);
+	free(k->service);
 	k->path = path && *path ? ph_strdup(path) : NULL;
+	k->service = service ? ph_strdup(service) : NULL;
+	k->mode = mode ? mode : 0600;
 	k->facility = facility;
+	k->is_service = false;
 	if (k->path) {
 		r = ph_log_sink_reopen(k);
 		if (r == 0)
 			return 0;
 	}
 	sink_close(k);
-	(void)syslog_connect(k);        /* tried again with each flush */
 	k->is_socket = true;
+	if (k->path && k->service && r == -EACCES) {
+		k->is_service = true;
+		if (socket_connect(k) == 0)
+			return 0;
+		k->is_service = false;
+	}
+	(void)socket_connect(k);        /* tried again with each flush */
 	return r;
+}
+
+/* The umask does not count: maillog_file_permissions says it all. */
+static int open_file(struct ph_log_sink *k)
+{
+	int fd = open(k->path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, k->mode);
+
+	if (fd >= 0)
+		(void)!fchmod(fd, k->mode);
+	else if (errno == EEXIST)
+		fd = open(k->path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
+	return fd;
 }
 
 int ph_log_sink_reopen(struct ph_log_sink *k)
@@ -78,7 +101,10 @@ int ph_log_sink_reopen(struct ph_log_sink *k)
 	if (k->path == NULL)
 		return 0;
 	ph_log_sink_flush(k);
-	fd = open(k->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+	if (strcmp(k->path, "/dev/stdout") == 0)        /* a socket or somebody else's pipe cannot be opened by that name */
+		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	else
+		fd = open_file(k);
 	if (fd < 0)
 		return -errno;
 	ph_log_sink_set_fd(k, fd);
@@ -109,7 +135,8 @@ static int append(struct ph_log_sink *k, int priority, const char *line, size_t 
 	r = ph_buf_reserve(&k->pending, n + 8);
 	if (r < 0)
 		return r;
-	ph_buf_printf(&k->pending, "<%d>%.*s", k->facility | priority, STAMP_BYTES, line);
+	if (!k->is_service)
+		ph_buf_printf(&k->pending, "<%d>%.*s", k->facility | priority, STAMP_BYTES, line);
 	return ph_buf_append(&k->pending, ident + 1, n - (size_t)(ident + 1 - line));
 }
 
@@ -165,7 +192,7 @@ static void flush_syslog(struct ph_log_sink *k)
 	bool reconnected = false;
 	ssize_t n;
 
-	if (k->fd < 0 && syslog_connect(k) < 0)
+	if (k->fd < 0 && socket_connect(k) < 0)
 		return;
 	while (k->pending.len > 0) {
 		n = send_some(k);
@@ -176,7 +203,7 @@ static void flush_syslog(struct ph_log_sink *k)
 
 			k->lost++;
 			ph_buf_consume(&k->pending, (size_t)(nl + 1 - k->pending.data));
-		} else if (n == 0 || reconnected || syslog_connect(k) < 0) {
+		} else if (n == 0 || reconnected || socket_connect(k) < 0) {
 			return;
 		} else {
 			reconnected = true;     /* syslogd has been restarted */
@@ -207,7 +234,7 @@ void ph_log_sink_crash(struct ph_log_sink *k, const char *line, size_t n)
 		iov[0] = (struct iovec){ k->pending.data, k->pending.len };
 		iov[1] = (struct iovec){ (char *)line, n };
 		r = writev(k->fd, iov, 2);
-	} else if (k->fd >= 0 && ident) {
+	} else if (k->fd >= 0 && ident && !k->is_service) {
 		iov[0] = (struct iovec){ (char *)priority, sizeof(priority) - 1 };
 		iov[1] = (struct iovec){ (char *)line, STAMP_BYTES };
 		iov[2] = (struct iovec){ (char *)ident + 1, n - (size_t)(ident + 1 - line) - 1 };

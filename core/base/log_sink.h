@@ -3,21 +3,25 @@
 #define PH_BASE_LOG_SINK_H
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include <posthouse/base.h>
 
 struct ph_log_sink {
 	int fd;                         /* -1: none */
-	bool is_socket;                 /* syslog */
+	bool is_socket;                 /* syslog, or the postlog service */
+	bool is_service;                /* the latter: lines have neither priority nor time */
 	int facility;
 	char *path;                     /* maillog_file; NULL: syslog */
+	char *service;                  /* socket of the postlog service, when path may not be opened; NULL: none */
+	mode_t mode;                    /* of a new file */
 	struct ph_buf pending;          /* whole lines, for syslog each with its "<pri>" in front */
 	atomic_bool dirty;              /* pending is not empty */
 	uint64_t lost, lost_told;
 };
 
 void ph_log_sink_init(struct ph_log_sink *k);
-int ph_log_sink_open(struct ph_log_sink *k, const char *path, int facility);
+int ph_log_sink_open(struct ph_log_sink *k, const char *path, mode_t mode, const char *service, int facility);
 int ph_log_sink_reopen(struct ph_log_sink *k);
 void ph_log_sink_set_fd(struct ph_log_sink *k, int fd);
 /* line: "Mon dd hh:mm:ss host ident: text\n". */

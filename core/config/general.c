@@ -151,6 +151,16 @@ static bool maillog_allowed(const struct ph_general_settings *g)
 	return ok && strstr(g->maillog_file, "/../") == NULL;
 }
 
+/* "0644": what the owner and others may do; nothing that could be executed, and never writable by all. */
+static bool parse_mode(const char *text, unsigned *ret)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+
+	*ret = (unsigned)mode;
+	return *text >= '0' && *text <= '7' && *end == '\0' && (mode & ~0664ul) == 0 && (mode & 0600) == 0600;
+}
+
 /* What a table cannot say. */
 static int check_values(const struct ph_conf *conf, struct ph_general_settings *g, struct ph_err *err)
 {
@@ -169,6 +179,9 @@ static int check_values(const struct ph_conf *conf, struct ph_general_settings *
 	if (*g->maillog_file && !maillog_allowed(g))
 		return ph_err_set(err, -EINVAL, "%s: maillog_file \"%s\" is in none of the places that maillog_file_prefixes allows (%s)",
 				  ph_setting_where(conf, "maillog_file", a), g->maillog_file, g->maillog_file_prefixes);
+	if (!parse_mode(g->maillog_file_permissions, &g->maillog_mode))
+		return ph_err_set(err, -EINVAL, "%s: maillog_file_permissions: not an access mode in octal: %s",
+				  ph_setting_where(conf, "maillog_file_permissions", a), g->maillog_file_permissions);
 	g->syslog_facility_code = facility(g->syslog_facility);
 	if (g->syslog_facility_code < 0)
 		return ph_err_set(err, -EINVAL, "%s: parameter syslog_facility: unrecognized value: %s",

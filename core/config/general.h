@@ -17,6 +17,7 @@ struct ph_general_settings {
 	const char *syslog_name, *syslog_facility, *maillog_file, *maillog_file_prefixes, *maillog_file_permissions;
 	const char *maillog_file_compressor, *maillog_file_rotate_suffix;
 	int syslog_facility_code;       /* LOG_MAIL ... */
+	unsigned maillog_mode;          /* maillog_file_permissions, parsed */
 	/* files and users */
 	const char *queue_directory, *data_directory, *config_directory, *daemon_directory, *command_directory, *meta_directory;
 	const char *sendmail_path, *mailq_path, *newaliases_path;

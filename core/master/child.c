@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "base/crash.h"
 #include "base/log.h"
+#include "base/log_rotate.h"
 #include "base/pack.h"
 #include "base/queue_id.h"
 #include "base/watchdog.h"
@@ -85,18 +86,19 @@ static bool runs_commands(enum ph_role role)
 	return role == PH_ROLE_ROOT_AGENT || role == PH_ROLE_SPAWN;
 }
 
-static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, pid_t master)
+static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, pid_t master, int log_control)
 {
 	const struct ph_general_settings *g = ph_conf_general(ph_config_main(m->current->config));
 	struct ph_log_config log = {
 		.syslog_name = g->syslog_name, .prog = roles[role].prog, .facility = g->syslog_facility_code,
-		.maillog_file = *g->maillog_file ? g->maillog_file : NULL, .also_stderr = false,
+		.maillog_file = *g->maillog_file ? g->maillog_file : NULL, .maillog_mode = g->maillog_mode, .also_stderr = false,
 	};
 	sigset_t none;
 
 	for (int s = 1; s < NSIG; s++)
 		signal(s, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
+	ph_log_follow(log_control);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	close(m->signal_fd);
@@ -105,6 +107,8 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 		close(m->ready_fd);
 	if (m->qmgr_control >= 0)
 		close(m->qmgr_control);
+	ph_list_for_each(c, &m->children, struct ph_child, link)
+		close(c->log_control);
 	ph_log_open(&log);
 	ph_log_set_immediate(false);
 	ph_crash_report();
@@ -176,7 +180,7 @@ static int worker_main(struct ph_master *m, enum ph_role role, unsigned slot, un
 
 int ph_child_start(struct ph_master *m, enum ph_role role, unsigned index)
 {
-	int slot = slot_take(m), pair[2] = { -1, -1 };
+	int slot = slot_take(m), pair[2] = { -1, -1 }, log_pair[2] = { -1, -1 };
 	struct ph_child *c;
 	pid_t pid, master = getpid();
 
@@ -189,6 +193,8 @@ int ph_child_start(struct ph_master *m, enum ph_role role, unsigned index)
 		m->slot_used[slot] = false;
 		return -errno;
 	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, log_pair) < 0)
+		ph_log(PH_LOG_WARNING, "socketpair: %m");
 	if (!limits)
 		limits = ph_limits_create();
 	ph_log_flush();
@@ -201,13 +207,16 @@ int ph_child_start(struct ph_master *m, enum ph_role role, unsigned index)
 	if (pid == 0) {
 		if (pair[0] >= 0)
 			close(pair[0]);
-		worker_setup(m, role, (unsigned)slot, master);
+		close(log_pair[0]);
+		worker_setup(m, role, (unsigned)slot, master, log_pair[1]);
 		int rc = worker_main(m, role, (unsigned)slot, index, pair[1]);
 
 		ph_log_flush();
 		_exit(rc < 0 ? 1 : 0);
 	}
+	close(log_pair[1]);
 	c = ph_alloc(sizeof *c);
+	c->log_control = log_pair[0];
 	c->pid = pid;
 	c->role = role;
 	c->index = index;
@@ -275,6 +284,7 @@ static void child_gone(struct ph_master *m, struct ph_child *c, int status)
 	}
 	ph_list_del(&c->link);
 	ph_generation_unref(&c->gen);
+	close(c->log_control);
 	free(c);
 }
 

@@ -54,6 +54,7 @@ struct ph_child {
 	struct ph_generation *gen;
 	int64_t started_ms;
 	bool stopping;
+	int log_control;                /* the log file's descriptor goes this way when it is opened anew */
 };
 
 /* A worker that has to be started (again) at a time. */

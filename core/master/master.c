@@ -1,6 +1,7 @@
 /* master.c: start, wait for signals and deaths, reload, stop.  Does not yield. */
 #include "master/internal.h"
 #include "base/log.h"
+#include "base/log_rotate.h"
 #include "config/general.h"
 #include "queue/store.h"
 #include "module/loader.h"
@@ -26,7 +27,9 @@ static void log_open(const struct ph_general_settings *g, bool foreground)
 {
 	struct ph_log_config log = {
 		.syslog_name = g->syslog_name, .prog = "master",
-		.maillog_file = *g->maillog_file ? g->maillog_file : NULL, .also_stderr = foreground,
+		.maillog_file = *g->maillog_file ? g->maillog_file : NULL, .maillog_mode = g->maillog_mode,
+		/* In a container both streams are the log: once is enough. */
+		.also_stderr = foreground && strcmp(g->maillog_file, "/dev/stdout") != 0,
 	};
 
 	ph_log_open(&log);
@@ -250,6 +253,18 @@ static void begin_stop(struct ph_master *m, int sig)
 	ph_children_signal(m, NULL, SIGTERM);
 }
 
+/* "postfix logrotate" has renamed the file: everybody goes on in a new one. */
+static void rotate_log(struct ph_master *m)
+{
+	if (ph_log_reopen() < 0) {
+		ph_log(PH_LOG_WARNING, "cannot open the log file anew: %m");
+		return;
+	}
+	ph_list_for_each(c, &m->children, struct ph_child, link)
+		if (ph_log_send(c->log_control) == 0)
+			kill(c->pid, SIGUSR1);
+}
+
 static void handle_signals(struct ph_master *m)
 {
 	struct signalfd_siginfo si;
@@ -261,9 +276,7 @@ static void handle_signals(struct ph_master *m)
 				ph_reload(m);
 			break;
 		case SIGUSR1:
-			ph_log_reopen();
-			ph_list_for_each(c, &m->children, struct ph_child, link)
-				kill(c->pid, SIGUSR1);
+			rotate_log(m);
 			break;
 		case SIGTERM:
 		case SIGINT:

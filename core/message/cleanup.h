@@ -79,6 +79,11 @@ struct ph_intake {
 	bool rewrite_headers;           /* incomplete or mapped addresses in headers are rewritten */
 };
 
+/* intake_drop.c: the same with p.submit */
+int ph_intake_drop_begin(const struct ph_intake_params *p, struct ph_intake **ret, struct ph_err *err);
+int ph_intake_drop_line(struct ph_intake *in, const char *line, size_t n, bool cont);
+struct ph_verdict ph_intake_drop_end(struct ph_intake **in, int64_t *ret_size);
+void ph_intake_drop_abort(struct ph_intake **in);
 /* content.c */
 int ph_content_line(struct ph_intake *in, const char *line, size_t n, bool cont);
 int ph_content_end(struct ph_intake *in);

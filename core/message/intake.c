@@ -29,11 +29,14 @@ static int check_space(const struct ph_cleanup *c, struct ph_store *store, struc
 
 int ph_intake_begin(const struct ph_intake_params *p, struct ph_intake **ret, struct ph_err *err)
 {
-	struct ph_cleanup *c = ph_cleanup_of(p->conf);
+	struct ph_cleanup *c;
 	struct ph_store *store = ph_store_self();
 	struct ph_intake *in;
 	int r;
 
+	if (p->submit)
+		return ph_intake_drop_begin(p, ret, err);
+	c = ph_cleanup_of(p->conf);
 	if (!c->ok)
 		return ph_err_set(err, -EINVAL, "%s", c->why.text);
 	if (!store)
@@ -56,10 +59,9 @@ int ph_intake_begin(const struct ph_intake_params *p, struct ph_intake **ret, st
 		in->env.filter = p->content_filter;
 	in->leading = true;
 	in->in_headers = true;
-	in->rewrite_headers = p->local_origin || *c->s.remote_domain;
 	ph_buf_init(&in->hdr, (size_t)c->s.header_limit + 64);
 	ph_mime_init(&in->mime, in->arena, !c->s.disable_mime, (unsigned)c->s.nesting_limit, (size_t)c->s.boundary_limit);
-	ph_intake_attr(in, "rewrite_context", p->local_origin ? "local" : "remote");
+	ph_intake_rewrite_context(in, p->local_origin);
 	*ret = in;
 	return 0;
 }
@@ -67,6 +69,13 @@ int ph_intake_begin(const struct ph_intake_params *p, struct ph_intake **ret, st
 const char *ph_intake_queue_id(const struct ph_intake *in)
 {
 	return in->queue_id;
+}
+
+void ph_intake_rewrite_context(struct ph_intake *in, bool local)
+{
+	in->p.local_origin = local;
+	in->rewrite_headers = local || *in->c->s.remote_domain;
+	ph_intake_attr(in, "rewrite_context", local ? "local" : "remote");
 }
 
 void ph_intake_attr(struct ph_intake *in, const char *name, const char *value)
@@ -181,6 +190,8 @@ int ph_intake_line(struct ph_intake *in, const char *line, size_t n, bool cont)
 {
 	if (in->lost || in->discard)    /* what is thrown away is not looked at */
 		return in->lost;
+	if (in->p.submit)
+		return ph_intake_drop_line(in, line, n, cont);
 	return ph_content_line(in, line, n, cont);
 }
 
@@ -196,6 +207,10 @@ void ph_intake_abort(struct ph_intake **in)
 {
 	if (!*in)
 		return;
+	if ((*in)->p.submit) {
+		ph_intake_drop_abort(in);
+		return;
+	}
 	ph_store_abort(&(*in)->msg);
 	free_buffers(in);
 }
@@ -237,6 +252,8 @@ struct ph_verdict ph_intake_end(struct ph_intake **inp, int64_t *ret_size)
 	struct ph_intake *in = *inp;
 	struct ph_verdict v = { .cls = PH_PERMIT, .code = 250, .dsn = "2.0.0", .complete = true };
 
+	if (in->p.submit)
+		return ph_intake_drop_end(inp, ret_size);
 	if (!in->lost && !in->discard)
 		ph_content_end(in);
 	if (!in->lost && !in->discard && in->mail)

@@ -10,6 +10,7 @@
 
 struct ph_intake;
 struct ph_filter_chain;         /* message/filter_host.h */
+struct ph_submit;               /* queue/submit.h */
 
 /* The view of the cleanup service that conf's cleanup_service_name names; conf itself when master.cf has no such line. */
 const struct ph_conf *ph_intake_conf_of(const struct ph_conf *conf);
@@ -25,6 +26,8 @@ struct ph_intake_params {
 	int64_t size_limit;                     /* message_size_limit; 0: none */
 	const char *content_filter;             /* content_filter of the receiving service (not of clean-up's: "smtpd -o content_filter="); NULL: none */
 	struct ph_arena *arena;                 /* the transaction's */
+	struct ph_submit *submit;               /* not into the queue but into maildrop/ (sendmail -bs: a user has no rights there); pickup cleans up.
+						 * Opened by begin, ended by end or abort; the caller's.  NULL: the queue */
 };
 enum { PH_INTAKE_NO_MAPPINGS = 1, PH_INTAKE_NO_CHECKS = 2, PH_INTAKE_NO_MILTERS = 4, PH_INTAKE_BOUNCE = 8 /* internal notification */,
        PH_INTAKE_RECEIVED_DONE = 16 /* the content has its Received: already; else, and without ph_intake_prepend, one is made */, PH_INTAKE_NO_BCC = 32 };
@@ -34,6 +37,8 @@ int ph_intake_begin(const struct ph_intake_params *p, struct ph_intake **ret, st
 const char *ph_intake_queue_id(const struct ph_intake *in);
 void ph_intake_attr(struct ph_intake *in, const char *name, const char *value);
 void ph_intake_sender(struct ph_intake *in, const char *sender, const char *envid, const char *ret, const char *encoding, uint32_t env_flags);
+/* As params.local_origin, when it is known later; before the first line. */
+void ph_intake_rewrite_context(struct ph_intake *in, bool local);
 /* Full name of a local submitter, for a From: header that has to be made. */
 void ph_intake_full_name(struct ph_intake *in, const char *full_name);
 /* notify: PH_NOTIFY_*; orcpt decoded or NULL.  0, or -ENOBUFS. */

@@ -1,23 +1,29 @@
 /* maildrop.c: see maildrop.h. */
 #include "queue/maildrop.h"
+#include "message/envelope.h"
 #include "base/crc32c.h"
 #include <posthouse/io.h>
 
+#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAGIC "PHDROP1\n"
 #define MAGIC_BYTES 8
 #define HEAD_BYTES 5
 #define OUT_BYTES (128 * 1024)
+#define PH_MAILDROP_RCPTS_MAX 1000000
+#define PH_MAILDROP_FLAGS (uint32_t)(PH_ENV_SMTPUTF8 | PH_ENV_TRACE | PH_ENV_TRACE_ONLY | PH_ENV_VERP)
 
 struct ph_maildrop_writer {
 	int fd;
@@ -76,7 +82,8 @@ int ph_maildrop_create(const char *queue_dir, struct ph_maildrop_writer **ret, s
 		return ph_err_errno(err, -errno, "open %s", path);
 	for (int i = 0; i < 100 && fd < 0; i++) {
 		gettimeofday(&tv, NULL);
-		snprintf(name, sizeof name, "%08llX%05X%06X", (unsigned long long)tv.tv_sec, (unsigned)tv.tv_usec, (unsigned)getpid());
+		/* It stands in logs and replies of "sendmail -bs" where a queue id does: microseconds, seconds, process. */
+		snprintf(name, sizeof name, "%05X%08llX%03X", (unsigned)tv.tv_usec, (unsigned long long)tv.tv_sec & 0xffffffff, (unsigned)getpid() & 0xfff);
 		snprintf(temp, sizeof temp, ".%s", name);
 		fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (fd < 0 && errno != EEXIST)
@@ -99,6 +106,59 @@ int ph_maildrop_create(const char *queue_dir, struct ph_maildrop_writer **ret, s
 struct ph_maildrop_writer *ph_maildrop_to_fd(int fd)
 {
 	return writer_new(fd, -1);
+}
+
+const char *ph_maildrop_name(const struct ph_maildrop_writer *w)
+{
+	return w->name;
+}
+
+/* ---- signals ---- */
+
+static struct { volatile sig_atomic_t dir; char temp[80]; } doomed = { .dir = -1 };
+
+/* Only what may be called in a handler; the name is a copy that nobody frees. */
+static void on_signal(int signo)
+{
+	if (doomed.dir >= 0)
+		unlinkat(doomed.dir, doomed.temp, 0);
+	_exit(128 + signo);
+}
+
+void ph_maildrop_remove_on_signals(struct ph_maildrop_writer *w)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	struct sigaction sa = { .sa_handler = on_signal }, old;
+
+	memcpy(doomed.temp, w->temp, sizeof doomed.temp);
+	doomed.dir = w->dir;
+	for (size_t i = 0; i < PH_ARRAY_LEN(signals); i++) {
+		sigaddset(&sa.sa_mask, signals[i]);
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &sa, NULL);
+	}
+}
+
+void ph_maildrop_tidy(int queue_dirfd)
+{
+	int fd = openat(queue_dirfd, "maildrop", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	struct stat st;
+	time_t now = time(NULL);
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((e = readdir(dir))) {
+		if (e->d_name[0] != '.' || fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode) || now - st.st_mtime < 86400)
+			continue;
+		if (unlinkat(fd, e->d_name, 0) == 0)
+			ph_log(PH_LOG_INFO, "maildrop/%s: removed: its writer died a day ago", e->d_name);
+	}
+	closedir(dir);
 }
 
 static void put_one(struct ph_maildrop_writer *w, enum ph_maildrop_type type, const void *p, size_t n)
@@ -146,6 +206,8 @@ static void writer_free(struct ph_maildrop_writer **wp)
 	struct ph_maildrop_writer *w = *wp;
 
 	*wp = NULL;
+	if (w->dir >= 0 && doomed.dir == w->dir)
+		doomed.dir = -1;
 	if (w->dir >= 0) {
 		close(w->fd);
 		close(w->dir);
@@ -163,19 +225,29 @@ void ph_maildrop_abort(struct ph_maildrop_writer **w)
 	writer_free(w);
 }
 
-/* The new name must be on disk before the submitter is told that its mail is safe; a folder that may not be read cannot be
- * opened for fsync, syncfs of the file's file system does the same. */
+/* Make the folder's new name durable; a folder that may not be read cannot be opened for fsync, syncfs does the same at a higher price. */
+static int sync_folder(struct ph_maildrop_writer *w)
+{
+	int fd = openat(w->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return syncfs(w->fd) < 0 ? -errno : 0;
+	rc = fsync(fd) < 0 ? -errno : 0;
+	close(fd);
+	return rc;
+}
+
+/* The new name must be on disk before the submitter is told that its mail is safe. */
 static int make_visible(struct ph_maildrop_writer *w)
 {
+	int rc;
+
 	if (fsync(w->fd) < 0 || renameat(w->dir, w->temp, w->dir, w->name) < 0)
 		return -errno;
-	if (syncfs(w->fd) < 0) {
-		int rc = -errno;
-
+	rc = sync_folder(w);
+	if (rc < 0)
 		unlinkat(w->dir, w->name, 0);
-		return rc;
-	}
-	return 0;
+	return rc;
 }
 
 int ph_maildrop_finish(struct ph_maildrop_writer **wp, struct ph_err *err)
@@ -336,6 +408,79 @@ int ph_maildrop_rcpt(const struct ph_maildrop_rec *rec, struct ph_slice *ret_add
 	*ret_orcpt = d.p + 1;
 	*ret_address = (struct ph_slice){ nul + 1, (size_t)(d.p + d.n - nul - 1) };
 	return 0;
+}
+
+/* ---- what a user may say ---- */
+
+bool ph_maildrop_attr_allowed(struct ph_slice name)
+{
+	static const char *const allowed[] = { "verp_delimiters", "rewrite_context" };
+
+	for (size_t i = 0; i < PH_ARRAY_LEN(allowed); i++)
+		if (strlen(allowed[i]) == name.n && memcmp(allowed[i], name.p, name.n) == 0)
+			return true;
+	return false;
+}
+
+static bool has_control(const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)p[i] < ' ' || p[i] == 127)
+			return true;
+	return false;
+}
+
+static int check_rcpt(struct ph_maildrop_check *k, const struct ph_maildrop_rec *rec, struct ph_err *err)
+{
+	struct ph_slice address;
+	const char *orcpt;
+	unsigned notify;
+
+	if (ph_maildrop_rcpt(rec, &address, &notify, &orcpt) < 0 || notify > 15 || has_control(address.p, address.n) ||
+	    has_control(orcpt, strlen(orcpt)))
+		return ph_err_set(err, -EBADMSG, "malformed recipient record");
+	if (++k->rcpts > PH_MAILDROP_RCPTS_MAX)
+		return ph_err_set(err, -EBADMSG, "too many recipients");
+	return 0;
+}
+
+static int check_single(struct ph_maildrop_check *k, const struct ph_maildrop_rec *rec, struct ph_err *err)
+{
+	static const char singles[] = "SFEref";
+	const char *at = strchr(singles, rec->type), *eq;
+	uint32_t flags;
+
+	if (at && (k->seen & 1u << (at - singles)))
+		return ph_err_set(err, -EBADMSG, "duplicate record: %c", rec->type);
+	if (at)
+		k->seen |= 1u << (at - singles);
+	if (rec->type == PH_DROP_FLAGS) {
+		memcpy(&flags, rec->data.p, rec->data.n < 4 ? 0 : 4);
+		if (rec->data.n != 4 || (le32toh(flags) & ~PH_MAILDROP_FLAGS))
+			return ph_err_set(err, -EBADMSG, "unexpected flags");
+		return 0;
+	}
+	if (has_control(rec->data.p, rec->data.n))
+		return ph_err_set(err, -EBADMSG, "control character in record: %c", rec->type);
+	eq = rec->type == PH_DROP_ATTR && rec->data.n ? memchr(rec->data.p, '=', rec->data.n) : NULL;
+	if (rec->type == PH_DROP_ATTR && (!eq || !ph_maildrop_attr_allowed((struct ph_slice){ rec->data.p, (size_t)(eq - rec->data.p) })))
+		return ph_err_set(err, -EBADMSG, "unexpected attribute");
+	return 0;
+}
+
+int ph_maildrop_check(struct ph_maildrop_check *k, const struct ph_maildrop_rec *rec, struct ph_err *err)
+{
+	bool sender = k->seen & 1;
+
+	if (rec->type == PH_DROP_CONTENT || rec->type == PH_DROP_END) {
+		k->content = true;
+		if (!sender)
+			return ph_err_set(err, -EBADMSG, "no sender");
+		return k->rcpts ? 0 : ph_err_set(err, -EBADMSG, "no recipients");
+	}
+	if (k->content || (rec->type != PH_DROP_SENDER && !sender))
+		return ph_err_set(err, -EBADMSG, "record out of order: %c", rec->type);
+	return rec->type == PH_DROP_RCPT ? check_rcpt(k, rec, err) : check_single(k, rec, err);
 }
 
 void ph_maildrop_trigger(const char *queue_dir)

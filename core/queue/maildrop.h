@@ -28,6 +28,12 @@ enum ph_maildrop_type {
 struct ph_maildrop_writer;
 /* A new file in queue_dir/maildrop.  0 or negative with err. */
 int ph_maildrop_create(const char *queue_dir, struct ph_maildrop_writer **ret, struct ph_err *err);
+/* The file's name, as long as the writer lives; "" when it writes to a descriptor. */
+const char *ph_maildrop_name(const struct ph_maildrop_writer *w);
+/* From now on SIGHUP, SIGINT, SIGQUIT, SIGTERM remove what this process is writing, and end it. */
+void ph_maildrop_remove_on_signals(struct ph_maildrop_writer *w);
+/* Remove what writers that died left behind more than a day ago.  queue_dirfd: of the queue directory. */
+void ph_maildrop_tidy(int queue_dirfd);
 /* Write to a descriptor (a pipe to postdrop) instead; it stays the caller's. */
 struct ph_maildrop_writer *ph_maildrop_to_fd(int fd);
 /* One record.  CONTENT of any length is split.  0 or negative (kept: finish reports it, too). */
@@ -54,6 +60,13 @@ int ph_maildrop_rcpt(const struct ph_maildrop_rec *rec, struct ph_slice *ret_add
 /* The value of the envelope's attribute maildrop_id for this file: "name/inode/mtime". */
 struct stat;
 void ph_maildrop_id(char *buf, size_t bytes, const char *name, const struct stat *st);
+/* May a user's message consist of these records, in this order?  Pure: begins as zeros, one call a record, END too.  Envelope texts hold
+ * no control characters, SENDER comes before recipients, all of the envelope before the content, single records come once.
+ * 0, or -EBADMSG with err. */
+struct ph_maildrop_check { unsigned seen; size_t rcpts; bool content; };
+int ph_maildrop_check(struct ph_maildrop_check *k, const struct ph_maildrop_rec *rec, struct ph_err *err);
+/* Attributes that a submitter may set. */
+bool ph_maildrop_attr_allowed(struct ph_slice name);
 
 /* Tell a running pickup (public/pickup) that something is there; silent when nobody listens. */
 void ph_maildrop_trigger(const char *queue_dir);

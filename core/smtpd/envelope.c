@@ -91,6 +91,7 @@ int ph_smtpd_open(struct ph_session *s)
 	p.size_limit = s->set->message_size_limit;
 	p.content_filter = s->set->content_filter;
 	p.arena = t->arena;
+	p.submit = s->svc->submit;
 	r = ph_intake_begin(&p, &t->intake, &err);
 	if (r < 0) {
 		ph_log(PH_LOG_WARNING, "cannot take in mail from %s: %s", s->namaddr, err.text);

@@ -37,3 +37,5 @@ t_fuzz_fuzz_smtp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer $(WHOLE_CORE)
 t_fuzz_fuzz_smtp_DEPENDENCIES = libcore.la
 endif
 EXTRA_DIST += t/delivery/proxy.t
+
+libcore_la_SOURCES += core/smtpd/postlogd.h core/smtpd/postlogd.c

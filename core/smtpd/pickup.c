@@ -4,6 +4,7 @@
  * time (the attribute maildrop_id of both names the file), and the queue manager drops the second (queue/claim.c).  Who submitted is the file's owner.  A file that is not
  * what ours are goes to corrupt/.  Yields. */
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <posthouse/co.h>
@@ -25,6 +26,7 @@
 #include "queue/maildrop.h"
 #include "queue/proto.h"
 #include "queue/store.h"
+#include "smtpd/postlogd.h"
 #include "smtpd/smtpd.h"
 
 #define WAKEUP_MS 60000
@@ -95,18 +97,16 @@ static char *text_of(struct drop *d, const struct ph_maildrop_rec *rec)
 	return memchr(rec->data.p, '\0', rec->data.n) ? NULL : ph_arena_strndup(d->arena, rec->data.p, rec->data.n);
 }
 
-/* Submitters may say little about a message beyond its envelope. */
+/* Submitters may say little about a message beyond its envelope (ph_maildrop_check has looked). */
 static void take_attr(struct drop *d, char *text)
 {
-	static const char *const allowed[] = { "verp_delimiters" };
 	char *eq = strchr(text, '=');
 
-	if (!eq)
-		return;
 	*eq = '\0';
-	for (size_t i = 0; i < PH_ARRAY_LEN(allowed); i++)
-		if (strcmp(text, allowed[i]) == 0)
-			ph_intake_attr(d->in, allowed[i], eq + 1);
+	if (strcmp(text, "rewrite_context") == 0)
+		ph_intake_rewrite_context(d->in, strcmp(eq + 1, "remote") != 0);
+	else
+		ph_intake_attr(d->in, text, eq + 1);
 }
 
 static int take_rcpt(struct drop *d, const struct ph_maildrop_rec *rec)
@@ -199,6 +199,7 @@ static int take(struct drop *d, const struct ph_maildrop_rec *rec)
 		if (rec->data.n != sizeof(d->flags))
 			return -EBADMSG;
 		memcpy(&d->flags, rec->data.p, sizeof(d->flags));
+		d->flags = le32toh(d->flags);
 		return 0;
 	case PH_DROP_END:
 		return 0;
@@ -240,11 +241,15 @@ static int take(struct drop *d, const struct ph_maildrop_rec *rec)
 static int read_drop(struct drop *d, struct ph_err *err)
 {
 	struct ph_maildrop_reader *r = ph_maildrop_reader_new(d->fd);
+	struct ph_maildrop_check check = { 0 };
 	struct ph_maildrop_rec rec;
 	int rc;
 
 	ph_err_set(err, -EBADMSG, "damaged record");
 	while ((rc = ph_maildrop_next(r, &rec, err)) > 0) {
+		rc = ph_maildrop_check(&check, &rec, err);
+		if (rc < 0)
+			break;
 		rc = take(d, &rec);
 		if (rc < 0) {
 			ph_err_set(err, rc, rc == -ENOBUFS ? "too many recipients" : "damaged record");
@@ -489,6 +494,8 @@ int ph_pickup_run(const struct ph_pickup_config *cfg)
 	if (cfg->trigger >= 0)
 		trigger = ph_listener_start(cfg->trigger, on_trigger, &p);
 	ph_signal_on(SIGTERM, on_term, &p);
+	ph_maildrop_tidy(p.dirfd);
+	ph_postlogd_start(cfg->queue_dir, ph_conf_get(p.conf, "postlog_service_name"));
 	ph_co_spawn("pickup", pickup_main, &p);
 	ph_loop_run();
 	ph_listener_free(&trigger);

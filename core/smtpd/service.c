@@ -1,11 +1,14 @@
 /* service.c: what the sessions of a master.cf service share: settings, compiled lists, tables, TLS, SASL.  Built once, before the
  * process gives up its rights; does not yield. */
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
+#include "config/general.h"
 #include "module/loader.h"
 #include "net/tls.h"
 #include "message/notice.h"
@@ -271,6 +274,14 @@ static void matches(struct ph_smtpd_service *svc)
 	ph_smtpd_words_open(svc->conf, "smtpd_forbidden_commands", set->forbidden_commands, &svc->forbidden);
 }
 
+/* smtpd(8): access controls in a stand-alone session only when it runs as the mail owner. */
+static bool is_mail_owner(const struct ph_config *config)
+{
+	struct passwd *pw = getpwnam(ph_conf_general(ph_config_main(config))->mail_owner);
+
+	return pw && geteuid() != 0 && pw->pw_uid == geteuid();
+}
+
 struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, const struct ph_service *service, struct ph_limits *limits)
 {
 	struct ph_smtpd_service *svc = ph_alloc(sizeof(*svc));
@@ -279,7 +290,7 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 
 	svc->config = config;
 	svc->service = service;
-	svc->standalone = !service;
+	svc->standalone = !service && !is_mail_owner(config);
 	svc->conf = service ? service->conf : ph_config_main(config);
 	svc->name = service ? service->name : "smtp";
 	svc->limits = limits;

@@ -49,7 +49,8 @@ struct ph_smtpd_service {
 	unsigned ehlo_discard;
 	enum ph_smtpd_bare_lf bare_lf;
 	enum ph_smtpd_tls_level tls_level;
-	bool standalone;
+	bool standalone;                        /* sendmail -bs, and not by the mail owner: no access controls */
+	struct ph_submit *submit;               /* sendmail -bs: messages go to maildrop/; NULL: into the queue */
 	bool proxy_protocol;
 	bool no_unknown_checks, no_milters, no_mappings, no_body_checks; /* receive_override_options */
 	unsigned intake_flags;

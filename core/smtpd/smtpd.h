@@ -20,7 +20,7 @@ void ph_smtpd_prepare(const struct ph_config *config);
 /* Runs until SIGTERM: stops accepting at once, lets sessions finish, ends. */
 int ph_smtpd_run(const struct ph_smtpd_config *cfg);
 /* One session on descriptors 0 and 1 (sendmail -bs). */
-int ph_smtpd_stdio(const struct ph_config *config, const char *queue_dir);
+int ph_smtpd_stdio(const struct ph_config *config);
 
 struct ph_pickup_config { const struct ph_config *config; const char *queue_dir; unsigned slot; int trigger; /* bound public/pickup socket */ };
 int ph_pickup_run(const struct ph_pickup_config *cfg);

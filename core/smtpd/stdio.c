@@ -1,4 +1,5 @@
-/* stdio.c: one SMTP session on descriptors 0 and 1: sendmail -bs, run by a user of this machine.  Yields. */
+/* stdio.c: one SMTP session on descriptors 0 and 1: sendmail -bs, run by a user of this machine, who has no rights in the queue:
+ * messages go to maildrop/, by way of postdrop.  Yields. */
 #include <errno.h>
 #include <fcntl.h>
 #include <posthouse/co.h>
@@ -9,8 +10,8 @@
 #include "base/co_private.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "queue/proto.h"
-#include "queue/store.h"
+#include "config/general.h"
+#include "queue/submit.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 
@@ -41,6 +42,7 @@ static void pump_in(void *arg)
 
 struct stand_alone {
 	const struct ph_config *config;
+	struct ph_submit submit;
 	int fd;
 };
 
@@ -48,8 +50,10 @@ static void session_main(void *arg)
 {
 	struct stand_alone *sa = arg;
 	struct ph_smtpd_service *svc = ph_smtpd_service_new(sa->config, NULL, NULL);
-	struct ph_session *s = ph_smtpd_session_new(svc, ph_stream_from_fd(sa->fd));
+	struct ph_session *s;
 
+	svc->submit = &sa->submit;
+	s = ph_smtpd_session_new(svc, ph_stream_from_fd(sa->fd));
 	ph_co_set_ident(svc->set.syslog_name, "smtpd");
 	ph_co_set_as_ident(svc->cleanup_syslog_name);
 	if (svc->fatal) {
@@ -94,28 +98,21 @@ static void run_main(void *arg)
 	_exit(0);               /* the reader of stdin may sit in read() for ever */
 }
 
-int ph_smtpd_stdio(const struct ph_config *config, const char *queue_dir)
+int ph_smtpd_stdio(const struct ph_config *config)
 {
-	struct ph_store_config sc = { .queue_dir = queue_dir, .slot = 255 };
 	struct stdio_run r;
-	struct ph_store *store;
-	struct ph_err err;
 	int fds[2], rc;
 
 	rc = ph_loop_init();
 	if (rc < 0)
 		return rc;
-	rc = ph_store_open(&sc, &store, &err);
-	if (rc < 0) {
-		ph_log(PH_LOG_FATAL, "open queue: %s", err.text);
-		return rc;
-	}
-	ph_qmgr_link_start(queue_dir, store);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
 	(void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
 	memset(&r, 0, sizeof(r));
 	r.sa.config = config;
+	r.sa.submit.config_dir = ph_config_dir(config);
+	r.sa.submit.queue_dir = ph_conf_general(ph_config_main(config))->queue_directory;
 	r.sa.fd = fds[0];
 	r.in.from = STDIN_FILENO;
 	r.in.to = fds[1];
