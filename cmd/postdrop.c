@@ -1,6 +1,6 @@
 /* postdrop.c: postdrop(1): take a submission from standard input and put it into maildrop/.  Runs set-gid setgid_group, so it trusts
  * nothing: not the environment, not the configuration directory (unless the main.cf of the default one allows it), not its input.
- * With -r it tells its caller the file's name first and the outcome last (queue/submit.h). */
+ * It tells its caller the file's name first and the outcome last (queue/submit.h). */
 #include "cmd/cmd.h"
 #include "cmd/sender_acl.h"
 #include "base/log.h"
@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 struct postdrop {
@@ -22,7 +21,6 @@ struct postdrop {
 	struct ph_maildrop_writer *w;
 	struct ph_maildrop_check check;
 	int64_t content;
-	bool answers;                   /* -r */
 };
 
 static int load(struct postdrop *d, const char *dir, struct ph_log_config *log)
@@ -31,10 +29,10 @@ static int load(struct postdrop *d, const char *dir, struct ph_log_config *log)
 	struct ph_err err;
 
 	if (!ph_cmd_config_allowed(dir))
-		return EX_NOPERM;
+		return 1;
 	if (ph_config_load(dir, PH_CONFIG_QUIET | PH_CONFIG_NO_MASTER, &config, &err) < 0) {
 		ph_log(PH_LOG_FATAL, "%s", err.text);
-		return EX_CONFIG;
+		return 1;
 	}
 	d->conf = ph_config_main(config);
 	d->g = ph_conf_general(d->conf);
@@ -91,25 +89,33 @@ static void answer(struct postdrop *d, const char *name, const char *value, cons
 
 	if (!reason)
 		words[2] = NULL;
-	if (d->answers)
-		ph_submit_answer(STDOUT_FILENO, words);
+	ph_submit_answer(STDOUT_FILENO, words);
 }
 
-static int status_of(int rc)
+static int refuse(struct postdrop *d, int rc, const struct ph_err *err)
 {
-	return rc == -EBADMSG || rc == -EINVAL ? EX_DATAERR : rc == -EFBIG ? EX_UNAVAILABLE : rc == -EPERM ? EX_NOPERM : EX_TEMPFAIL;
+	if (rc == -EBADMSG) {
+		ph_log(PH_LOG_WARNING, "stdin: %s", err->text);
+		ph_log(PH_LOG_FATAL, "uid=%ld: malformed input", (long)getuid());
+	} else {
+		ph_log(rc == -EFBIG ? PH_LOG_WARNING : PH_LOG_FATAL, "uid=%ld: %s", (long)getuid(), err->text);
+	}
+	answer(d, "status", "1", rc == -EFBIG ? "message file too big" : err->text);
+	return 1;
 }
 
 static int run(struct postdrop *d)
 {
 	struct ph_err err;
 	int rc = ph_maildrop_create(d->g->queue_directory, &d->w, &err);
+	bool given_up = false;
 
 	if (rc == 0) {
 		ph_maildrop_remove_on_signals(d->w);
 		answer(d, "queue_id", ph_maildrop_name(d->w), NULL);
 		d->r = ph_maildrop_reader_new(STDIN_FILENO);
 		rc = copy(d, &err);
+		given_up = rc == -EBADMSG && ph_maildrop_given_up(d->r);
 		ph_maildrop_reader_free(&d->r);
 	}
 	if (rc == 0)
@@ -119,11 +125,11 @@ static int run(struct postdrop *d)
 		answer(d, "status", "0", "");
 		return 0;
 	}
-	ph_maildrop_abort(&d->w);
-	/* A caller that goes away before the end of its message has its reasons. */
-	ph_log(d->answers ? PH_LOG_WARNING : PH_LOG_FATAL, "uid=%ld: %s", (long)getuid(), err.text);
-	answer(d, "status", "1", rc == -EFBIG ? "message file too big" : err.text);
-	return status_of(rc);
+	if (d->w)
+		ph_maildrop_abort(&d->w);
+	if (given_up)           /* a caller that goes away before the end of its message has its reasons */
+		return 0;
+	return refuse(d, rc, &err);
 }
 
 int ph_main_postdrop(int argc, char **argv)
@@ -138,11 +144,9 @@ int ph_main_postdrop(int argc, char **argv)
 	while ((c = getopt(argc, argv, "c:rv")) > 0) {
 		if (c == 'c')
 			dir = optarg;
-		else if (c == 'r')
-			d.answers = true;
-		else if (c != 'v') {
-			ph_log(PH_LOG_FATAL, "usage: postdrop [-c config_dir] [-r] [-v]");
-			return EX_USAGE;
+		else if (c == '?') {
+			ph_log(PH_LOG_FATAL, "usage: postdrop [-c config_dir] [-v]");
+			return 1;
 		}
 	}
 	c = load(&d, ph_cmd_config_dir(dir), &log);

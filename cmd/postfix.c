@@ -1,6 +1,8 @@
 /* postfix.c: postfix(1): start, stop, reload and the like.  Messages go to the log and to stderr, as postfix-script's do. */
 #include "cmd/cmd.h"
 #include "base/log.h"
+#include "cmd/postfix_files.h"
+#include "cmd/postfix_log.h"
 #include "config/general.h"
 #include "master/master.h"
 
@@ -22,7 +24,7 @@ struct postfix {
 	const char *dir;
 	struct ph_config *config;
 	const struct ph_general_settings *g;
-	const char *self;               /* this program's path */
+	char **args;                    /* behind the verb */
 };
 
 static int load(struct postfix *p)
@@ -36,7 +38,10 @@ static int load(struct postfix *p)
 	}
 	p->g = ph_conf_general(ph_config_main(p->config));
 	log.syslog_name = p->g->syslog_name;
-	log.maillog_file = *p->g->maillog_file ? p->g->maillog_file : NULL;
+	/* With /dev/stdout the master has it; our own words go to stderr. */
+	log.maillog_file = *p->g->maillog_file && strcmp(p->g->maillog_file, "/dev/stdout") != 0 ? p->g->maillog_file : NULL;
+	log.only_stderr = strcmp(p->g->maillog_file, "/dev/stdout") == 0;
+	log.maillog_mode = p->g->maillog_mode;
 	ph_log_open(&log);
 	ph_log_set_immediate(true);
 	return 0;
@@ -57,9 +62,42 @@ static void report(void *arg, int severity, const char *text)
 	ph_log((enum ph_log_level)severity, "%s", text);
 }
 
-static int do_check(struct postfix *p)
+static int check_config(struct postfix *p)
 {
 	return ph_master_check(p->dir, report, NULL) < 0 ? 1 : 0;
+}
+
+static int do_check(struct postfix *p)
+{
+	struct ph_err err;
+
+	if (ph_files_check(p->config, &err) < 0) {
+		ph_log(PH_LOG_FATAL, "%s", err.text);
+		return 1;
+	}
+	return check_config(p);
+}
+
+/* "postfix set-permissions [mail_owner=x] [setgid_group=y]" */
+static int do_set_permissions(struct postfix *p)
+{
+	const char *owner = NULL, *group = NULL;
+	struct ph_err err;
+
+	for (char **a = p->args; *a; a++) {
+		if (strncmp(*a, "mail_owner=", 11) == 0) {
+			owner = *a + 11;
+		} else if (strncmp(*a, "setgid_group=", 13) == 0) {
+			group = *a + 13;
+		} else {
+			ph_log(PH_LOG_FATAL, "set-permissions: %s: only mail_owner= and setgid_group= can be given", *a);
+			return 1;
+		}
+	}
+	if (ph_files_set_permissions(p->config, owner, group, &err) == 0)
+		return 0;
+	ph_log(PH_LOG_FATAL, "%s", err.text);
+	return 1;
 }
 
 /* ---- start ---- */
@@ -141,6 +179,10 @@ static int do_start(struct postfix *p)
 		return 1;
 	if (pid > 0) {
 		ph_log(PH_LOG_FATAL, "the Postfix mail system is already running");
+		return 1;
+	}
+	if (strcmp(p->g->maillog_file, "/dev/stdout") == 0) {
+		ph_log(PH_LOG_FATAL, "to log to standard output (maillog_file = /dev/stdout), use \"postfix start-fg\"");
 		return 1;
 	}
 	if (do_check(p) != 0 || pipe2(fds, O_CLOEXEC) < 0)
@@ -230,7 +272,7 @@ static int do_reload(struct postfix *p)
 	pid_t pid;
 
 	/* A bad configuration is refused here already, where the administrator looks; the running one goes on. */
-	if (running(p) > 0 && do_check(p) != 0)
+	if (running(p) > 0 && check_config(p) != 0)
 		return 1;
 	return signal_running(p, SIGHUP, "refreshing", &pid);
 }
@@ -238,12 +280,15 @@ static int do_reload(struct postfix *p)
 static int do_logrotate(struct postfix *p)
 {
 	pid_t pid = running(p);
+	struct ph_err err;
 
-	if (pid <= 0 || kill(pid, SIGUSR1) < 0) {
-		ph_log(PH_LOG_FATAL, "the Postfix mail system is not running");
+	if (pid < 0)
 		return 1;
-	}
-	return 0;
+	if (ph_log_rotate(p->g, pid, &err) == 0)
+		return 0;
+	ph_log_reopen();
+	ph_log(PH_LOG_FATAL, "%s", err.text);
+	return 1;
 }
 
 static int do_status(struct postfix *p)
@@ -268,7 +313,28 @@ static int do_flush(struct postfix *p)
 static const struct { const char *name; int (*run)(struct postfix *p); } verbs[] = {
 	{ "start", do_start }, { "start-fg", do_start_fg }, { "stop", do_stop }, { "abort", do_abort }, { "reload", do_reload },
 	{ "flush", do_flush }, { "status", do_status }, { "check", do_check }, { "logrotate", do_logrotate },
+	{ "set-permissions", do_set_permissions },
 };
+
+/* A manager of several instances ("postmulti -p --") does what is asked for each of them, and calls us back with -c. */
+static void run_wrapper(const struct postfix *p, char **argv)
+{
+	const char *wrapper = p->g->multi_instance_wrapper;
+	struct ph_buf b = PH_BUF_INIT(65536);
+
+	if (!*wrapper)
+		return;
+	ph_buf_puts(&b, wrapper);
+	for (; *argv; argv++) {
+		ph_buf_puts(&b, " '");
+		for (const char *c = *argv; *c; c++)
+			ph_buf_puts(&b, *c == '\'' ? "'\\''" : (char[]){ *c, '\0' });
+		ph_buf_puts(&b, "'");
+	}
+	execl("/bin/sh", "sh", "-c", ph_buf_str(&b), (char *)NULL);
+	ph_log(PH_LOG_FATAL, "/bin/sh: %m");
+	exit(1);
+}
 
 int ph_main_postfix(int argc, char **argv)
 {
@@ -285,9 +351,16 @@ int ph_main_postfix(int argc, char **argv)
 			dir = optarg;
 	}
 	p.dir = ph_cmd_config_dir(dir);
-	for (size_t i = 0; optind == argc - 1 && i < PH_ARRAY_LEN(verbs); i++)
-		if (strcmp(verbs[i].name, argv[optind]) == 0)
-			return load(&p) < 0 ? 1 : verbs[i].run(&p);
-	fprintf(stderr, "usage: postfix [-c config_dir] [-Dv] start|start-fg|stop|abort|reload|flush|status|check|logrotate\n");
+	for (size_t i = 0; optind < argc && i < PH_ARRAY_LEN(verbs); i++) {
+		if (strcmp(verbs[i].name, argv[optind]) != 0 || (optind + 1 < argc && verbs[i].run != do_set_permissions))
+			continue;
+		p.args = argv + optind + 1;
+		if (load(&p) < 0)
+			return 1;
+		if (!dir && !getenv("MAIL_CONFIG"))
+			run_wrapper(&p, argv + optind);
+		return verbs[i].run(&p);
+	}
+	fprintf(stderr, "usage: postfix [-c config_dir] [-Dv] start|start-fg|stop|abort|reload|flush|status|check|logrotate|set-permissions\n");
 	return 1;
 }

@@ -65,7 +65,7 @@ static int kick(struct kick *k)
 
 int ph_main_postkick(int argc, char **argv)
 {
-	struct ph_log_config log = { .prog = "postkick", .also_stderr = true };
+	struct ph_log_config log = { .prog = "postkick", .only_stderr = true };
 	const char *dir = NULL;
 	struct ph_config *config;
 	struct kick k = { 0 };
@@ -88,7 +88,6 @@ int ph_main_postkick(int argc, char **argv)
 	k.class = argv[optind];
 	k.service = argv[optind + 1];
 	k.request = argv[optind + 2];
-	ph_cmd_log_open(ph_config_main(config), &log);
 	if (kick(&k) < 0) {
 		ph_log(PH_LOG_WARNING, "%s", k.err.text);
 		ph_log(PH_LOG_WARNING, "Cannot contact class %s service %s - perhaps the mail system is down", k.class, k.service);

@@ -75,7 +75,7 @@ static int make_dotlock(struct lock *l)
 		}
 		if (errno != EEXIST)
 			break;
-		if (stat(l->dot, &st) == 0 && (time(NULL) - st.st_mtime) * 1000 > l->stale_ms)
+		if (stat(l->dot, &st) == 0 && (time(NULL) - st.st_ctime) * 1000 > l->stale_ms)
 			unlink(l->dot);
 		else
 			pause_for(l->delay_ms);
@@ -148,7 +148,7 @@ static int run(char **argv)
 
 int ph_main_postlock(int argc, char **argv)
 {
-	struct ph_log_config log = { .prog = "postlock", .also_stderr = true };
+	struct ph_log_config log = { .prog = "postlock", .only_stderr = true };
 	const char *dir = NULL, *style = NULL;
 	const struct ph_conf *conf;
 	struct ph_config *config;
@@ -174,7 +174,6 @@ int ph_main_postlock(int argc, char **argv)
 		return EX_TEMPFAIL;
 	}
 	conf = ph_config_main(config);
-	ph_cmd_log_open(conf, &log);
 	if (!style)
 		style = ph_conf_get(conf, "mailbox_delivery_lock");
 	if (parse_styles(style ? style : "fcntl, dotlock", &l.styles) < 0)

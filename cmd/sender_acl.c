@@ -39,10 +39,9 @@ bool ph_sender_pattern(const char *pattern, const char *sender, const char *deli
 		return true;
 	if (*pattern == '@')
 		return at && ph_str_ieq(pattern, at);
-	if (ph_str_ieq(pattern, sender))
-		return true;
+	/* The extension is no part of who somebody is: a pattern that has one matches nothing. */
 	base = without_extension(sender, delimiter);
-	ok = base && ph_str_ieq(pattern, base);
+	ok = ph_str_ieq(pattern, base ? base : sender);
 	free(base);
 	return ok;
 }

@@ -20,7 +20,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define OPTIONS "A:B:C:F:GIL:N:O:R:UV:X:ab:ce:f:h:imno:p:q::r:stvx"
+#define OPTIONS "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:q::r:stvx"
 #define ENVID_MAX 100
 
 void ph_sm_fatal(const char *fmt, ...)
@@ -45,9 +45,9 @@ void ph_sm_fatal_message(const struct ph_sendmail *m, const char *text)
 
 static void set_body(struct ph_sendmail *m, const char *v)
 {
-	if (ph_str_ieq(v, "8BITMIME"))
+	if (strcmp(v, "8BITMIME") == 0)
 		m->s.encoding = "8bit";
-	else if (ph_str_ieq(v, "7BIT"))
+	else if (strcmp(v, "7BIT") == 0)
 		m->s.encoding = "7bit";
 	else
 		ph_sm_fatal("-B option needs 8BITMIME or 7BIT");

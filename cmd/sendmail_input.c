@@ -61,7 +61,7 @@ struct input {
 	struct ph_buf head;             /* the header section, until it is complete */
 	struct ph_buf logical;          /* the header being collected */
 	const char **resent;            /* recipients of Resent-*: they replace the others */
-	size_t n_resent;
+	size_t n_resent, n_given;       /* n_given: recipients of the command line */
 	bool in_head, continued, any;
 };
 
@@ -140,8 +140,7 @@ static void begin_content(struct input *in)
 	header_done(in);
 	in->in_head = false;
 	if (in->n_resent) {
-		/* Those of the command line came first. */
-		s->n_rcpts = 0;
+		s->n_rcpts = in->n_given;
 		for (size_t i = 0; i < in->n_resent; i++)
 			ph_submit_rcpt(s, in->m->arena, in->resent[i]);
 	}
@@ -239,7 +238,8 @@ static void read_lines(struct input *in)
 
 void ph_sm_read_message(struct ph_sendmail *m)
 {
-	struct input in = { .m = m, .head = PH_BUF_INIT(HEADER_MAX + 2 * PIECE_BYTES), .logical = PH_BUF_INIT(HEADER_MAX + 2 * PIECE_BYTES), .in_head = true };
+	struct input in = { .m = m, .head = PH_BUF_INIT(HEADER_MAX + 2 * PIECE_BYTES), .logical = PH_BUF_INIT(HEADER_MAX + 2 * PIECE_BYTES), .in_head = true,
+		.n_given = m->s.n_rcpts };
 
 	read_lines(&in);
 	if (in.in_head)

@@ -82,6 +82,25 @@ int ph_log_sink_open(struct ph_log_sink *k, const char *path, mode_t mode, const
 	return r;
 }
 
+/* Opened as root: nobody else may have put a link there. */
+static int open_existing(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && st.st_uid != 0 && st.st_uid != geteuid()) {
+		errno = ELOOP;
+		return -1;
+	}
+	fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink != 1) {
+		close(fd);
+		errno = EPERM;
+		return -1;
+	}
+	return fd;
+}
+
 /* The umask does not count: maillog_file_permissions says it all. */
 static int open_file(struct ph_log_sink *k)
 {
@@ -90,7 +109,7 @@ static int open_file(struct ph_log_sink *k)
 	if (fd >= 0)
 		(void)!fchmod(fd, k->mode);
 	else if (errno == EEXIST)
-		fd = open(k->path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
+		fd = open_existing(k->path);
 	return fd;
 }
 

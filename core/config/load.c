@@ -65,7 +65,7 @@ static int read_once(const char *path, struct ph_buf *text, bool *ret_changed, s
 
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return ph_err_errno(err, -errno, "%s: cannot open", path);
+		return ph_err_errno(err, -errno, "open %s", path);
 	if (fstat(fd, &before) < 0) {
 		rc = ph_err_errno(err, -errno, "%s: cannot read", path);
 		goto out;

@@ -173,11 +173,12 @@ static int add_from(struct ph_intake *in)
 	const char *prefix = in->resent ? "Resent-" : "", *addr = in->env.sender, *full = in->full_name;
 	int r;
 
+	if (!*addr)
+		addr = "MAILER-DAEMON";
+	ph_route_rewrite(in->c->route, in->p.local_origin, addr, in->arena, &addr);
 	ph_cleanup_map_sender(in, PH_CLS_HDR_SENDER, &addr);
 	if (in->lost)
 		return in->lost;
-	if (!*addr)
-		addr = "MAILER-DAEMON";
 	addr = ph_address_quote(in->arena, addr);
 	if (!full || !*full)
 		r = add(in, "%sFrom: %s", prefix, addr);
@@ -197,7 +198,7 @@ int ph_cleanup_headers_end(struct ph_intake *in)
 
 	if (complete && !(in->seen & BIT(in->resent ? PH_HDR_RESENT_MESSAGE_ID : PH_HDR_MESSAGE_ID)))
 		r = add_message_id(in);
-	if (r == 0 && !(in->seen & (BIT(PH_HDR_MESSAGE_ID) | BIT(PH_HDR_RESENT_MESSAGE_ID))))
+	if (r == 0 && !(in->seen & BIT(PH_HDR_MESSAGE_ID)))
 		log_message_id(in, "", "<>", 2);
 	if (r == 0 && complete && !(in->seen & BIT(in->resent ? PH_HDR_RESENT_DATE : PH_HDR_DATE)))
 		r = add(in, "%sDate: %s", prefix, ph_header_date(in->env.arrival_us, date, sizeof(date)));

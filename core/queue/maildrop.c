@@ -302,7 +302,7 @@ struct ph_maildrop_reader {
 	size_t at, len;                 /* what is read and not used yet */
 	uint32_t crc;
 	int64_t offset;
-	bool began, ended;
+	bool began, ended, cut;
 };
 
 #define READ_BYTES (2 * (PH_MAILDROP_RECORD_MAX + HEAD_BYTES))
@@ -357,6 +357,7 @@ static int reader_begin(struct ph_maildrop_reader *r)
 		rc = reader_fill(r);
 	if (rc < 0)
 		return rc;
+	r->cut = rc == 0 && r->len == r->at;
 	if (r->len - r->at < MAGIC_BYTES || memcmp(r->buf + r->at, MAGIC, MAGIC_BYTES) != 0)
 		return -EBADMSG;
 	reader_use(r, MAGIC_BYTES);
@@ -379,6 +380,7 @@ int ph_maildrop_next(struct ph_maildrop_reader *r, struct ph_maildrop_rec *ret, 
 			rc = (int)n;
 		} else if (n == 0) {
 			rc = reader_fill(r);
+			r->cut = rc == 0 && r->len == r->at;
 			if (rc == 0)
 				rc = -EBADMSG;
 		} else if (ret->type == PH_DROP_END) {
@@ -395,6 +397,11 @@ int ph_maildrop_next(struct ph_maildrop_reader *r, struct ph_maildrop_rec *ret, 
 	if (rc == -EBADMSG)
 		return ph_err_set(err, rc, "damaged or cut off at byte %lld", (long long)r->offset);
 	return ph_err_errno(err, rc, "read");
+}
+
+bool ph_maildrop_given_up(const struct ph_maildrop_reader *r)
+{
+	return r->cut;
 }
 
 int ph_maildrop_rcpt(const struct ph_maildrop_rec *rec, struct ph_slice *ret_address, unsigned *ret_notify, const char **ret_orcpt)

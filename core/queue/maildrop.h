@@ -53,6 +53,8 @@ struct ph_maildrop_reader *ph_maildrop_reader_new(int fd);      /* fd stays the 
 /* The next record (END included); data is valid until the next call.  1, 0 after END was returned, -EBADMSG when the stream is
  * damaged or ends too early, or -errno; err says where. */
 int ph_maildrop_next(struct ph_maildrop_reader *r, struct ph_maildrop_rec *ret, struct ph_err *err);
+/* After -EBADMSG: the stream ended between two records, as when a writer has given up. */
+bool ph_maildrop_given_up(const struct ph_maildrop_reader *r);
 void ph_maildrop_reader_free(struct ph_maildrop_reader **r);
 /* Take a PH_DROP_RCPT apart.  0 or -EBADMSG.  The results point into rec; orcpt is NUL-terminated, "" when not given. */
 int ph_maildrop_rcpt(const struct ph_maildrop_rec *rec, struct ph_slice *ret_address, unsigned *ret_notify, const char **ret_orcpt);

@@ -98,7 +98,7 @@ static void active_begin(struct ph_qmgr *q, struct ph_active *a, struct ph_entry
 	ph_log(PH_LOG_INFO, "%s: from=<%s>, size=%lld, nrcpt=%zu (queue active)", a->ref.queue_id,
 	       *env->sender ? ph_address_quote(a->arena, env->sender) : "", (long long)env->content_bytes, rcpts_of(env));
 	if (a->verp_delims)
-		ph_log(PH_LOG_INFO, "%s: enabling VERP for sender \"%s\"", a->ref.queue_id, env->sender);
+		ph_log(PH_LOG_DEBUG, "%s: enabling VERP for sender \"%s\"", a->ref.queue_id, env->sender);
 	ph_qmgr_adopt(q, e);
 	a->expire_now = (e->marks & PH_MARK_EXPIRE) != 0;
 	ph_list_append(&q->to_resolve, &a->work);

@@ -24,6 +24,7 @@
 #include "message/received.h"
 #include "net/listen.h"
 #include "queue/maildrop.h"
+#include "route/route.h"
 #include "queue/proto.h"
 #include "queue/store.h"
 #include "smtpd/postlogd.h"
@@ -179,7 +180,7 @@ static void begin_content(struct drop *d)
 	ph_maildrop_id(file, sizeof(file), d->name, &d->st);
 	ph_intake_attr(d->in, "maildrop_id", file);
 	ph_intake_prepend(d->in, ph_received_local(d->p->conf, id, (int64_t)d->st.st_uid, d->arena));
-	ph_log(PH_LOG_INFO, "%s: uid=%ld from=<%s>", id, (long)d->st.st_uid, d->sender);
+	ph_log(PH_LOG_INFO, "%s: uid=%ld from=<%s>", id, (long)d->st.st_uid, ph_address_quote(d->arena, d->sender));
 }
 
 static int take(struct drop *d, const struct ph_maildrop_rec *rec)

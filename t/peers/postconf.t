@@ -196,6 +196,6 @@ for i in 1 2 3 4 5 6 7 8; do "$OURS" -c . -e "p$i=$i" & done; wait
 printf 'a = 1\nb\n' > real/main.cf
 is "postconf: fatal: ./main.cf, line 2: there is no '=' behind the name; write \"name = value\": \"b\"" -n
 rm main.cf
-is 'postconf: fatal: ./main.cf: cannot open: No such file or directory' -n
+is 'postconf: fatal: open ./main.cf: No such file or directory' -n
 echo "1..$n"
 exit $bad
