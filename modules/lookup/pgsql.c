@@ -168,7 +168,7 @@ static void take_rows(struct query *q, const PGresult *res)
 {
 	for (int row = 0; row < PQntuples(res); row++)
 		for (int col = 0; col < PQnfields(res); col++)
-			if (q->failed == 0 && !PQgetisnull(res, row, col))
+			if (q->failed == 0)     /* NULL reads as an empty text */
 				q->failed = lresult_add(q->res, PQgetvalue(res, row, col), (size_t)PQgetlength(res, row, col), &q->why);
 }
 

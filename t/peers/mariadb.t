@@ -80,6 +80,8 @@ try:
     out, err = p.many(a, ["one@a.test"] * 50 + ["none"])
     t.eq(out.count("first"), 50, "many keys over one connection")
 
+    p.as_postfix(t, ["mysql:%s/%s.cf" % (p.dir, n) for n in ("a", "fmt", "dom", "lim", "old", "call", "unix")], ["one@a.test", "ONE@a.test", "two@a.test", "none", "o'brien@a.test", "empty@a.test", "null@a.test", "@a.test", "one", "one@", "back\\slash@a.test"])
+
     x = Proxy(s.port)
     relay = p.write("relay.cf", "hosts = 127.0.0.1:%d\n" % x.port + auth + "query = SELECT k FROM r WHERE k = '%s'\n")
     relay_checks(t, "mysql:" + relay, x, s)

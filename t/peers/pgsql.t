@@ -70,6 +70,8 @@ try:
     out, err = p.many(a, ["one@a.test"] * 50 + ["none"])
     t.eq(out.count("first"), 50, "many keys over one connection")
 
+    p.as_postfix(t, ["pgsql:%s/%s.cf" % (p.dir, n) for n in ("a", "fmt", "fmt3", "u", "dom", "lim", "fn", "old")], ["one@a.test", "ONE@a.test", "two@a.test", "none", "o'brien@a.test", "empty@a.test", "null@a.test", "@a.test", "one", "one@", "back\\slash@a.test"])
+
     x = Proxy(s.port)
     relay = p.write("relay.cf", "hosts = 127.0.0.1:%d\nuser = mail\ndbname = postgres\nquery = SELECT k FROM r WHERE k = '%%s'\n" % x.port)
     relay_checks(t, "pgsql:" + relay, x, s)

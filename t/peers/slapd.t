@@ -153,6 +153,8 @@ try:
     out, err = p.many(a, ["one@a.test"] * 50 + ["none"])
     t.eq(out.count("first"), 50, "many keys over one connection")
 
+    p.as_postfix(t, ["ldap:%s/%s.cf" % (p.dir, n) for n in ("a", "base", "scope", "fmt", "filter", "dom", "lim", "g", "rec", "bind", "tls")], ["one@a.test", "ONE@a.test", "two@a.test", "none", "*", "st*r@a.test", "g@a.test", "m1@a.test", "tg@a.test", "@a.test", "one", "in@a.test", "in@none.test", "known@relay.test"])
+
     x = Proxy(s.port)
     relay = p.write("relay.cf", base.replace(str(s.port), str(x.port)))
     relay_checks(t, "ldap:" + relay, x, s)

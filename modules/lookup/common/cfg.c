@@ -21,6 +21,16 @@ struct lcfg {
 	size_t n;
 };
 
+static void warn_twice(const struct lcfg *c, int lineno)
+{
+	for (size_t i = c->n; i-- > 0;)
+		if (strcmp(c->list[i].name, c->list[c->n].name) == 0) {
+			ph_log(PH_LOG_WARNING, "%s, line %d: overriding earlier entry: %s=%s", c->name, lineno, c->list[i].name,
+			       strstr(c->list[i].name, "pw") || strstr(c->list[i].name, "password") ? "..." : c->list[i].value);
+			return;
+		}
+}
+
 static int read_file(struct lcfg *c, struct ph_err *err)
 {
 	struct ltext *text;
@@ -42,6 +52,7 @@ static int read_file(struct lcfg *c, struct ph_err *err)
 		*eq = '\0';
 		c->list[c->n].name = ph_arena_strdup(c->arena, ltext_trim(line));
 		c->list[c->n].value = ph_arena_strdup(c->arena, ltext_trim(eq + 1));
+		warn_twice(c, lineno);
 		c->n++;
 	}
 	ltext_free(&text);
