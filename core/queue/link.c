@@ -17,6 +17,7 @@
 #include "base/loop.h"
 #include "base/pack.h"
 #include "queue/proto.h"
+#include "queue/verify.h"
 
 #define RETRY_MIN_MS 20
 #define RETRY_MAX_MS 1000
@@ -115,12 +116,80 @@ static void link_hello(void)
 		send_new(&link_.own[(link_.own_at + OWN_MAX - link_.own_n + i) % OWN_MAX], NULL);
 }
 
+/* ---- is an address deliverable? ---- */
+
+/* One who waits for an answer; lives on his stack. */
+struct question {
+	struct question *next;
+	uint32_t number;
+	bool done;
+	enum ph_verified status;
+	struct ph_arena *arena;
+	const char *text;               /* NULL: the link broke */
+	struct ph_waitq wait;
+};
+static struct question *questions;
+
+static void on_verified(struct ph_unpack *u)
+{
+	uint32_t number = ph_unpack_u32(u);
+	uint8_t status = ph_unpack_u8(u);
+
+	for (struct question *x = questions; x && !u->bad && status <= PH_VERIFIED_TODO; x = x->next) {
+		if (x->number != number || x->done)
+			continue;
+		x->text = ph_unpack_str(u, x->arena);
+		x->status = (enum ph_verified)status;
+		x->done = true;
+		ph_waitq_wake_all(&x->wait);
+		return;
+	}
+}
+
+static void questions_fail(void)
+{
+	for (struct question *x = questions; x; x = x->next) {
+		x->done = true;
+		ph_waitq_wake_all(&x->wait);
+	}
+}
+
+int ph_verify_ask(const char *address, struct ph_arena *arena, int64_t deadline_ms, enum ph_verified *ret_status, const char **ret_text)
+{
+	static uint32_t number;
+	struct question x = { .next = questions, .number = ++number, .arena = arena }, **at;
+	struct ph_buf b = PH_BUF_INIT(64 * 1024);
+	int r;
+
+	if (!link_.ipc)
+		return -ENOTCONN;
+	ph_pack_u32(&b, x.number);
+	ph_pack_str(&b, address);
+	r = ph_ipc_send(link_.ipc, PH_F_VERIFY, b.data, b.len);
+	ph_buf_done(&b);
+	if (r < 0)
+		return r;
+	questions = &x;
+	while (!x.done && r == 0)
+		r = ph_waitq_wait(&x.wait, deadline_ms);
+	for (at = &questions; *at != &x; at = &(*at)->next)
+		;
+	*at = x.next;
+	if (!x.done || !x.text)
+		return r < 0 ? r : -ECONNRESET;
+	*ret_status = x.status;
+	*ret_text = x.text;
+	return 0;
+}
+
 static void on_frame(uint16_t type, struct ph_slice payload)
 {
 	struct ph_unpack u;
 	uint32_t ms;
 
 	ph_unpack_init(&u, payload);
+	if (type == PH_F_VERIFIED)
+		on_verified(&u);
 	if (type == PH_F_THROTTLE) {
 		ms = ph_unpack_u32(&u);
 		if (!u.bad)
@@ -151,6 +220,7 @@ static void link_main(void *arg)
 			link_serve();
 			link_.throttle_ms = 0;
 			ph_ipc_close(&link_.ipc);
+			questions_fail();
 		}
 		if (ph_co_sleep(pause) < 0)
 			break;

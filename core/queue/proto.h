@@ -24,6 +24,8 @@ enum ph_frame {
 	PH_F_OPEN_SEGMENTS,     /* intake -> qmgr, when they have changed: u32 n, n * { ref: committed up to ref.offset }; all others are closed */
 	PH_F_AGENT_LEAVE,       /* agent -> qmgr: finishes what it has, wants no more */
 	PH_F_REFUSED,           /* agent -> qmgr: u64 delivery: not begun, give it to another */
+	PH_F_VERIFY,            /* intake -> qmgr: u32 number, str address */
+	PH_F_VERIFIED,          /* qmgr -> intake: u32 number, u8 enum ph_verified, str text */
 	PH_F_CTL = 64,          /* str JSON */
 	PH_F_CTL_LINE,          /* str JSON; of listings: str text as it is to be printed, many lines at once */
 	PH_F_CTL_END,           /* u32 status, str error text */

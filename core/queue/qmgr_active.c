@@ -208,6 +208,7 @@ void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelo
 	if (e->active)
 		e->rcpts[rcpt].order = e->active->results < UINT16_MAX ? ++e->active->results : UINT16_MAX;
 	if (e->flags & PH_ENV_VERIFY) {
+		ph_qmgr_verify_result(q, e, env ? env : e->active ? e->active->env : NULL, rcpt, status, reason ? reason->text : "");
 		ph_index_result(q->ix, e, rcpt, PH_RCPT_CLOSED, NULL);
 		return;
 	}
@@ -250,7 +251,8 @@ static void log_result(struct ph_qmgr *q, const struct ph_active *a, uint32_t i,
 		snprintf(orig, sizeof(orig), " orig_to=<%s>,", ph_address_quote(a->arena, r->original));
 	ph_log_as(prog, PH_LOG_INFO, "%s: to=<%s>,%s relay=none, delay=%s, delays=%s/%s/0/0, dsn=%s, status=%s (%s)", a->ref.queue_id,
 		  ph_address_quote(a->arena, to), orig, delay[0], delay[1], delay[2], dsn,
-		  status == PH_SENT ? "sent" : status == PH_DEFERRED ? "deferred" : "bounced", text);
+		  a->env->flags & PH_ENV_VERIFY ? (status == PH_SENT ? "deliverable" : "undeliverable")
+		  : status == PH_SENT ? "sent" : status == PH_DEFERRED ? "deferred" : "bounced", text);
 }
 
 void ph_qmgr_result(struct ph_qmgr *q, struct ph_active *a, uint32_t rcpt, enum ph_delivery_status status, const char *prog,

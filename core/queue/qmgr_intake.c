@@ -251,6 +251,8 @@ void ph_qmgr_intake_serve(struct ph_qmgr *q, struct ph_ipc *ipc, struct ph_slice
 			on_new(q, payload);
 		else if (type == PH_F_OPEN_SEGMENTS)
 			on_open(q, &c, payload);
+		else if (type == PH_F_VERIFY)
+			ph_qmgr_verify_frame(q, ipc, payload);
 		else
 			ph_log(PH_LOG_WARNING, "unexpected frame %u from process %u", type, c.pid);
 	}

@@ -215,6 +215,11 @@ bool ph_claim(struct ph_qmgr *q, const char *queue_id, const struct ph_envelope 
 /* stray.c: read what nobody has announced, soon. */
 void ph_stray_scan(struct ph_qmgr *q);
 void ph_stray_tick(struct ph_qmgr *q);
+/* verify.c: whether addresses are deliverable */
+void ph_qmgr_verify_frame(struct ph_qmgr *q, struct ph_ipc *ipc, struct ph_slice payload);
+/* A probe (PH_ENV_VERIFY) is back. */
+void ph_qmgr_verify_result(struct ph_qmgr *q, const struct ph_entry *e, const struct ph_envelope *env, uint32_t rcpt, enum ph_delivery_status status,
+			   const char *text);
 /* notify.c */
 bool ph_notify_wanted(struct ph_qmgr *q, struct ph_active *a);
 int ph_notify_send(struct ph_qmgr *q, struct ph_active *a);             /* Yields */

@@ -20,7 +20,7 @@ struct ph_ruse {
 	const void *settings;
 	void *use;
 	struct ph_rlist *list;                  /* CLASS */
-	struct ph_ruse *by_class[PH_ACCESS_EOD + 1];    /* TABLE: made on first use */
+	struct ph_ruse *by_class[PH_ACCESS_SASL + 1];    /* TABLE: made on first use */
 };
 struct ph_rlist {
 	struct ph_smtpd_service *svc;

@@ -48,6 +48,8 @@ const char *ph_access_class_name(enum ph_access_class acl)
 	case PH_ACCESS_ETRN: return "Etrn command";
 	case PH_ACCESS_DATA: return "Data command";
 	case PH_ACCESS_EOD: return "End-of-data";
+	case PH_ACCESS_CCERT: return "Client certificate";
+	case PH_ACCESS_SASL: return "SASL login name";
 	}
 	return "Access";
 }
@@ -201,7 +203,7 @@ static enum ph_check run_table(struct ph_session *s, struct ph_ruse *u, const ch
 	static const char *const modules[] = {
 		[PH_ACCESS_CLIENT] = "check_client_access", [PH_ACCESS_HELO] = "check_helo_access",
 		[PH_ACCESS_SENDER] = "check_sender_access", [PH_ACCESS_RECIPIENT] = "check_recipient_access",
-		[PH_ACCESS_ETRN] = "check_etrn_access", [PH_ACCESS_DATA] = NULL, [PH_ACCESS_EOD] = NULL,
+		[PH_ACCESS_ETRN] = "check_etrn_access", [PH_ACCESS_SASL] = NULL,
 	};
 	struct ph_ruse *m = u->by_class[acl];
 

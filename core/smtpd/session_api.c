@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "queue/verify.h"
 #include "smtpd/expand.h"
 #include "smtpd/session.h"
 
@@ -94,6 +95,21 @@ const char *ph_session_full_address(struct ph_session *s, const char *address)
 	if (!*address || ph_route_rewrite(s->svc->route, true, address, ph_session_arena(s), &full) < 0)
 		return address;
 	return full;
+}
+
+int ph_session_verify(struct ph_session *s, const char *address, enum ph_verified *ret, const char **ret_text)
+{
+	return ph_verify_ask(ph_session_full_address(s, address), ph_session_arena(s), ph_now_ms() + PH_SECONDS(10), ret, ret_text);
+}
+
+bool ph_session_is_own_address(const struct ph_session *s, const char *addr)
+{
+	return ph_route_own_address(s->svc->route, addr);
+}
+
+int ph_session_is_local_domain(struct ph_session *s, const char *domain, struct ph_err *err)
+{
+	return ph_route_is_local(s->svc->route, domain, err);
 }
 
 int ph_session_is_authorized_destination(struct ph_session *s, const char *address, struct ph_err *err)

@@ -42,7 +42,8 @@ PH_API struct ph_verdict ph_verdict_text(struct ph_session *s, enum ph_verdict_c
 /* "451 4.3.5 <what>: Server configuration problem" / "451 4.3.0 <what>: Temporary lookup failure", logged with err. */
 PH_API struct ph_verdict ph_verdict_lookup_failed(struct ph_session *s, enum ph_lookup status, const char *what, const struct ph_err *err);
 
-enum ph_access_class { PH_ACCESS_CLIENT, PH_ACCESS_HELO, PH_ACCESS_SENDER, PH_ACCESS_RECIPIENT, PH_ACCESS_ETRN, PH_ACCESS_DATA, PH_ACCESS_EOD };
+enum ph_access_class { PH_ACCESS_CLIENT, PH_ACCESS_HELO, PH_ACCESS_SENDER, PH_ACCESS_RECIPIENT, PH_ACCESS_ETRN, PH_ACCESS_DATA, PH_ACCESS_EOD,
+		       PH_ACCESS_CCERT /* client certificate */, PH_ACCESS_SASL /* login name */ };
 
 /* What the list that is running looks at: the client in smtpd_client_restrictions, even when smtpd_delay_reject runs it at RCPT.  *ret_what: how
  * replies name it ("name[addr]", "user@example.com", "DATA"). */

@@ -78,6 +78,16 @@ PH_API int ph_session_resolve(struct ph_session *s, const char *address, struct 
 /* An address as it stands in a command: quoted where it must be. */
 PH_API const char *ph_session_external_address(struct ph_session *s, const char *address);
 
+/* Is this numeric address ours (inet_interfaces, proxy_interfaces)?  Does not yield. */
+PH_API bool ph_session_is_own_address(const struct ph_session *s, const char *addr);
+/* Is the domain in mydestination, or "[address]" of ours?  enum ph_lookup.  Yields when a table does. */
+PH_API int ph_session_is_local_domain(struct ph_session *s, const char *domain, struct ph_err *err);
+/* Is mail to the address delivered?  Asks the queue manager, which answers from its cache (address_verify_map) and, where that is too old, sends a probe that
+ * ends before delivery: then the status is TODO until the probe is back.  0 with *ret and *ret_text (the server's words, in the session's arena); negative: no answer.
+ * At most 10 s.  Yields.  Source: ADDRESS_VERIFICATION_README. */
+enum ph_verified { PH_VERIFIED_OK, PH_VERIFIED_DEFER, PH_VERIFIED_BOUNCE, PH_VERIFIED_TODO };
+PH_API int ph_session_verify(struct ph_session *s, const char *address, enum ph_verified *ret, const char **ret_text);
+
 /* Does the address belong to us, as reject_unauth_destination asks?  FOUND when its domain is in mydestination,
  * inet_interfaces, virtual_*_domains or relay_domains and it holds no sender-specified routing; TEMPFAIL (err).  Yields. */
 PH_API int ph_session_is_authorized_destination(struct ph_session *s, const char *address, struct ph_err *err);

@@ -2,17 +2,23 @@
 RESTRICTION_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/modules/restriction
 EXTRA_DIST += \
 	modules/restriction/common/access.h \
+	modules/restriction/common/ccert.h \
+	modules/restriction/common/login.h \
 	modules/restriction/common/code.h \
 	modules/restriction/common/hostname.h \
 	modules/restriction/common/mailhost.h \
 	modules/restriction/common/relay.h \
 	modules/restriction/common/unknown_domain.h \
-	modules/restriction/common/unlisted.h
+	modules/restriction/common/unlisted.h \
+	modules/restriction/common/unverified.h
 
 # What several restrictions share and is too large for a header: linked into each of them.
 noinst_LTLIBRARIES += librestriction_dnslist.la
 librestriction_dnslist_la_SOURCES = modules/restriction/common/dnslist.c modules/restriction/common/dnslist.h
 librestriction_dnslist_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+noinst_LTLIBRARIES += librestriction_servers.la
+librestriction_servers_la_SOURCES = modules/restriction/common/server_access.c modules/restriction/common/server_access.h
+librestriction_servers_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
 noinst_LTLIBRARIES += librestriction_policy.la
 librestriction_policy_la_SOURCES = modules/restriction/common/policy_proto.c modules/restriction/common/policy_proto.h \
 	modules/restriction/common/policy_server.c modules/restriction/common/policy_server.h
@@ -263,3 +269,159 @@ restriction_check_policy_service_la_SOURCES = modules/restriction/check_policy_s
 restriction_check_policy_service_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
 restriction_check_policy_service_la_LDFLAGS = $(MODULE_LDFLAGS)
 restriction_check_policy_service_la_LIBADD = librestriction_policy.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_client_a_access.la
+restriction_check_client_a_access_la_SOURCES = modules/restriction/check_client_a_access.c
+restriction_check_client_a_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_client_a_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_client_a_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_client_mx_access.la
+restriction_check_client_mx_access_la_SOURCES = modules/restriction/check_client_mx_access.c
+restriction_check_client_mx_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_client_mx_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_client_mx_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_client_ns_access.la
+restriction_check_client_ns_access_la_SOURCES = modules/restriction/check_client_ns_access.c
+restriction_check_client_ns_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_client_ns_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_client_ns_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_reverse_client_hostname_a_access.la
+restriction_check_reverse_client_hostname_a_access_la_SOURCES = modules/restriction/check_reverse_client_hostname_a_access.c
+restriction_check_reverse_client_hostname_a_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_reverse_client_hostname_a_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_reverse_client_hostname_a_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_reverse_client_hostname_mx_access.la
+restriction_check_reverse_client_hostname_mx_access_la_SOURCES = modules/restriction/check_reverse_client_hostname_mx_access.c
+restriction_check_reverse_client_hostname_mx_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_reverse_client_hostname_mx_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_reverse_client_hostname_mx_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_reverse_client_hostname_ns_access.la
+restriction_check_reverse_client_hostname_ns_access_la_SOURCES = modules/restriction/check_reverse_client_hostname_ns_access.c
+restriction_check_reverse_client_hostname_ns_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_reverse_client_hostname_ns_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_reverse_client_hostname_ns_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_helo_a_access.la
+restriction_check_helo_a_access_la_SOURCES = modules/restriction/check_helo_a_access.c
+restriction_check_helo_a_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_helo_a_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_helo_a_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_helo_mx_access.la
+restriction_check_helo_mx_access_la_SOURCES = modules/restriction/check_helo_mx_access.c
+restriction_check_helo_mx_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_helo_mx_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_helo_mx_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_helo_ns_access.la
+restriction_check_helo_ns_access_la_SOURCES = modules/restriction/check_helo_ns_access.c
+restriction_check_helo_ns_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_helo_ns_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_helo_ns_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_sender_a_access.la
+restriction_check_sender_a_access_la_SOURCES = modules/restriction/check_sender_a_access.c
+restriction_check_sender_a_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_sender_a_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_sender_a_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_sender_mx_access.la
+restriction_check_sender_mx_access_la_SOURCES = modules/restriction/check_sender_mx_access.c
+restriction_check_sender_mx_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_sender_mx_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_sender_mx_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_sender_ns_access.la
+restriction_check_sender_ns_access_la_SOURCES = modules/restriction/check_sender_ns_access.c
+restriction_check_sender_ns_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_sender_ns_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_sender_ns_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_recipient_a_access.la
+restriction_check_recipient_a_access_la_SOURCES = modules/restriction/check_recipient_a_access.c
+restriction_check_recipient_a_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_recipient_a_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_recipient_a_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_recipient_mx_access.la
+restriction_check_recipient_mx_access_la_SOURCES = modules/restriction/check_recipient_mx_access.c
+restriction_check_recipient_mx_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_recipient_mx_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_recipient_mx_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_recipient_ns_access.la
+restriction_check_recipient_ns_access_la_SOURCES = modules/restriction/check_recipient_ns_access.c
+restriction_check_recipient_ns_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_recipient_ns_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_recipient_ns_access_la_LIBADD = librestriction_servers.la $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_sasl_access.la
+restriction_check_sasl_access_la_SOURCES = modules/restriction/check_sasl_access.c
+restriction_check_sasl_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_sasl_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_sasl_access_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_check_ccert_access.la
+restriction_check_ccert_access_la_SOURCES = modules/restriction/check_ccert_access.c
+restriction_check_ccert_access_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_check_ccert_access_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_check_ccert_access_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_permit_tls_all_clientcerts.la
+restriction_permit_tls_all_clientcerts_la_SOURCES = modules/restriction/permit_tls_all_clientcerts.c
+restriction_permit_tls_all_clientcerts_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_permit_tls_all_clientcerts_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_permit_tls_all_clientcerts_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_permit_tls_clientcerts.la
+restriction_permit_tls_clientcerts_la_SOURCES = modules/restriction/permit_tls_clientcerts.c
+restriction_permit_tls_clientcerts_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_permit_tls_clientcerts_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_permit_tls_clientcerts_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_permit_mx_backup.la
+restriction_permit_mx_backup_la_SOURCES = modules/restriction/permit_mx_backup.c
+restriction_permit_mx_backup_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_permit_mx_backup_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_permit_mx_backup_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_authenticated_sender_login_mismatch.la
+restriction_reject_authenticated_sender_login_mismatch_la_SOURCES = modules/restriction/reject_authenticated_sender_login_mismatch.c
+restriction_reject_authenticated_sender_login_mismatch_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_authenticated_sender_login_mismatch_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_authenticated_sender_login_mismatch_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_known_sender_login_mismatch.la
+restriction_reject_known_sender_login_mismatch_la_SOURCES = modules/restriction/reject_known_sender_login_mismatch.c
+restriction_reject_known_sender_login_mismatch_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_known_sender_login_mismatch_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_known_sender_login_mismatch_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unauthenticated_sender_login_mismatch.la
+restriction_reject_unauthenticated_sender_login_mismatch_la_SOURCES = modules/restriction/reject_unauthenticated_sender_login_mismatch.c
+restriction_reject_unauthenticated_sender_login_mismatch_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unauthenticated_sender_login_mismatch_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unauthenticated_sender_login_mismatch_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_sender_login_mismatch.la
+restriction_reject_sender_login_mismatch_la_SOURCES = modules/restriction/reject_sender_login_mismatch.c
+restriction_reject_sender_login_mismatch_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_sender_login_mismatch_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_sender_login_mismatch_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unverified_sender.la
+restriction_reject_unverified_sender_la_SOURCES = modules/restriction/reject_unverified_sender.c
+restriction_reject_unverified_sender_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unverified_sender_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unverified_sender_la_LIBADD = $(MODULE_LIBS)
+
+pkglib_LTLIBRARIES += restriction_reject_unverified_recipient.la
+restriction_reject_unverified_recipient_la_SOURCES = modules/restriction/reject_unverified_recipient.c
+restriction_reject_unverified_recipient_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+restriction_reject_unverified_recipient_la_LDFLAGS = $(MODULE_LDFLAGS)
+restriction_reject_unverified_recipient_la_LIBADD = $(MODULE_LIBS)

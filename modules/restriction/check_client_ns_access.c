@@ -1,0 +1,5 @@
+/* check_client_ns_access.c: look the name servers of the client's name up in an access table. */
+#include "common/server_access.h"
+
+SERVER_ACCESS_MODULE("check_client_ns_access", "look the name servers of the client's name up in an access table", PH_DNS_NS,
+		     ph_session_client_name(s), server_access_client_what(s), PH_ACCESS_CLIENT);

@@ -1,0 +1,153 @@
+/* server_access.c: see server_access.h.  No state.  Yields.  Source: postconf(5), check_sender_mx_access. */
+#include "common/server_access.h"
+
+#include <string.h>
+
+#include "common/hostname.h"
+
+#define LOOKUP_MS 60000
+
+struct walk {
+	struct access_use *use;
+	struct ph_session *s;
+	const char *restriction, *what;
+	enum ph_access_class cls;
+	int type;
+	struct ph_verdict verdict;
+	bool found;
+};
+
+static const char *type_name(int type)
+{
+	return type == PH_DNS_MX ? "MX" : type == PH_DNS_NS ? "NS" : "A";
+}
+
+static const char *class_name(enum ph_access_class cls)
+{
+	return cls == PH_ACCESS_CLIENT ? "Client host" : cls == PH_ACCESS_HELO ? "Helo command" : cls == PH_ACCESS_SENDER ? "Sender address"
+															  : "Recipient address";
+}
+
+/* What a table has answered about one name or address. */
+static void answered(struct walk *w, enum ph_lookup r, const char *action, const struct ph_err *err)
+{
+	if (r == PH_LOOKUP_NOTFOUND)
+		return;
+	w->found = true;
+	w->verdict = access_answer(w->use, w->s, r, action, w->what, w->cls, err);
+	if (w->verdict.cls != PH_PERMIT)
+		return;
+	ph_log(PH_LOG_WARNING, "restriction %s returns OK for %s", w->restriction, w->what);
+	ph_log(PH_LOG_WARNING, "this is not allowed for security reasons");
+	ph_log(PH_LOG_WARNING, "use DUNNO instead of OK if you want to make an exception");
+	w->verdict = ph_verdict_text(w->s, PH_DEFER, 451, "4.3.5", "Server configuration error");
+}
+
+static void try_address(struct walk *w, const char *addr)
+{
+	struct ph_err err = { 0, "" };
+	const char *action;
+	enum ph_lookup r = access_addr(w->use, w->s, addr, &action, &err);
+
+	answered(w, r, action, &err);
+}
+
+static void try_name(struct walk *w, const char *name)
+{
+	struct ph_err err = { 0, "" };
+	const char *action;
+	enum ph_lookup r = access_domain(w->use, w->s, ph_str_lower(ph_arena_strdup(ph_session_arena(w->s), name)), &action, &err);
+
+	answered(w, r, action, &err);
+}
+
+static void try_addresses_of(struct walk *w, const char *host)
+{
+	struct ph_endpoint *list;
+	const char *why = NULL;
+	char text[108];
+	size_t n = 0;
+
+	if (ph_dns_addresses(ph_session_arena(w->s), host, AF_UNSPEC, true, ph_now_ms() + LOOKUP_MS, &list, &n, &why) != PH_DNS_OK) {
+		ph_log(PH_LOG_WARNING, "Unable to look up %s host %s for %s %s: %s", type_name(w->type), host, class_name(w->cls), w->what,
+		       why ? why : "Host not found");
+		return;
+	}
+	for (size_t i = 0; i < n && !w->found; i++)
+		try_address(w, ph_endpoint_addr(&list[i], text, sizeof(text)));
+}
+
+/* The records of domain; without MX the domain is its own mail exchanger, without NS the parent's count.  NULL: none (said in the log when
+ * that is strange). */
+static const struct ph_dns_answer *servers(struct walk *w, const char *domain)
+{
+	struct ph_dns_answer *answer;
+	enum ph_dns_status r = ph_dns_query(ph_session_arena(w->s), domain, w->type, ph_now_ms() + LOOKUP_MS, &answer);
+	const char *name = domain;
+
+	while (w->type == PH_DNS_NS && (r == PH_DNS_NXDOMAIN || r == PH_DNS_NODATA) && (domain = strchr(domain, '.')) && domain[1])
+		r = ph_dns_query(ph_session_arena(w->s), ++domain, PH_DNS_NS, ph_now_ms() + LOOKUP_MS, &answer);
+	if (r == PH_DNS_OK)
+		return answer;
+	ph_log(PH_LOG_WARNING, "Unable to look up %s host for %s: %s", type_name(w->type), domain && *domain ? domain : name,
+	       answer->text ? answer->text : "Host not found");
+	return NULL;
+}
+
+static void walk(struct walk *w, const char *domain)
+{
+	struct ph_dns_answer *mx;
+	const struct ph_dns_answer *list;
+
+	if (w->type == PH_DNS_A) {
+		try_addresses_of(w, domain);
+		return;
+	}
+	if (w->type == PH_DNS_MX) {
+		switch (ph_dns_query(ph_session_arena(w->s), domain, PH_DNS_MX, ph_now_ms() + LOOKUP_MS, &mx)) {
+		case PH_DNS_NXDOMAIN:
+		case PH_DNS_NODATA:
+		case PH_DNS_BADNAME:
+			try_name(w, domain);
+			if (!w->found)
+				try_addresses_of(w, domain);
+			return;
+		case PH_DNS_OK:
+		case PH_DNS_TEMPFAIL:
+			break;
+		}
+	}
+	list = servers(w, domain);
+	for (size_t i = 0; list && i < list->n && !w->found; i++) {
+		if (list->rr[i].type != w->type || !*list->rr[i].name)
+			continue;
+		try_name(w, list->rr[i].name);
+		if (!w->found)
+			try_addresses_of(w, list->rr[i].name);
+	}
+}
+
+struct ph_verdict server_access(struct access_use *u, struct ph_session *s, const char *restriction, const char *name, int type, const char *what,
+				enum ph_access_class cls)
+{
+	struct walk w = { .use = u, .s = s, .restriction = restriction, .what = what, .cls = cls, .type = type };
+	const char *at, *domain, *addr;
+	size_t n;
+
+	if (!name || !*name || ph_str_ieq(name, "unknown"))
+		return ph_verdict_dunno();
+	at = strrchr(name, '@');
+	domain = at ? at + 1 : name;
+	n = strlen(domain);
+	w.verdict = ph_verdict_dunno();
+	if (n > 2 && domain[0] == '[' && domain[n - 1] == ']') {
+		addr = ph_arena_strndup(ph_session_arena(s), domain + 1, n - 2);
+		if (ph_str_istarts(addr, "IPv6:"))
+			addr += 5;
+		if (host_addr_valid(addr) && type != PH_DNS_NS)
+			try_address(&w, addr);
+	} else if (n && *domain != '[') {
+		walk(&w, domain);
+	}
+	return w.verdict;
+}
