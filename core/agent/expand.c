@@ -96,6 +96,10 @@ static int pass(struct ph_delivery *d, size_t i, const char *address, const char
 	struct ph_forward f = { .req = d->req, .sender = sender, .rcpts = &address, .n_rcpts = 1,
 		.original = *d->rcpts[i].original ? d->rcpts[i].original : NULL, .top = "", .notify = notify_of(d, i) };
 
+	if (d->probe) {
+		ph_delivery_result(d, i, PH_SENT, "2.0.0", d->req->service, "delivers by way of %s", transport_nexthop);
+		return 0;
+	}
 	/* "transport" and "transport:" mean the nexthop that the mail has now. */
 	f.filter = colon && colon[1] ? transport_nexthop :
 		ph_arena_printf(d->arena, "%.*s:%s", (int)(colon ? colon - transport_nexthop : (ptrdiff_t)strlen(transport_nexthop)), transport_nexthop,

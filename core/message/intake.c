@@ -262,6 +262,10 @@ struct ph_verdict ph_intake_end(struct ph_intake **inp, int64_t *ret_size)
 		run_filters(in);
 	if (!in->lost && !in->discard)
 		ph_cleanup_envelope(in);
+	if (!in->lost && (in->env.flags & PH_ENV_VERIFY) && in->env.n_rcpts > 1) {
+		in->discard = true;     /* a probe for all of them would say nothing about any */
+		v.code = 252;
+	}
 	in->env.content_bytes = in->msg ? ph_store_bytes(in->msg) : 0;
 	if (ret_size)
 		*ret_size = in->env.content_bytes;

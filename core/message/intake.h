@@ -54,7 +54,7 @@ int ph_intake_prepend(struct ph_intake *in, const char *header);
  * 0, or negative: the message is lost already (too large -EFBIG, no space -ENOSPC); feed on, end tells the reply.  May yield. */
 int ph_intake_line(struct ph_intake *in, const char *line, size_t n, bool cont);
 /* End of message.  PERMIT: durable (fdatasync returned 0) and the queue manager told; code 250, text "Ok: queued as ID".  Else the reply to give;
- * nothing is kept.  ret_size: bytes of content.  *in is freed in each case.  Yields. */
+ * nothing is kept.  A probe (PH_ENV_VERIFY) whose recipient is an alias of several is not kept either: PERMIT with code 252.  ret_size: bytes of content.  *in is freed in each case.  Yields. */
 struct ph_verdict ph_intake_end(struct ph_intake **in, int64_t *ret_size);
 void ph_intake_abort(struct ph_intake **in);    /* NULL-safe */
 #endif

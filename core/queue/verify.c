@@ -20,6 +20,7 @@
 #define ADDRESS_MAX 1000
 #define TEXT_MAX 400
 #define UNCACHED_SECONDS 60
+#define MULTIPLE "aliased to multiple recipients"
 
 struct settings {
 	const char *map, *sender;
@@ -106,6 +107,7 @@ static int send_probe(struct ph_qmgr *q, struct ph_arena *arena, const char *add
 	};
 	const char *sender = strcmp(v.set.sender, "<>") == 0 ? "" : v.set.sender;
 	struct ph_intake *in;
+	char queue_id[PH_QUEUE_ID_MAX];
 	struct ph_verdict verdict;
 	int r;
 
@@ -117,7 +119,14 @@ static int send_probe(struct ph_qmgr *q, struct ph_arena *arena, const char *add
 	ph_intake_sender(in, sender, NULL, NULL, "", PH_ENV_VERIFY);
 	ph_intake_rcpt(in, address, NULL, 0);
 	ph_intake_prepend(in, ph_received_local(q->conf, ph_intake_queue_id(in), -1, arena));
+	snprintf(queue_id, sizeof(queue_id), "%s", ph_intake_queue_id(in));
 	verdict = ph_intake_end(&in, NULL);
+	if (verdict.cls == PH_PERMIT && verdict.code == 252) {
+		ph_log_as("cleanup", PH_LOG_INFO, "%s: to=<%s>, relay=none, delay=0, delays=0/0/0/0, dsn=2.0.0, status=deliverable (%s)", queue_id,
+			  ph_address_quote(arena, address), MULTIPLE);
+		v.pending--;
+		remember(address, PH_VERIFIED_OK, 0, now_seconds(), MULTIPLE);
+	}
 	return verdict.cls == PH_PERMIT ? 0 : ph_err_set(err, -EIO, "%s", verdict.text ? verdict.text : "not accepted");
 }
 
@@ -157,10 +166,6 @@ void ph_qmgr_verify_result(struct ph_qmgr *q, const struct ph_entry *e, const st
 	address = env->rcpts[rcpt].original && *env->rcpts[rcpt].original ? env->rcpts[rcpt].original : env->rcpts[rcpt].address;
 	if (rcpt == 0 && v.pending > 0)
 		v.pending--;
-	if (env->n_rcpts > 1) {         /* an alias: which of them would count? */
-		status = PH_SENT;
-		text = "aliased to multiple recipients";
-	}
 	updated = now_seconds();
 	if (status != PH_SENT && !v.set.negative_cache)         /* only for those who wait for it right now */
 		updated -= v.times.negative_expire - UNCACHED_SECONDS;

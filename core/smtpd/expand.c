@@ -53,6 +53,7 @@ static const char *value_of(struct expansion *e, const char *name, size_t n)
 	};
 	time_t now = (time_t)(ph_wall_us() / 1000000);
 	struct tm tm;
+	const char *value;
 	char text[40];
 	size_t i;
 
@@ -69,7 +70,10 @@ static const char *value_of(struct expansion *e, const char *name, size_t n)
 	if (n == 9 && strncmp(name, "localtime", n) == 0 && localtime_r(&now, &tm) &&
 	    strftime(text, sizeof(text), "%b %d %H:%M:%S", &tm))
 		return ph_arena_strdup(a, text);
-	return ph_conf_get(s->svc->conf, ph_arena_strndup(a, name, n));
+	value = ph_conf_get(s->svc->conf, ph_arena_strndup(a, name, n));
+	if (!value)
+		ph_log(PH_LOG_WARNING, "unknown macro name \"%.*s\" in expansion request", (int)n, name);
+	return value;
 }
 
 /* smtpd_expansion_filter as a table: the value may hold C escapes. */

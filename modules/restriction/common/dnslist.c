@@ -175,18 +175,18 @@ enum ph_lookup dnslist_ask(const struct dnslist *d, struct ph_session *s, const 
 /* ---- verdicts ---- */
 
 /* "554 5.7.1 text": takes code and enhanced code off the front. */
-static struct ph_verdict reply_verdict(struct ph_session *s, const struct dnslist_settings *set, const char *text)
+static struct ph_verdict reply_verdict(struct ph_session *s, const char *text)
 {
-	int code = set->code, skip = 0;
-	char dsn[12] = "5.7.1";
+	char dsn[12] = "4.7.1";
 	size_t n;
+	int code;
 
-	if (isdigit((unsigned char)text[0]) && isdigit((unsigned char)text[1]) && isdigit((unsigned char)text[2])) {
-		code = atoi(text);
-		for (skip = 3; text[skip] == ' '; skip++)
-			;
-		text += skip;
+	if ((text[0] != '4' && text[0] != '5') || !isdigit((unsigned char)text[1]) || !isdigit((unsigned char)text[2]) || (text[3] && text[3] != ' ')) {
+		ph_log(PH_LOG_WARNING, "rbl response code configuration error: %s", text);
+		return ph_verdict_text(s, PH_DEFER, 450, "4.7.1", "Service unavailable");
 	}
+	code = atoi(text);
+	text += 3 + strspn(text + 3, " ");
 	n = strcspn(text, " ");
 	if (n < sizeof(dsn) && (text[0] == '4' || text[0] == '5') && text[1] == '.' && strspn(text, "0123456789.") == n && strchr(text + 2, '.')) {
 		memcpy(dsn, text, n);
@@ -220,7 +220,7 @@ struct ph_verdict dnslist_reject(const struct dnslist *d, const struct dnslist_s
 			{ "rbl_what", what },
 		};
 
-		return reply_verdict(s, set, ph_session_expand(s, template, vars, PH_ARRAY_LEN(vars)));
+		return reply_verdict(s, ph_session_expand(s, template, vars, PH_ARRAY_LEN(vars)));
 	}
 }
 
