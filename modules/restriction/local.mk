@@ -425,3 +425,12 @@ restriction_reject_unverified_recipient_la_SOURCES = modules/restriction/reject_
 restriction_reject_unverified_recipient_la_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
 restriction_reject_unverified_recipient_la_LDFLAGS = $(MODULE_LDFLAGS)
 restriction_reject_unverified_recipient_la_LIBADD = $(MODULE_LIBS)
+
+if FUZZ
+noinst_PROGRAMS += t/fuzz/fuzz_policy
+t_fuzz_fuzz_policy_SOURCES = t/fuzz/fuzz_policy.c modules/restriction/common/policy_proto.c modules/restriction/common/dnslist_filter.c
+t_fuzz_fuzz_policy_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
+t_fuzz_fuzz_policy_LDADD = libcore.la
+t_fuzz_fuzz_policy_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif
+EXTRA_DIST += t/fuzz/corpus/fuzz_policy t/smtp/policy.t

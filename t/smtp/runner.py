@@ -9,6 +9,8 @@ A script is a list of tests; each test reads as a story:
     service strict -o smtpd_helo_required=yes         a further smtpd line of master.cf
     file rules                                        a file in the configuration folder (@ETC@); its lines are indented
       bad@x.test REJECT
+    policy pol action=DUNNO\n\n                       a policy server, @pol@ in main: what it answers to each request (C escapes), or
+                                                      close, hang; "ANSWER | ANSWER" one after the other, the last one for ever
     client                                            connect (options: to SERVICE, from 127.0.0.2, name C2, silent, tls)
     < 220                                             a reply: its code, or a regular expression for its whole text
     > EHLO a.test                                     send a line
@@ -19,6 +21,7 @@ A script is a list of tests; each test reads as a story:
     use C2 / hangup / reset / starttls                switch, close, close with RST, handshake
     data @FILE@                                       DATA with a message, up to the dot, without reading the last reply
     queue 1                                           so many messages were taken in (in this test)
+    asked pol has TEXT / lacks TEXT / times N         about the requests that a policy server got
     message has TEXT / lacks TEXT / is TEXT           about the content of the last one; "sender X", "rcpt X", "attr K=V"
     log TEXT / log lacks TEXT                         about this test's log lines (regular expression)
     memory < 60                                       megabytes of the server's resident memory
@@ -75,6 +78,56 @@ def unescape(text):
     return bytes(out)
 
 
+class Policy:
+    """A server that answers requests (lines up to an empty one) as it is told, well or badly."""
+
+    def __init__(self, answers):
+        self.answers, self.requests = [a.strip() for a in answers.split(" | ")], []
+        self.s = socket.socket()
+        self.s.bind(("127.0.0.1", 0))
+        self.s.listen(50)
+        self.port = self.s.getsockname()[1]
+        self.held = []
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                c, _ = self.s.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(c,), daemon=True).start()
+
+    def serve(self, c):
+        buf = b""
+        try:
+            while True:
+                while b"\n\n" not in buf:
+                    d = c.recv(65536)
+                    if not d:
+                        return
+                    buf += d
+                one, buf = buf.split(b"\n\n", 1)
+                self.requests.append(one.decode("utf-8", "replace"))
+                a = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                if a == "hang":
+                    self.held.append(c)
+                    return
+                if a == "close":
+                    c.close()
+                    return
+                c.sendall(unescape(a))
+                if not a.endswith("\\n\\n"):          # an answer that never ends
+                    c.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.s.close()
+        for c in self.held:
+            c.close()
+
+
 class Router:
     """One server process with its own folder, ports and clock."""
 
@@ -92,6 +145,7 @@ class Router:
         for k, v in test.main:
             main[k] = v
         self.files = test.files
+        self.policies = {name: Policy(answers) for name, answers in test.policies}
         if any("@TLS@" in v for v in main.values()) or any("@TLS@" in s for s in test.services):
             self.certificate()
         for name, text in test.files.items():
@@ -103,6 +157,8 @@ class Router:
         self.start(build)
 
     def sub(self, text):
+        for name, p in self.policies.items():
+            text = text.replace("@%s@" % name, "inet:127.0.0.1:%d" % p.port)
         return text.replace("@ETC@", self.etc).replace("@TLS@", self.dir + "/tls.pem").replace("@QUEUE@", self.queue)
 
     def put(self, name, text):
@@ -157,6 +213,8 @@ class Router:
 
     def stop(self):
         """Ask it to end; what it says about leaks or crashes is a failure."""
+        for p in self.policies.values():
+            p.close()
         crashed = self.p.poll()
         if crashed is None:
             self.p.terminate()
@@ -266,10 +324,10 @@ class Client:
 
 class Test:
     def __init__(self, title):
-        self.title, self.main, self.services, self.files, self.steps = title, [], [], {}, []
+        self.title, self.main, self.services, self.files, self.policies, self.steps = title, [], [], {}, [], []
 
     def key(self):
-        return repr((self.main, self.services, sorted(self.files.items())))
+        return repr((self.main, self.services, sorted(self.files.items()), self.policies))
 
 
 def parse(path):
@@ -288,12 +346,15 @@ def parse(path):
             if word == "test":
                 t = Test(rest)
                 t.main, t.services, t.files = list(common.main), list(common.services), dict(common.files)
+                t.policies = list(common.policies)
                 tests.append(t)
             elif word == "main":
                 k, _, v = rest.partition("=")
                 t.main.append((k.strip(), v.strip()))
             elif word == "service":
                 t.services.append(rest if " " in rest else rest + " ")
+            elif word == "policy":
+                t.policies.append(tuple(rest.split(" ", 1)))
             elif word == "file":
                 block = rest.strip()
                 t.files[block] = ""
@@ -388,6 +449,16 @@ class Runner:
             if not l.startswith(code + " "):
                 raise Failed("wanted the reply %s, got %r" % (code, l))
         self.note("S: (%s replies) %s" % (n, code))
+
+    def do_asked(self, rest):
+        """asked NAME has TEXT / lacks TEXT / times N: the requests of this router's policy server."""
+        name, what, text = rest.split(" ", 2)
+        got = self.router.policies[name].requests
+        if what == "times":
+            if len(got) != int(text):
+                raise Failed("%d requests, wanted %s" % (len(got), text))
+        elif (re.search(text, "\n\n".join(got), re.M) is not None) != (what == "has"):
+            raise Failed("requests: %r" % got)
 
     def do_closed(self, rest):
         self.c.closed()
