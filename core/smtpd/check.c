@@ -236,7 +236,9 @@ bool ph_smtpd_rewrite_local(struct ph_session *s)
 	if (!s->rewrite_local_known) {
 		int warn = s->warn_if_reject, depth = s->recursion;
 
+		s->quiet = true;
 		s->rewrite_local = ph_rlist_run(s, s->svc->rewrite_clients, s->namaddr, "Client host", PH_ACCESS_CLIENT) == PH_CHECK_OK;
+		s->quiet = false;
 		s->warn_if_reject = warn;
 		s->recursion = depth;
 		s->rewrite_local_known = true;

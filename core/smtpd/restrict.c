@@ -66,6 +66,18 @@ static void broken(struct ph_ruse *u, const char *fmt, ...)
 	ph_buf_done(&b);
 }
 
+/* What a restriction lacks, in Postfix's words. */
+static const char *argument_wanted(const char *module)
+{
+	if (strcmp(module, "check_policy_service") == 0)
+		return "must be followed by transport:server";
+	if (strcmp(module, "sleep") == 0)
+		return "must be followed by number";
+	if (strncmp(module, "reject_r", 8) == 0 || strncmp(module, "permit_", 7) == 0)
+		return "requires domain name argument";
+	return "must be followed by an argument";
+}
+
 int ph_ruse_load(struct ph_smtpd_service *svc, struct ph_ruse *u, const char *module, const char *arg)
 {
 	struct ph_err err = { 0, "" };
@@ -85,7 +97,7 @@ int ph_ruse_load(struct ph_smtpd_service *svc, struct ph_ruse *u, const char *mo
 		return -EINVAL;
 	}
 	if (u->ops->n_args && !arg) {
-		broken(u, "restriction %s must be followed by an argument", u->name);
+		broken(u, "restriction %s %s", u->name, argument_wanted(module));
 		return -EINVAL;
 	}
 	u->arg = ph_strdup(arg ? arg : "");

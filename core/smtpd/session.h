@@ -188,6 +188,7 @@ struct ph_session {
 	bool sender_map_checked, rcpt_map_checked;
 	const char *refusal;            /* reply of the restriction that has just refused */
 	bool rewrite_local, rewrite_local_known;
+	bool quiet;                     /* a list runs that permits nothing: no smtpd_log_access_permit_actions */
 	struct ph_filter_chain *filters;
 	bool filter_reject_all, filter_helo_reject;     /* a filter refused the client, its HELO */
 	bool filter_discard;            /* a filter threw the running message away */

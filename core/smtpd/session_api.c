@@ -57,6 +57,8 @@ const char *ph_session_command(const struct ph_session *s) { return s->where; }
 
 const char *ph_session_instance(struct ph_session *s)
 {
+	if (s->stage != PH_STAGE_RCPT && s->stage != PH_STAGE_DATA && s->stage != PH_STAGE_EOD)
+		return "";
 	return ph_arena_printf(ph_session_arena(s), "%x.%llx.%x.0", (unsigned)getpid(), (unsigned long long)s->born_us, s->n_trans);
 }
 

@@ -42,7 +42,7 @@ PH_API const char *ph_session_sasl_sender(const struct ph_session *s);          
 PH_API enum ph_stage ph_session_stage(const struct ph_session *s);              /* the command that asks */
 /* The same as log lines name it: "CONNECT", "HELO", "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "END-OF-MESSAGE", "VRFY", "ETRN". */
 PH_API const char *ph_session_command(const struct ph_session *s);
-/* What tells this message (outside of a transaction: this connection) from all others of this host.  In the session's arena. */
+/* What tells this message from all others of this host, from RCPT on; "" before.  In the session's arena. */
 PH_API const char *ph_session_instance(struct ph_session *s);
 PH_API const char *ph_session_sender(const struct ph_session *s);               /* NULL before MAIL; "" for <> */
 PH_API const char *ph_session_recipient(const struct ph_session *s);            /* of this RCPT, VRFY; NULL elsewhere (EOD: the only one) */

@@ -113,7 +113,7 @@ static enum ph_lookup backup_for(struct question *q, const char *domain, struct 
 	case PH_DNS_NXDOMAIN:
 	case PH_DNS_NODATA:
 	case PH_DNS_BADNAME:
-		return is_me(q, domain, ret);   /* a CNAME of ours, perhaps */
+		return PH_LOOKUP_NOTFOUND;      /* to have our address is not to name us as exchanger */
 	}
 	for (size_t i = 0; i < mx->n && r == PH_LOOKUP_NOTFOUND; i++)
 		if (mx->rr[i].type == PH_DNS_MX && *mx->rr[i].name)

@@ -140,7 +140,7 @@ hello
 log problem talking to server 127.0.0.1:9: Connection refused
 
 test N-229 a server that hangs costs its time limit, then the default action
-main smtpd_recipient_restrictions = check_policy_service { @pol@, timeout=1s, default_action={450 4.7.1 come back} }
+main smtpd_recipient_restrictions = check_policy_service { @pol@, timeout=1s, { default_action = 450 4.7.1 come back } }
 policy pol hang
 client
 hello
