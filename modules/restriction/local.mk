@@ -433,4 +433,4 @@ t_fuzz_fuzz_policy_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
 t_fuzz_fuzz_policy_LDADD = libcore.la
 t_fuzz_fuzz_policy_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
-EXTRA_DIST += t/fuzz/corpus/fuzz_policy t/smtp/policy.t
+EXTRA_DIST += t/fuzz/corpus/fuzz_policy t/smtp/policy.t t/smtp/deadtables.t

@@ -1,0 +1,347 @@
+#!/usr/bin/env -S sh -c 'exec "$(dirname "$0")/runner.py" "$0"'
+# A table that cannot be asked is a temporary failure of the restriction that asks it, never "no such user" and never a permission; the log names the
+# table.  One test for each restriction that takes a table.
+main smtpd_delay_reject = yes
+
+test check_client_access
+main smtpd_client_restrictions = check_client_access fail:t
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test check_reverse_client_hostname_access
+main smtpd_client_restrictions = check_reverse_client_hostname_access fail:t
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test check_helo_access
+main smtpd_helo_restrictions = check_helo_access fail:t
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test check_sender_access
+main smtpd_sender_restrictions = check_sender_access fail:t
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test check_recipient_access
+main smtpd_recipient_restrictions = check_recipient_access fail:t
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test a bare table
+main smtpd_recipient_restrictions = fail:t
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test check_sender_access behind warn_if_reject is no warning
+main smtpd_sender_restrictions = warn_if_reject check_sender_access fail:t
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test a table with DUNNO before it
+main smtpd_recipient_restrictions = check_recipient_access inline:{alice@here.test=DUNNO} check_recipient_access fail:t
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test check_sender_mx_access
+main smtpd_sender_restrictions = check_sender_mx_access fail:t
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<u@[203.0.113.9]>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test check_sender_a_access
+main smtpd_sender_restrictions = check_sender_a_access fail:t
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<u@[203.0.113.9]>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test check_recipient_mx_access
+main smtpd_relay_restrictions = check_recipient_mx_access fail:t, reject_unauth_destination
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<u@[203.0.113.9]>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test check_recipient_a_access
+main smtpd_relay_restrictions = check_recipient_a_access fail:t, reject_unauth_destination
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<u@[203.0.113.9]>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test check_helo_mx_access
+main smtpd_helo_restrictions = check_helo_mx_access fail:t
+client
+< 220
+> EHLO [203.0.113.9]
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test check_helo_a_access
+main smtpd_helo_restrictions = check_helo_a_access fail:t
+client
+< 220
+> EHLO [203.0.113.9]
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t lookup error
+queue 0
+
+test permit_mynetworks
+main mynetworks = fail:t
+main smtpd_recipient_restrictions = permit_mynetworks
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t
+queue 0
+
+test reject_unauth_destination
+main relay_domains = fail:t
+main smtpd_relay_restrictions = reject_unauth_destination
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<u@out.test>
+< ^45[01] 4
+log fail:t
+queue 0
+
+test permit_auth_destination
+main relay_domains = fail:t
+main smtpd_relay_restrictions = permit_auth_destination, reject
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<u@out.test>
+< ^45[01] 4
+log fail:t
+queue 0
+
+test reject_unlisted_recipient
+main local_recipient_maps = fail:t
+main smtpd_recipient_restrictions = reject_unlisted_recipient
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t
+queue 0
+
+test the recipient check at the end of the lists
+main local_recipient_maps = fail:t
+main smtpd_recipient_restrictions = 
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t
+queue 0
+
+test reject_unlisted_sender
+main local_recipient_maps = fail:t
+main smtpd_sender_restrictions = reject_unlisted_sender
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<nosuch@here.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t
+queue 0
+
+test a table that does not exist
+main smtpd_recipient_restrictions = check_recipient_access hash:@ETC@/nosuch
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log nosuch
+queue 0
+
+test a table type that does not exist
+main smtpd_recipient_restrictions = check_recipient_access nosuchtype:x
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log nosuchtype
+queue 0
+
+test check_etrn_access
+main smtpd_etrn_restrictions = check_etrn_access fail:t
+main fast_flush_domains = here.test
+client
+hello
+> ETRN here.test
+< ^45[01] 4
+log fail:t lookup error
+
+test N-233 the verification service is away: no refusal for good, and no permission
+main smtpd_recipient_restrictions = reject_unverified_recipient
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< 450 4.1.1 <alice@here.test>: Recipient address rejected: address verification problem
+log verify service failure
+queue 0
+
+test N-233 the same for senders, and unverified_sender_tempfail_action
+main smtpd_sender_restrictions = reject_unverified_sender
+main unverified_sender_tempfail_action = defer
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< 450 4.1.7 <a@x.test>: Sender address rejected: address verification problem
+queue 0
+
+test a reply filter of a DNS list that is none is a configuration error
+main smtpd_client_restrictions = reject_rbl_client bl.test=127.0.0.[2;
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< 451 4.3.5 Server configuration error
+log bad number or range in the reply filter
+queue 0
+
+test N-138 what is permitted in the relay list is obeyed
+main smtpd_relay_restrictions = check_recipient_access inline:{u@out.test=OK}, reject_unauth_destination
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+taken <u@out.test>
+denied <v@out.test>
