@@ -58,7 +58,10 @@ static void note(struct action *a, const char *whatsup, const char *text)
 
 static struct ph_verdict warn(struct action *a, const char *what)
 {
-	ph_log(PH_LOG_WARNING, "access table %s entry \"%s\" %s", a->where, a->what, what);
+	/* Policy servers have no entries; "unix:" is a table type, too, but its names are no paths. */
+	bool policy = strncmp(a->where, "inet:", 5) == 0 || (strncmp(a->where, "unix:", 5) == 0 && strchr(a->where, '/'));
+
+	ph_log(PH_LOG_WARNING, "access table %s entry \"%s\" %s", a->where, policy ? "policy query" : a->what, what);
 	return ph_verdict_dunno();
 }
 
