@@ -130,7 +130,8 @@ static size_t trimmed(const char *text)
 	return n;
 }
 
-static void journal(struct ph_delivery *d, size_t i, const struct ph_result *r)
+/* more: others follow without a yield, and then journal_end. */
+static void journal(struct ph_delivery *d, size_t i, const struct ph_result *r, bool more)
 {
 	struct ph_journal_rec rec = { .type = r->status == PH_DEFERRED ? PH_J_DEFERRED : PH_J_RESULT };
 	struct ph_err err;
@@ -148,8 +149,16 @@ static void journal(struct ph_delivery *d, size_t i, const struct ph_result *r)
 		rec.mta = (struct ph_slice){ d->mta, strlen(d->mta) };
 	if (d->diag)
 		rec.diag = (struct ph_slice){ d->diag, strlen(d->diag) };
-	if (ph_journal_append(ph_agent_self.journal, &rec, &err) < 0)
+	if ((more ? ph_journal_append_batched(ph_agent_self.journal, &rec, &err) : ph_journal_append(ph_agent_self.journal, &rec, &err)) < 0)
 		ph_log(PH_LOG_ERROR, "%s: the result for %s cannot be recorded: %s", rec.queue_id, d->rcpts[i].address, err.text);
+}
+
+static void journal_end(struct ph_delivery *d)
+{
+	struct ph_err err;
+
+	if (!d->probe && ph_journal_flush(ph_agent_self.journal, &err) < 0)
+		ph_log(PH_LOG_ERROR, "%s: results cannot be recorded: %s", d->req->ref.queue_id, err.text);
 }
 
 static void log_line(struct ph_delivery *d, size_t i, const char *address, const struct ph_result *r, const char *word)
@@ -235,23 +244,37 @@ void ph_result_commit(struct ph_delivery *d, size_t i, const struct ph_result *g
 
 	r.text = kept_text(d, r.text);
 	d->rcpts[i].done = true;
-	journal(d, i, &r);
+	journal(d, i, &r, false);
 	frame(d, i, &r);
 }
 
-void ph_delivery_record(struct ph_delivery *d, size_t i, const struct ph_result *given)
+/* One answer for many recipients: all records leave with one write(), before anything is told to anybody, and without a yield in between. */
+static void record_many(struct ph_delivery *d, const size_t *which, size_t n, const struct ph_result *given)
 {
-	struct ph_result r = *given;
+	size_t *open = ph_arena_alloc(d->arena, (n + 1) * sizeof(*open)), n_open = 0, i;
+	struct ph_result r = *given, kept;
 	bool softened = ph_result_settle(d, &r);
-	const char *logged = r.text;
 
-	r.text = kept_text(d, r.text);
-	d->rcpts[i].done = true;
-	journal(d, i, &r);
-	r.text = logged;
-	ph_result_log(d, i, d->rcpts[i].address, &r, softened);
-	r.text = kept_text(d, r.text);
-	frame(d, i, &r);
+	kept = r;
+	kept.text = kept_text(d, r.text);
+	for (i = 0; i < n; i++) {
+		if (d->rcpts[which[i]].done)
+			continue;       /* the first result stands */
+		d->rcpts[which[i]].done = true;
+		open[n_open++] = which[i];
+		journal(d, which[i], &kept, n > 1);
+	}
+	if (n > 1)
+		journal_end(d);
+	for (i = 0; i < n_open; i++) {
+		ph_result_log(d, open[i], d->rcpts[open[i]].address, &r, softened);
+		frame(d, open[i], &kept);
+	}
+}
+
+void ph_delivery_record(struct ph_delivery *d, size_t i, const struct ph_result *r)
+{
+	record_many(d, &i, 1, r);
 }
 
 /* ---- what modules call -------------------------------------------------------------------- */
@@ -288,20 +311,35 @@ void ph_delivery_result(struct ph_delivery *d, size_t i, enum ph_delivery_status
 	ph_delivery_record(d, i, &r);
 }
 
-void ph_delivery_result_all(struct ph_delivery *d, enum ph_delivery_status status, const char *dsn, const char *relay, const char *fmt, ...)
+void ph_delivery_result_some(struct ph_delivery *d, const size_t *which, size_t n, enum ph_delivery_status status, const char *dsn, const char *relay, const char *fmt, ...)
 {
 	struct ph_result r = { status, dsn ? dsn : "", relay ? relay : "none", NULL };
 	va_list ap;
 	size_t i;
 
 	ph_assert(d->magic == PH_DELIVERY_MAGIC);
+	for (i = 0; i < n; i++)
+		ph_assert(which[i] < d->req->n_rcpts);
 	va_start(ap, fmt);
 	r.text = ph_result_text(d, fmt, ap);
 	va_end(ap);
-	for (i = 0; i < d->req->n_rcpts; i++) {
-		if (!d->rcpts[i].done)
-			ph_delivery_record(d, i, &r);
-	}
+	record_many(d, which, n, &r);
+}
+
+void ph_delivery_result_all(struct ph_delivery *d, enum ph_delivery_status status, const char *dsn, const char *relay, const char *fmt, ...)
+{
+	struct ph_result r = { status, dsn ? dsn : "", relay ? relay : "none", NULL };
+	size_t *which, i;
+	va_list ap;
+
+	ph_assert(d->magic == PH_DELIVERY_MAGIC);
+	va_start(ap, fmt);
+	r.text = ph_result_text(d, fmt, ap);
+	va_end(ap);
+	which = ph_arena_alloc(d->arena, (d->req->n_rcpts + 1) * sizeof(*which));
+	for (i = 0; i < d->req->n_rcpts; i++)
+		which[i] = i;
+	record_many(d, which, d->req->n_rcpts, &r);
 }
 
 void ph_delivery_remote(struct ph_delivery *d, const char *mta_name, const char *diagnostic)

@@ -317,6 +317,15 @@ int ph_journal_append_batched(struct ph_journal *j, const struct ph_journal_rec 
 	return 0;
 }
 
+int ph_journal_flush(struct ph_journal *j, struct ph_err *err)
+{
+	int r;
+
+	ph_assert(j->magic == JOURNAL_MAGIC);
+	r = flush(j);
+	return r < 0 ? ph_err_errno(err, r, "write %s", j->file) : 0;
+}
+
 /* ---- syncing ------------------------------------------------------------------------------ */
 
 static void on_timer(void *arg)

@@ -45,6 +45,8 @@ int ph_journal_fd(const struct ph_journal *j);
 int ph_journal_append(struct ph_journal *j, const struct ph_journal_rec *rec, struct ph_err *err);
 /* Collect records and write them with one write() at the end of the loop turn (queue manager's RETRY, REMOVED). */
 int ph_journal_append_batched(struct ph_journal *j, const struct ph_journal_rec *rec, struct ph_err *err);
+/* Write what was collected now.  0; negative: it is tried again in a while.  Does not yield. */
+int ph_journal_flush(struct ph_journal *j, struct ph_err *err);
 /* Another process has appended to the file through a descriptor that was handed to it: sync it soon. */
 void ph_journal_touched(struct ph_journal *j);
 /* Wait until all that was appended is on disk.  0; or negative, also when a background sync failed since the last call (what was not on disk

@@ -82,6 +82,10 @@ PH_API struct ph_slice ph_delivery_content(struct ph_delivery *d);
  * Writes the journal record, then the log line.  i: which recipient.  Does not yield. */
 PH_API void ph_delivery_result(struct ph_delivery *d, size_t i, enum ph_delivery_status status, const char *dsn,
 			       const char *relay, const char *fmt, ...) PH_PRINTF(6, 7);
+/* The same result for the n recipients in which (those that have one keep it): one write for all records, so one answer of a server for many recipients costs little more
+ * than for one.  Since 1.1. */
+PH_API void ph_delivery_result_some(struct ph_delivery *d, const size_t *which, size_t n, enum ph_delivery_status status, const char *dsn,
+				    const char *relay, const char *fmt, ...) PH_PRINTF(7, 8);
 /* The same result for all recipients without one. */
 PH_API void ph_delivery_result_all(struct ph_delivery *d, enum ph_delivery_status status, const char *dsn,
 				   const char *relay, const char *fmt, ...) PH_PRINTF(5, 6);

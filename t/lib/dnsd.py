@@ -1,23 +1,29 @@
 #!/usr/bin/env python3
 """A small, mostly honest DNS server for tests (UDP and TCP).  Standard library only.
 
-    dnsd.py [--listen ADDR:PORT] [--log FILE] ZONEFILE     prints "port N" when it is ready
+    dnsd.py [--listen ADDR:PORT] [--log FILE] [--sign ZONE --anchor FILE] ZONEFILE     prints "port N" when it is ready
+
+--sign: names in ZONE have DNSSEC signatures (made with the openssl command); the zone's trust anchor is written to FILE.
 
 Lines of the zone file:
-    NAME TYPE DATA              A AAAA MX TXT PTR CNAME NS SRV
+    NAME TYPE DATA              A AAAA MX TXT PTR CNAME NS SRV TLSA
     NAME TYPE*N DATA            N records; "%d" in DATA becomes 0..N-1
     NAME raw TYPE HEX           a record with these bytes as rdata
     host NAME ADDR              A or AAAA, and the PTR
+    bogus NAME                  the signatures of this name are wrong
     NAME !WORD                  servfail refused notimp nxdomain timeout garbage empty
                                 truncate (UDP answers are cut, TCP's whole) truncate-only (TCP is refused)
                                 slow (answers after 3 s)
 NAME may begin with "*.".  CNAMEs are followed within the zone, as a resolver does, at most 40 links.
 """
 import argparse
+import base64
 import ipaddress
 import socket
 import struct
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -50,12 +56,57 @@ def rdata(kind, data):
     if kind == "TXT":
         raw = data.strip('"').encode()
         return b"".join(bytes([len(raw[i:i + 255])]) + raw[i:i + 255] for i in range(0, len(raw) or 1, 255))
+    if kind == "TLSA":
+        words = data.split()
+        return bytes(map(int, words[:3])) + bytes.fromhex(words[3])
     raise ValueError(kind)
 
 
+class Signer:
+    """RFC 4034 with RSA and SHA-256; names that do not exist are denied as RFC 9824 does: they have no data."""
+
+    def __init__(self, zone, anchor):
+        self.zone, self.cache, self.bogus = zone.rstrip(".").lower(), {}, set()
+        self.dir = tempfile.mkdtemp(prefix="dnsd.")
+        self.key = self.dir + "/key.pem"
+        subprocess.run(["openssl", "genrsa", "-out", self.key, "2048"], check=True, capture_output=True)
+        out = subprocess.run(["openssl", "rsa", "-in", self.key, "-noout", "-modulus"], check=True, capture_output=True, text=True).stdout
+        self.dnskey = struct.pack(">HBB", 257, 3, 8) + b"\3\1\0\1" + bytes.fromhex(out.strip().split("=")[1])
+        tag = sum(b << 8 if i % 2 == 0 else b for i, b in enumerate(self.dnskey))
+        self.tag = (tag + (tag >> 16)) & 0xffff
+        with open(anchor, "w") as f:
+            f.write("%s. IN DNSKEY 257 3 8 %s\n" % (self.zone, base64.b64encode(self.dnskey[4:]).decode()))
+
+    def covers(self, name):
+        name = name.rstrip(".").lower()
+        return name == self.zone or name.endswith("." + self.zone)
+
+    def rrsig(self, owner, kind, rdatas):
+        at = (owner, kind, tuple(rdatas))
+        if at not in self.cache:
+            head = struct.pack(">HBBIIIH", kind, 8, len(owner.split(".")), 60, int(time.time()) + 86400, int(time.time()) - 3600, self.tag) + wire(self.zone)
+            rrs = b"".join(wire(owner.lower()) + struct.pack(">HHIH", kind, 1, 60, len(r)) + r for r in sorted(rdatas))
+            sig = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.key], input=head + rrs, check=True, capture_output=True).stdout
+            if owner in self.bogus:
+                sig = sig[:-1] + bytes([sig[-1] ^ 1])
+            self.cache[at] = head + sig
+        return self.cache[at]
+
+    def denial(self, name, kinds):
+        """Records for the authority section: there is no such type at this name."""
+        window = bytearray(8)
+        for k in set(kinds) | {46, 47}:
+            if k < 64:
+                window[k // 8] |= 0x80 >> k % 8
+        nsec = b"\1\0" + wire(name.lower()) + b"\0\x08" + bytes(window)
+        soa = wire("ns." + self.zone) + wire("admin." + self.zone) + struct.pack(">IIIII", 1, 3600, 600, 86400, 60)
+        return [(self.zone, 6, soa), (self.zone, 46, self.rrsig(self.zone, 6, [soa])),
+                (name, 47, nsec), (name, 46, self.rrsig(name.lower(), 47, [nsec]))]
+
+
 class Zone:
-    def __init__(self, path):
-        self.rr, self.special = {}, {}
+    def __init__(self, path, signer=None):
+        self.rr, self.special, self.signer = {}, {}, signer
         for line in open(path):
             line = line.split("#", 1)[0].strip()
             if line:
@@ -66,7 +117,9 @@ class Zone:
 
     def line(self, line):
         word = line.split(None, 2)
-        if word[0] == "host":
+        if word[0] == "bogus":
+            self.signer.bogus.add(word[1])
+        elif word[0] == "host":
             addr = ipaddress.ip_address(word[2])
             kind = "A" if addr.version == 4 else "AAAA"
             self.add(word[1], TYPES[kind], rdata(kind, word[2]))
@@ -136,6 +189,9 @@ def build(msg, zone, tcp, log):
         rrs = [(1, socket.inet_aton("192.0.2.77"))]
     elif word != "ok":
         rcode = RCODES[word]
+    signer, authority = zone.signer, []
+    if signer and name.lower() == signer.zone and qtype == 48 and word != "servfail":
+        rrs, rcode = [(48, signer.dnskey)], 0
     for _ in range(40):
         cname = [r for t, r in rrs if t == 5]
         if not cname or qtype == 5:
@@ -146,10 +202,18 @@ def build(msg, zone, tcp, log):
         if word == "nxdomain":
             rcode = 3
     answers += [(owner, t, r) for t, r in rrs if t == qtype]
-    out = b"".join(wire(o) + struct.pack(">HHIH", t, 1, 60, len(r)) + r for o, t, r in answers)
-    if not tcp and len(out) > 1100:
+    if signer and rcode in (0, 3):
+        for o, t in dict.fromkeys((o, t) for o, t, _ in answers):
+            if signer.covers(o):
+                answers.append((o, 46, signer.rrsig(o.lower(), t, [r for o2, t2, r in answers if (o2, t2) == (o, t)])))
+        if signer.covers(owner) and not [1 for o, t, _ in answers if o == owner and t == qtype]:
+            rcode, authority = 0, signer.denial(owner, [t for t, _ in rrs])
+    pack = lambda l: b"".join(wire(o) + struct.pack(">HHIH", t, 1, 60, len(r)) + r for o, t, r in l)
+    out = pack(answers) + pack(authority)
+    opt = b"\0" + struct.pack(">HHIH", 41, 1232, 0x8000, 0) if msg[10:12] != b"\0\0" else b""
+    if not tcp and len(out) > (1100 if not signer else 1400):
         return msg[:2] + struct.pack(">HHHHH", flags | 0x200, 1, 0, 0, 0) + asked
-    return msg[:2] + struct.pack(">HHHHH", flags | rcode, 1, len(answers), 0, 0) + asked + out
+    return msg[:2] + struct.pack(">HHHHH", flags | rcode, 1, len(answers), len(authority), 1 if opt else 0) + asked + out + opt
 
 
 def serve_tcp(sock, zone, log):
@@ -179,11 +243,13 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("--listen", default="127.0.0.1:0")
     args.add_argument("--log")
+    args.add_argument("--sign")
+    args.add_argument("--anchor")
     args.add_argument("zone")
     args = args.parse_args()
     host, _, port = args.listen.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    zone, log = Zone(args.zone), open(args.log, "a") if args.log else None
+    zone, log = Zone(args.zone, Signer(args.sign, args.anchor) if args.sign else None), open(args.log, "a") if args.log else None
     for _ in range(20):
         udp = socket.socket(family, socket.SOCK_DGRAM)
         udp.bind((host.strip("[]"), int(port)))

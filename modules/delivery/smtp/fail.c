@@ -77,11 +77,26 @@ static void note_connected(struct smtp_state *st)
 	}
 }
 
-static void give_result(struct smtp_state *st, size_t i)
+static void give_results(struct smtp_state *st, const size_t *which, size_t n)
 {
+	size_t i;
+
 	ph_delivery_remote(st->d, st->why.mta, st->why.diag);
-	ph_delivery_result(st->d, i, st->why.dsn[0] == '4' ? PH_DEFERRED : PH_BOUNCED, st->why.dsn, relay(st), "%s", st->why.text);
-	st->mark[i] = SMTP_DONE;
+	ph_delivery_result_some(st->d, which, n, st->why.dsn[0] == '4' ? PH_DEFERRED : PH_BOUNCED, st->why.dsn, relay(st), "%s", st->why.text);
+	for (i = 0; i < n; i++)
+		st->mark[which[i]] = SMTP_DONE;
+}
+
+/* All recipients that have no result yet. */
+static void give_result_to_rest(struct smtp_state *st)
+{
+	size_t *which = ph_arena_alloc(st->arena, (st->n + 1) * sizeof(*which)), n = 0, i;
+
+	for (i = 0; i < st->n; i++) {
+		if (st->mark[i] == SMTP_TODO)
+			which[n++] = i;
+	}
+	give_results(st, which, n);
 }
 
 static bool try_elsewhere(const struct smtp_state *st)
@@ -101,10 +116,7 @@ void smtp_fail_all(struct smtp_state *st, bool throttle)
 				st->mark[i] = SMTP_KEEP;
 		}
 	} else {
-		for (i = 0; i < st->n; i++) {
-			if (st->mark[i] == SMTP_TODO)
-				give_result(st, i);
-		}
+		give_result_to_rest(st);
 		if (throttle && st->why.dsn[0] == '4')
 			ph_delivery_dest_down(st->d, st->why.dsn, "%s", st->why.text);
 	}
@@ -118,17 +130,19 @@ void smtp_fail_rcpt(struct smtp_state *st, size_t i)
 		ph_log(PH_LOG_INFO, "%s: %s", st->queue_id, st->why.text);
 		st->mark[i] = SMTP_KEEP;
 	} else {
-		give_result(st, i);
+		give_results(st, &i, 1);
 	}
 }
 
-void smtp_sent_rcpt(struct smtp_state *st, size_t i)
+void smtp_sent(struct smtp_state *st, const size_t *which, size_t n)
 {
 	const char *text = smtp_reply_text(st);
+	size_t i;
 
 	ph_delivery_remote(st->d, st->session->host, ph_arena_printf(st->arena, "smtp; %s", text));
-	ph_delivery_result(st->d, i, PH_SENT, st->session->reply.dsn, st->session->namaddrport, "%s", text);
-	st->mark[i] = SMTP_DONE;
+	ph_delivery_result_some(st->d, which, n, PH_SENT, st->session->reply.dsn, st->session->namaddrport, "%s", text);
+	for (i = 0; i < n; i++)
+		st->mark[which[i]] = SMTP_DONE;
 }
 
 void smtp_fail_stream(struct smtp_state *st, int err, const char *doing)

@@ -130,7 +130,8 @@ size_t smtp_left(const struct smtp_state *st);          /* recipients without re
 /* All that are left, as st->why says; kept for the next server when the error is temporary and there is one.  throttle: the destination is to blame. */
 void smtp_fail_all(struct smtp_state *st, bool throttle);
 void smtp_fail_rcpt(struct smtp_state *st, size_t i);
-void smtp_sent_rcpt(struct smtp_state *st, size_t i);
+/* The server took the message for these n recipients. */
+void smtp_sent(struct smtp_state *st, const size_t *which, size_t n);
 /* The connection broke or timed out (err: -errno) while doing something. */
 void smtp_fail_stream(struct smtp_state *st, int err, const char *doing);
 

@@ -210,7 +210,7 @@ static void on_rcpt(struct xfer *x, size_t k)
 		x->accepted[k] = true;
 		x->n_accepted++;
 		if (ph_delivery_probe(st->d))
-			smtp_sent_rcpt(st, x->rcpt[k]);
+			smtp_sent(st, &x->rcpt[k], 1);
 	} else {
 		fail_reply(x, "RCPT TO command");
 		smtp_fail_rcpt(st, x->rcpt[k]);
@@ -276,38 +276,62 @@ broken:
 
 /* ---- content and what comes after --------------------------------------------------------- */
 
-/* The answer to the final dot; LMTP: one for each accepted recipient. */
-static int final_replies(struct xfer *x)
+static int final_reply(struct xfer *x)
 {
-	struct smtp_state *st = x->st;
-	int64_t limit = st->service->set->data_done_ms;
-	size_t k, replies = 0;
+	int r = smtp_read_reply(x->st, x->st->service->set->data_done_ms);
+
+	if (r == 0 && x->s->reply.code == 421)
+		x->s->no_reuse = true;
+	return r;
+}
+
+/* LMTP: an answer for each accepted recipient, in their order. */
+static int lmtp_replies(struct xfer *x)
+{
+	size_t k;
 	int r;
 
-	ph_delivery_dsn_passed(st->d, x->s->features & EHLO_DSN);
 	for (k = 0; k < x->n; k++) {
 		if (!x->accepted[k])
 			continue;
-		if (replies == 0 || SMTP_IS_LMTP) {
-			r = smtp_read_reply(st, limit);
-			if (r < 0)
-				return r;
-			replies++;
-			if (x->s->reply.code == 421)
-				x->s->no_reuse = true;
-		}
+		r = final_reply(x);
+		if (r < 0)
+			return r;
 		if (x->s->reply.code / 100 == 2) {
-			smtp_sent_rcpt(st, x->rcpt[k]);
-		} else if (SMTP_IS_LMTP) {
-			fail_reply(x, "end of DATA command");
-			smtp_fail_rcpt(st, x->rcpt[k]);
+			smtp_sent(x->st, &x->rcpt[k], 1);
 		} else {
 			fail_reply(x, "end of DATA command");
-			smtp_fail_all(st, false);
-			return 0;
+			smtp_fail_rcpt(x->st, x->rcpt[k]);
 		}
 	}
 	return 0;
+}
+
+/* One answer for all. */
+static int smtp_final(struct xfer *x)
+{
+	size_t k, n = 0;
+	int r = final_reply(x);
+
+	if (r < 0)
+		return r;
+	if (x->s->reply.code / 100 != 2) {
+		fail_reply(x, "end of DATA command");
+		smtp_fail_all(x->st, false);
+		return 0;
+	}
+	for (k = 0; k < x->n; k++) {            /* rcpt is not needed any more but for this */
+		if (x->accepted[k])
+			x->rcpt[n++] = x->rcpt[k];
+	}
+	smtp_sent(x->st, x->rcpt, n);
+	return 0;
+}
+
+static int final_replies(struct xfer *x)
+{
+	ph_delivery_dsn_passed(x->st->d, x->s->features & EHLO_DSN);
+	return SMTP_IS_LMTP ? lmtp_replies(x) : smtp_final(x);
 }
 
 static void send_content(struct xfer *x, bool keep)
