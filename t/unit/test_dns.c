@@ -79,7 +79,7 @@ static void test_answers(struct ph_arena *a)
 	tap_ok(ask(a, "ok.test", PH_DNS_A, &ans) == PH_DNS_OK && ans->n == 2 && ans->rr[0].data.n == 4, "two A records");
 	tap_ok(ask(a, "OK.test.", PH_DNS_AAAA, &ans) == PH_DNS_OK && ans->n == 1 && ans->rr[0].data.n == 16, "AAAA; a dot at the end");
 	tap_ok(ask(a, "mx.test", PH_DNS_MX, &ans) == PH_DNS_OK && ans->n == 2 && ans->rr[0].pref + ans->rr[1].pref == 30, "MX");
-	tap_ok(ask(a, "null.test", PH_DNS_MX, &ans) == PH_DNS_OK && ans->n == 1 && ans->rr[0].name[0] == '\0', "null MX has an empty name");
+	tap_ok(ask(a, "null.test", PH_DNS_MX, &ans) == PH_DNS_OK && ans->n == 1 && ans->rr[0].name[0] == '\0', "N-192 null MX has an empty name");
 	tap_ok(ask(a, "text.test", PH_DNS_TXT, &ans) == PH_DNS_OK && ans->rr[0].data.n == 11, "TXT");
 	tap_ok(ask(a, "cn.test", PH_DNS_A, &ans) == PH_DNS_OK && ans->n == 2, "a CNAME is followed");
 	tap_ok(ask(a, "x1.test", PH_DNS_A, &ans) == PH_DNS_OK && ans->n == 2, "so is a chain");
@@ -87,8 +87,8 @@ static void test_answers(struct ph_arena *a)
 	tap_is(ans->text, "Host found but no data record of requested type", "in words");
 	tap_ok(ask(a, "no.test", PH_DNS_A, &ans) == PH_DNS_NXDOMAIN, "NXDOMAIN");
 	tap_is(ans->text, "Host not found", "in words");
-	tap_ok(ask(a, "trunc.test", PH_DNS_A, &ans) == PH_DNS_OK && ans->n == 1, "a cut answer is asked for again over TCP");
-	tap_ok(ask(a, "many.test", PH_DNS_MX, &ans) == PH_DNS_OK && ans->n == PH_DNS_RR_MAX, "of 300 MX records 100 are kept");
+	tap_ok(ask(a, "trunc.test", PH_DNS_A, &ans) == PH_DNS_OK && ans->n == 1, "N-188 a cut answer is asked for again over TCP");
+	tap_ok(ask(a, "many.test", PH_DNS_MX, &ans) == PH_DNS_OK && ans->n == PH_DNS_RR_MAX, "N-188 of 300 MX records 100 are kept");
 }
 
 static void test_failures(struct ph_arena *a)
@@ -100,15 +100,15 @@ static void test_failures(struct ph_arena *a)
 	size_t i;
 
 	start = ph_now_ms_exact();
-	tap_ok(ph_dns_query(a, "dead.test", PH_DNS_A, ph_now_ms() + 300, &ans) == PH_DNS_TEMPFAIL, "time-out");
+	tap_ok(ph_dns_query(a, "dead.test", PH_DNS_A, ph_now_ms() + 300, &ans) == PH_DNS_TEMPFAIL, "N-197 time-out");
 	tap_ok(ph_now_ms_exact() - start < 2000, "after the deadline");
 	tap_is(ans->text, "Host not found, try again", "in words");
 	for (i = 0; i < PH_ARRAY_LEN(bad); i++)
 		q[i] = (struct ph_dns_question){ bad[i], i == 5 ? PH_DNS_MX : PH_DNS_A, NULL };
 	ph_dns_query_all(a, q, PH_ARRAY_LEN(bad), SOON);
 	for (i = 0; i < PH_ARRAY_LEN(bad); i++)
-		tap_ok(q[i].answer->status == PH_DNS_TEMPFAIL, "%s is TEMPFAIL: %d", bad[i], q[i].answer->status);
-	tap_ok(ask(a, "evil.test", PH_DNS_MX, &ans) == PH_DNS_BADNAME, "a dot within a label");
+		tap_ok(q[i].answer->status == PH_DNS_TEMPFAIL, "N-188 N-189 N-190 N-191 N-197 %s is TEMPFAIL: %d", bad[i], q[i].answer->status);
+	tap_ok(ask(a, "evil.test", PH_DNS_MX, &ans) == PH_DNS_BADNAME, "N-202 a dot within a label");
 	tap_ok(ask(a, "mixed.test", PH_DNS_MX, &ans) == PH_DNS_OK && ans->n == 1 && strcmp(ans->rr[0].name, "good.test") == 0,
 	       "the good record beside the bad one is used");
 	tap_ok(ask(a, "a..b", PH_DNS_A, &ans) == PH_DNS_BADNAME && ask(a, "", PH_DNS_A, &ans) == PH_DNS_BADNAME &&
@@ -132,7 +132,7 @@ static void test_hosts(struct ph_arena *a)
 	ph_endpoint_ip(&peer, "192.0.2.9", 25);
 	tap_ok(ph_dns_name_of(a, &peer, SOON, &name) == PH_DNS_OK && strcmp(name, "named.test") == 0, "PTR");
 	ph_endpoint_ip(&peer, "192.0.2.10", 25);
-	tap_ok(ph_dns_name_of(a, &peer, SOON, &name) == PH_DNS_OK && strcmp(name, "real.test") == 0, "an address as a name is passed over");
+	tap_ok(ph_dns_name_of(a, &peer, SOON, &name) == PH_DNS_OK && strcmp(name, "real.test") == 0, "N-198 an address as a name is passed over");
 	ph_endpoint_ip(&peer, "192.0.2.60", 25);
 	tap_ok(ph_dns_name_of(a, &peer, SOON, &name) == PH_DNS_OK && strcmp(name, "infile.example") == 0, "reverse from the hosts file");
 	ph_endpoint_ip(&peer, "192.0.2.200", 25);
@@ -162,16 +162,16 @@ static void test_wire(struct ph_arena *a)
 	bool all = true;
 
 	ph_dns_wire_parse(self, sizeof(self), "a", PH_DNS_A, a, &ans, &dropped, &bad);
-	tap_ok(ans.status == PH_DNS_TEMPFAIL, "a compression loop");
+	tap_ok(ans.status == PH_DNS_TEMPFAIL, "N-190 a compression loop");
 	ph_dns_wire_parse(longer, sizeof(longer), "a", PH_DNS_A, a, &ans, &dropped, &bad);
-	tap_ok(ans.status == PH_DNS_TEMPFAIL, "RDLENGTH past the end");
+	tap_ok(ans.status == PH_DNS_TEMPFAIL, "N-191 RDLENGTH past the end");
 	ph_dns_wire_parse(good, sizeof(good), "A.", PH_DNS_A, a, &ans, &dropped, &bad);
 	tap_ok(ans.status == PH_DNS_OK && ans.n == 1, "a good packet");
 	for (i = 0; i < sizeof(good); i++) {
 		ph_dns_wire_parse(good, i, "a", PH_DNS_A, a, &ans, &dropped, &bad);
 		all = all && ans.status == PH_DNS_TEMPFAIL;
 	}
-	tap_ok(all, "every part of it alone is TEMPFAIL");
+	tap_ok(all, "N-190 N-191 every part of it alone is TEMPFAIL");
 }
 
 static void all_tests(void *arg)

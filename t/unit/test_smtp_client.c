@@ -1,7 +1,7 @@
 /* The SMTP and LMTP client in a real agent process, with a fake queue manager and scripted servers: results, texts, dialogues, hostile servers. */
 #include "agent_world.h"
 
-static struct { int plain, rules, nopipe, lmtp, tls, tls_bad, auth[4], hostile[16]; } port;
+static struct { int plain, rules, nopipe, lmtp, tls, tls_bad, auth[4], hostile[30]; } port;
 static char hop[24][64];
 static int hops;
 
@@ -102,7 +102,7 @@ static void test_replies(void)
 	o = DELIVER(.nexthop = at(port.rules), .rcpts = { "all-bad@x.test" });
 	tap_ok(o->status[0] == PH_BOUNCED && sink_saw("rules", "S 554 5.5.1 no valid recipients\nC RSET\n"), "all recipients refused: RSET");
 	o = DELIVER(.nexthop = at(port.rules), .rcpts = { "bad\r\nDATA@x.test", "ok@x.test" });
-	tap_ok(result_is(o, 0, PH_BOUNCED, "5.1.3", "bad recipient address syntax") && o->status[1] == PH_SENT, "a line end in an address is no command");
+	tap_ok(result_is(o, 0, PH_BOUNCED, "5.1.3", "bad recipient address syntax") && o->status[1] == PH_SENT, "N-214 a line end in an address is no command");
 }
 
 static void test_without_pipelining(void)
@@ -176,31 +176,79 @@ static void test_hostile(void)
 	char *huge, *s;
 	int i;
 
-	hostile(0, "smtp", "4.3.2", "host " HERE " refused to talk to me: 554 5.3.2 go away", "greeting 554");
-	hostile(1, "smtp", "4.4.2", "lost connection with " HERE " while receiving the initial server greeting", "nothing but a close");
-	hostile(2, "quick", "4.4.2", "conversation with " HERE " timed out while receiving the initial server greeting", "silence");
-	hostile(3, "smtp", "4.4.2", "lost connection with " HERE " while sending end of data -- message may be sent more than once", "close after the dot");
-	hostile(4, "quick", "4.4.2", "conversation with " HERE " timed out while sending end of data -- message may be sent more than once", "silence after the dot");
-	hostile(5, "smtp", "4.5.0", "reply of " HERE " is too long while performing the EHLO handshake", "a reply without end");
+	hostile(0, "smtp", "4.3.2", "host " HERE " refused to talk to me: 554 5.3.2 go away", "N-208 greeting 554");
+	hostile(1, "smtp", "4.4.2", "lost connection with " HERE " while receiving the initial server greeting", "N-208 nothing but a close");
+	hostile(2, "quick", "4.4.2", "conversation with " HERE " timed out while receiving the initial server greeting", "N-208 silence");
+	hostile(3, "smtp", "4.4.2", "lost connection with " HERE " while sending end of data -- message may be sent more than once", "N-209 close after the dot");
+	hostile(4, "quick", "4.4.2", "conversation with " HERE " timed out while sending end of data -- message may be sent more than once", "N-208 N-209 silence after the dot");
+	hostile(5, "smtp", "4.5.0", "reply of " HERE " is too long while performing the EHLO handshake", "N-203 a reply without end");
 	hostile(6, "smtp", "5.5.0", "Protocol error: host " HERE " said: 250 not what you expect (in reply to DATA command)", "250 to DATA");
 	hostile(7, "smtp", "5.5.1", "host " HERE " refused to talk to me: 550 5.5.1 no", "EHLO and HELO are refused");
-	hostile(8, "quick", "4.4.2", "conversation with " HERE " timed out while sending MAIL FROM", "a line without end");
+	hostile(8, "quick", "4.4.2", "conversation with " HERE " timed out while sending MAIL FROM", "N-203 a line without end");
 	huge = calloc(1, 12000001);
 	memset(huge, 'x', 12000000);
 	for (i = 70; i < 12000000; i += 70)
 		huge[i] = '\n';
 	o = DELIVER(.service = "quick", .nexthop = at(port.hostile[9]), .rcpts = { "a@x.test" }, .content = huge);
-	tap_ok(result_is(o, 0, PH_DEFERRED, "4.4.2", "conversation with " HERE " timed out while sending message body"), "nothing is read");
+	tap_ok(result_is(o, 0, PH_DEFERRED, "4.4.2", "conversation with " HERE " timed out while sending message body"), "N-213 nothing is read");
 	free(huge);
-	hostile(10, "smtp", "4.3.2", "host " HERE " said: 421 4.3.2 closing (in reply to RCPT TO command)", "421 and close at RCPT");
+	hostile(10, "smtp", "4.3.2", "host " HERE " said: 421 4.3.2 closing (in reply to RCPT TO command)", "N-208 421 and close at RCPT");
 	o = DELIVER(.nexthop = at(port.hostile[11]), .rcpts = { "a@x.test" });
-	tap_ok(o->status[0] == PH_SENT, "replies that were sent before their commands");
+	tap_ok(o->status[0] == PH_SENT, "N-207 replies that were sent before their commands");
 	o = DELIVER(.nexthop = at(port.hostile[11]), .rcpts = { "a@x.test" });
 	for (i = 0, s = sink_log("h11"); (s = strstr(s, "-- session")); s++)
 		i++;
-	tap_ok(i == 2, "and such a connection is not used again");
+	tap_ok(i == 2, "N-207 and such a connection is not used again");
 	o = DELIVER(.nexthop = at(port.hostile[12]), .rcpts = { "a@x.test" });
-	tap_ok(o->status[0] == PH_BOUNCED && strchr(o->text[0], '\033') == NULL && strstr(o->text[0], "550 5.1.1 ?[2J%s"), "control bytes in a reply: %s", o->text[0]);
+	tap_ok(o->status[0] == PH_BOUNCED && strchr(o->text[0], '\033') == NULL && strstr(o->text[0], "550 5.1.1 ?[2J%s"), "N-206 control bytes in a reply: %s", o->text[0]);
+}
+
+/* N-204 N-205 N-208 N-210 N-211 N-212: further odd servers. */
+static void test_odd(void)
+{
+	struct outcome *o;
+	char *s, dest[64];
+	int i;
+
+	hostile(13, "smtp", "5.1.1", "host " HERE " said: 550 5.1.1 no (in reply to RCPT TO command)", "N-210 354 although no recipient was taken");
+	tap_ok(strstr(sink_log("h13"), "S 354 go\n") && strstr(sink_log("h13"), "\nD ") == NULL, "N-210 it gets no content");
+	hostile(14, "smtp", "5.0.0", "host " HERE " said: 553 (in reply to RCPT TO command)", "N-205 a code without text, then the end");
+	hostile(15, "smtp", "4.4.2", "lost connection with " HERE " while performing the HELO handshake", "N-208 close at EHLO and HELO");
+	hostile(16, "smtp", "4.4.2", "lost connection with " HERE " while sending MAIL FROM", "N-208 close at MAIL");
+	hostile(17, "smtp", "4.4.2", "lost connection with " HERE " while sending DATA command", "N-208 close at DATA");
+	hostile(18, "smtp", "4.7.1", "host " HERE " said: 451 4.7.1 later (in reply to end of DATA command)", "N-208 451 after the dot");
+	hostile(19, "smtp", "5.0.0", "host " HERE " said: 250-yes 550 no (in reply to end of DATA command)", "N-204 the code changes within a reply: the last one counts");
+	o = DELIVER(.nexthop = at(port.hostile[20]), .rcpts = { "a@x.test" });
+	tap_ok(o->status[0] == PH_SENT, "N-212 SIZE beyond all numbers, negative, and text; AUTH twice");
+	hostile(21, "quick", "4.5.0", "reply of " HERE " is too long while performing the EHLO handshake", "N-212 10,000 keywords");
+	snprintf(dest, sizeof(dest), "inet:[127.0.0.1]:%d", port.hostile[22]);
+	o = DELIVER(.service = "lmtp", .nexthop = dest, .rcpts = { "a@x.test", "b@x.test", "c@x.test" });
+	tap_ok(o->status[0] == PH_SENT && result_is(o, 1, PH_DEFERRED, "4.4.2", "lost connection with " HERE " while sending end of data -- message may be sent more than once") &&
+	       o->status[2] == PH_DEFERRED, "N-211 too few answers: who has none is tried again");
+	o = DELIVER(.service = "lmtp", .nexthop = dest, .rcpts = { "a@x.test" });
+	tap_ok(o->status[0] == PH_SENT, "N-211 too many");
+	o = DELIVER(.service = "lmtp", .nexthop = dest, .rcpts = { "a@x.test" });
+	for (i = 0, s = sink_log("h22"); (s = strstr(s, "-- session")); s++)
+		i++;
+	tap_ok(o->status[0] == PH_SENT && i == 3, "N-211 and that connection is not used again");
+}
+
+static void test_tls_policy(void)
+{
+	struct outcome *o;
+	char *s;
+	int i;
+
+	o = DELIVER(.service = "badpolicy", .nexthop = at(port.tls), .rcpts = { "a@x.test" });
+	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.5", "client TLS configuration problem"), "N-099 the policy cannot be looked up: nothing goes in clear");
+	o = DELIVER(.service = "policy", .nexthop = at(port.hostile[23]), .rcpts = { "a@x.test" });
+	tap_ok(o->status[0] == PH_SENT, "N-110 a connection in clear");
+	o = DELIVER(.service = "policy", .nexthop = host("127.0.0.1:%d", port.hostile[23]), .rcpts = { "a@x.test" });
+	for (i = 0, s = sink_log("h23"); (s = strstr(s, "-- session")); s++)
+		i++;
+	tap_ok(o->status[0] == PH_SENT && i == 2 && strstr(sink_log("h23"), "-- TLS"), "N-110 is not used for who wants TLS");
+	o = DELIVER(.service = "authtls", .nexthop = at(port.hostile[24]), .rcpts = { "a@x.test" });
+	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("h24"), "C AUTH") == NULL, "N-096 what was offered before TLS is forgotten");
 }
 
 static void test_retry_after_cache(void)
@@ -274,13 +322,13 @@ static void test_tls(void)
 	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("tls"), "-- TLS\nC EHLO"), "STARTTLS, and EHLO again");
 	tap_ok(logged("Untrusted TLS connection established to 127.0.0.1[127.0.0.1]:"), "the log says how");
 	o = DELIVER(.service = "may", .nexthop = at(port.tls_bad), .rcpts = { "a@x.test" });
-	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.5", "Cannot start TLS: handshake failure"), "a handshake that fails is tried again later");
+	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.5", "Cannot start TLS: handshake failure"), "N-094 a reply behind that of STARTTLS: no handshake, and tried again later");
 	o = DELIVER(.service = "may", .nexthop = at(port.tls_bad), .rcpts = { "a@x.test" }, .age_s = 301);
 	tap_ok(o->status[0] == PH_SENT && strstr(sink_log("tlsbad"), "-- TLS") == NULL, "and then in plaintext at level may");
 	o = DELIVER(.service = "encrypt", .nexthop = at(port.tls_bad), .rcpts = { "a@x.test" });
-	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.5", "Cannot start TLS: handshake failure"), "but not at level encrypt");
+	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.5", "Cannot start TLS: handshake failure"), "N-094 but not at level encrypt");
 	o = DELIVER(.service = "encrypt", .nexthop = at(port.nopipe), .rcpts = { "a@x.test" });
-	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.4", "TLS is required, but was not offered by host 127.0.0.1[127.0.0.1]"), "TLS is not offered");
+	tap_ok(result_is(o, 0, PH_DEFERRED, "4.7.4", "TLS is required, but was not offered by host 127.0.0.1[127.0.0.1]"), "N-095 TLS is not offered");
 	o = DELIVER(.service = "encrypt", .nexthop = at(port.tls), .rcpts = { "a@x.test" });
 	tap_ok(o->status[0] == PH_SENT, "level encrypt");
 	o = DELIVER(.service = "verify", .nexthop = at(port.tls), .rcpts = { "a@x.test" });
@@ -305,6 +353,8 @@ static void all_tests(void *arg)
 	test_auth();
 	test_tls();
 	test_hostile();
+	test_odd();
+	test_tls_policy();
 	test_retry_after_cache();
 	test_cache_end();
 }
@@ -328,9 +378,12 @@ int main(void)
 		"strict unix - - n - - smtp\n -o smtp_sasl_auth_enable=yes\n"
 		"may unix - - n - - smtp\n -o smtp_tls_security_level=may\nencrypt unix - - n - - smtp\n -o smtp_tls_security_level=encrypt\n"
 		"verify unix - - n - - smtp\n -o smtp_tls_security_level=verify\n"
+		"badpolicy unix - - n - - smtp\n -o smtp_tls_policy_maps=hash:/nonexistent/policy\n"
+		"policy unix - - n - - smtp\n -o smtp_tls_policy_maps=$user_policy\n"
+		"authtls unix - - n - - smtp\n -o smtp_tls_security_level=may -o smtp_sasl_auth_enable=yes -o smtp_sasl_security_options=noanonymous\n"
 		"fallback unix - - n - - smtp\n -o smtp_fallback_relay=$user_fallback\n";
-	char main_cf[512], path[100], cert[100], key[100];
-	int status;
+	char main_cf[1024], path[100], cert[100], key[100], *keywords;
+	int status, n;
 
 	world_dirs();
 	path_in(path, sizeof(path), "lmtp");
@@ -357,10 +410,27 @@ int main(void)
 	port.auth[1] = SINK("auth1", "--ehlo", "AUTH=LOGIN");
 	port.auth[2] = SINK("auth2", "--ehlo", "AUTH LOGIN CRAM-MD5");
 	port.auth[3] = SINK("auth3", "--ehlo", "AUTH PLAIN", "auth=535 5.7.8 wrong");
+	port.hostile[13] = SINK("h13", "rcpt=550 5.1.1 no", "data=354 go");
+	port.hostile[14] = SINK("h14", "rcpt=!close 553");
+	port.hostile[15] = SINK("h15", "ehlo=500 5.5.1 what?", "helo=!close");
+	port.hostile[16] = SINK("h16", "mail=!close");
+	port.hostile[17] = SINK("h17", "--ehlo", "8BITMIME", "data=!close");
+	port.hostile[18] = SINK("h18", "eod=451 4.7.1 later");
+	port.hostile[19] = SINK("h19", "eod=250-yes\\n550 no");
+	port.hostile[20] = SINK("h20", "--ehlo", "SIZE 99999999999999999999999999, SIZE -5, SIZE many, AUTH PLAIN, AUTH LOGIN");
+	keywords = calloc(1, 90001);
+	for (n = 0; n < 10000; n++)
+		memcpy(keywords + n * 9, "KEYWORDS,", 9);
+	port.hostile[21] = SINK("h21", "--ehlo", keywords);
+	free(keywords);
+	port.hostile[22] = SINK("h22", "--lmtp", "eodx1=250 2.0.0 Ok", "eodx1=!close", "eodx1=250 2.0.0 Ok\\n250 2.0.0 more\\n250 2.0.0 and more");
 	certificate(cert, key);
+	port.hostile[23] = SINK("h23", "--tls", cert, key, "--ehlo", "STARTTLS, PIPELINING");
+	port.hostile[24] = SINK("h24", "--tls", cert, key, "--ehlo", "PIPELINING", "ehlox1=250-sink.test\\n250-STARTTLS\\n250 AUTH PLAIN");
 	port.tls = SINK("tls", "--tls", cert, key, "--ehlo", "STARTTLS, PIPELINING");
 	port.tls_bad = SINK("tlsbad", "--tls", cert, key, "--ehlo", "STARTTLS, PIPELINING", "starttls=220 2.0.0 go\\n500 5.5.1 garbage");
-	snprintf(main_cf, sizeof(main_cf), "user_fallback = [127.0.0.1]:%d\nsmtp_sasl_password_maps = inline:{ 127.0.0.1=user:pa:ss, special@x.test=other:one }\nsmtp_tls_loglevel = 1\n", port.plain);
+	snprintf(main_cf, sizeof(main_cf), "user_fallback = [127.0.0.1]:%d\nsmtp_sasl_password_maps = inline:{ 127.0.0.1=user:pa:ss, special@x.test=other:one }\nsmtp_tls_loglevel = 1\n"
+		 "user_policy = inline:{ [127.0.0.1]:%d=none, 127.0.0.1:%d=encrypt }\n", port.plain, port.hostile[23], port.hostile[23]);
 	world_start(main_cf, master, false);
 	ph_run_blocking(all_tests, NULL);
 	status = world_end();

@@ -25,16 +25,16 @@ static void test_codes(void)
 	size_t i;
 
 	tap_ok(feed("250 2.1.0 Ok") == SMTP_REPLY_DONE && r.code == 250 && !strcmp(r.dsn, "2.1.0") && r.has_dsn, "a plain reply");
-	tap_ok(feed("553") == SMTP_REPLY_DONE && r.code == 553 && !strcmp(r.dsn, "5.0.0") && !r.has_dsn, "a code without text");
+	tap_ok(feed("553") == SMTP_REPLY_DONE && r.code == 553 && !strcmp(r.dsn, "5.0.0") && !r.has_dsn, "N-205 a code without text");
 	tap_ok(feed("550 4.1.1 x") == SMTP_REPLY_DONE && !strcmp(r.dsn, "5.0.0"), "an enhanced code of another class does not count");
 	tap_ok(feed("354 go") == SMTP_REPLY_DONE && !strcmp(r.dsn, "5.5.0"), "354 is no final answer");
 	tap_ok(feed("550-5.1.1 a\n550 5.1.1 b") == SMTP_REPLY_DONE && !strcmp(ph_buf_str(&r.text), "550-5.1.1 a\n550 5.1.1 b"), "two lines");
-	tap_ok(feed("250-a\n550 b") == SMTP_REPLY_DONE && r.code == 550, "the last code counts");
+	tap_ok(feed("250-a\n550 b") == SMTP_REPLY_DONE && r.code == 550, "N-204 the last code counts");
 	tap_ok(feed("550 5.1.1234 x") == SMTP_REPLY_DONE && !strcmp(r.dsn, "5.0.0"), "too many digits");
 	tap_ok(feed("550 5.1.1x") == SMTP_REPLY_DONE && !strcmp(r.dsn, "5.0.0"), "no space behind the enhanced code");
 	for (i = 0; i < PH_ARRAY_LEN(garbage); i++) {
 		smtp_reply_reset(&r);
-		tap_ok(smtp_reply_line(&r, garbage[i], strlen(garbage[i])) == SMTP_REPLY_GARBAGE, "\"%s\" is no reply", garbage[i]);
+		tap_ok(smtp_reply_line(&r, garbage[i], strlen(garbage[i])) == SMTP_REPLY_GARBAGE, "N-204 \"%s\" is no reply", garbage[i]);
 	}
 }
 
@@ -50,8 +50,8 @@ static void test_bounds(void)
 		if (smtp_reply_line(&r, line, sizeof(line)) != SMTP_REPLY_MORE)
 			break;
 	}
-	tap_ok(i == SMTP_REPLY_LINES_MAX && smtp_reply_line(&r, line, sizeof(line)) == SMTP_REPLY_TOO_LONG, "lines are counted");
-	tap_ok(r.text.len == SMTP_REPLY_TEXT_MAX, "the text is cut");
+	tap_ok(i == SMTP_REPLY_LINES_MAX && smtp_reply_line(&r, line, sizeof(line)) == SMTP_REPLY_TOO_LONG, "N-203 lines are counted");
+	tap_ok(r.text.len == SMTP_REPLY_TEXT_MAX, "N-203 N-206 the text is cut");
 	smtp_reply_reset(&r);
 	smtp_reply_line(&r, "250 new", 7);
 	tap_is(ph_buf_str(&r.text), "250 new", "nothing is left of the reply before");
