@@ -108,7 +108,7 @@ static void filter(struct ph_delivery *d, struct ph_result *r)
 		*text++ = '\0';
 	text += strspn(text, " \t");
 	if (!dsn_valid(copy) || (copy[0] == '2') != (r->status == PH_SENT)) {
-		ph_log(PH_LOG_WARNING, "%s: delivery status filter: bad result \"%s\" for \"%s\"", d->req->ref.queue_id, value, key);
+		ph_log(PH_LOG_WARNING, "%s_delivery_status_filter: bad status code: %s", d->service->svc->command, value);
 		return;
 	}
 	r->dsn = copy;

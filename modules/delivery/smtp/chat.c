@@ -75,11 +75,12 @@ static void complain(struct smtp_state *st, struct ph_slice line)
 {
 	struct smtp_session *s = st->session;
 
+	if (!(s->features & EHLO_PIPELINING))
+		return;                 /* some servers greet like that; with pipelining it means that replies are out of step */
 	ph_log(PH_LOG_WARNING, "%s: non-%s response from %s: %.*s", st->queue_id, SMTP_IS_LMTP ? "LMTP" : s->esmtp ? "ESMTP" : "SMTP",
 	       s->namaddrport, line.n > 100 ? 100 : (int)line.n, line.p);
-	if (s->features & EHLO_PIPELINING)
-		ph_log(PH_LOG_WARNING, "to prevent loss of mail, turn off command pipelining for %s with the %sdiscard_%s_keyword_address_maps parameter",
-		       s->addr, SMTP_PREFIX, SMTP_IS_LMTP ? "lhlo" : "ehlo");
+	ph_log(PH_LOG_WARNING, "to prevent loss of mail, turn off command pipelining for %s with the %sdiscard_%s_keyword_address_maps parameter",
+	       s->addr, SMTP_PREFIX, SMTP_IS_LMTP ? "lhlo" : "ehlo");
 }
 
 int smtp_read_reply_until(struct smtp_state *st, int64_t deadline_ms)

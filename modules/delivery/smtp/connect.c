@@ -21,11 +21,12 @@ static struct smtp_session *open_session(struct smtp_state *st, const struct ph_
 	int64_t limit = st->service->set->connect_ms ? st->service->set->connect_ms : PH_SECONDS(180);
 	struct ph_stream *stream;
 	struct ph_err err;
+	char text[108];
 	int r;
 
 	r = ph_stream_connect(to, source, ph_now_ms() + limit, &stream, &err);
 	if ((r == -EADDRNOTAVAIL || r == -EADDRINUSE || r == -EACCES) && source) {
-		ph_log(PH_LOG_WARNING, "%s: bind to the local address: %s", st->queue_id, err.text);
+		ph_log(PH_LOG_WARNING, "smtp_connect_addr: bind %s: %s", ph_endpoint_addr(source, text, sizeof(text)), strerrordesc_np(-r));
 		if (!st->service->set->bind_enforce)
 			r = ph_stream_connect(to, NULL, ph_now_ms() + limit, &stream, &err);
 	}
@@ -132,7 +133,8 @@ static bool try_server(struct smtp_state *st, const struct ph_endpoint *to, cons
 	do {
 		st->session = open_session(st, to, host, addr, port);
 		if (st->session == NULL) {
-			ph_log(PH_LOG_INFO, "%s", st->why.text);
+			if (port)
+				ph_log(PH_LOG_INFO, "%s", st->why.text);
 			return false;
 		}
 		st->session->best_mx = st->best_mx;

@@ -193,7 +193,8 @@ static void pix_check(struct smtp_state *st)
 		words = value;
 	s->pix = pix_words(words, st->arena);
 	if (s->pix)
-		ph_log(PH_LOG_INFO, "%s: enabling PIX workarounds: %s for %s", st->queue_id, words, s->namaddrport);
+		ph_log(PH_LOG_INFO, "%s: enabling PIX workarounds:%s%s for %s", st->queue_id, s->pix & PIX_DISABLE_ESMTP ? " disable_esmtp" : "",
+		       s->pix & PIX_DELAY_DOTCRLF ? " delay_dotcrlf" : "", s->namaddrport);
 }
 
 /* ---- the dialogue ------------------------------------------------------------------------- */
@@ -208,6 +209,17 @@ static enum smtp_hello refused(struct smtp_state *st)
 static bool greeting_esmtp(struct smtp_session *s)
 {
 	return strcasestr(ph_buf_str(&s->reply.text), "ESMTP") != NULL;
+}
+
+/* The name in the greeting is ours: only said, as it proves nothing. */
+static void check_greeting_name(struct smtp_state *st)
+{
+	char *text = ph_arena_strdup(st->arena, ph_buf_str(&st->session->reply.text)), *name;
+
+	text += strlen(text) > 4 ? 4 : strlen(text);
+	name = ph_str_token(&text, " \t\n");
+	if (name && greets_as_us(st, name))
+		ph_log(PH_LOG_WARNING, "host %s greeted me with my own hostname %s", st->session->namaddrport, name);
 }
 
 static enum smtp_hello greeting(struct smtp_state *st)
@@ -225,6 +237,7 @@ static enum smtp_hello greeting(struct smtp_state *st)
 		return refused(st);
 	}
 	s->esmtp = SMTP_IS_LMTP || ((st->service->set->always_ehlo || greeting_esmtp(s)) && !st->service->set->never_ehlo);
+	check_greeting_name(st);
 	if (!SMTP_IS_LMTP)
 		pix_check(st);
 	if (s->pix & PIX_DISABLE_ESMTP)

@@ -114,7 +114,7 @@ static void put_mail(struct xfer *x, struct ph_buf *b)
 	}
 	if (x->utf8 && (x->s->features & EHLO_SMTPUTF8))
 		ph_buf_puts(b, " SMTPUTF8");
-	if ((x->s->features & EHLO_AUTH) && st->service->set->dummy_auth)
+	if ((x->s->features & EHLO_AUTH) && st->service->set->dummy_auth && st->service->set->sasl_enable)
 		ph_buf_puts(b, " AUTH=<>");
 	ph_buf_puts(b, "\r\n");
 }
@@ -400,7 +400,7 @@ static int send_xforward(struct xfer *x, struct ph_buf *b, const char *what)
 	r = smtp_command(st, st->service->set->xforward_ms, "XFORWARD%s", b->data);
 	ph_buf_clear(b);
 	if (r == 0 && x->s->reply.code / 100 != 2)
-		ph_log(PH_LOG_WARNING, "host %s said: %s (in reply to %s)", x->s->namaddr, smtp_reply_text(st), what);
+		ph_log(PH_LOG_WARNING, "host %s said: %s (in reply to %s)", x->s->namaddrport, smtp_reply_text(st), what);
 	return r;
 }
 
