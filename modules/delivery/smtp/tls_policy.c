@@ -150,8 +150,8 @@ static void site_parse(struct smtp_state *st, const char *text)
 	site_defaults(st);
 	while (!st->site.invalid && (word = next_attribute(&cursor))) {
 		if (level == SMTP_TLS_NONE) {
-			ph_log(PH_LOG_WARNING, "%stls_policy_maps, next-hop destination \"%s\": ignoring attributes after \"none\"", SMTP_PREFIX, st->dest);
-			return;
+			ph_log(PH_LOG_WARNING, "%stls_policy_maps, next-hop destination \"%s\": ignoring attribute \"%s\" with TLS disabled", SMTP_PREFIX, st->dest, word);
+			continue;
 		}
 		if (!cut_pair(word, &value))
 			site_bad(st, "malformed attribute/value pair \"%s\": missing '=' after attribute name", word);
