@@ -96,18 +96,45 @@ static unsigned options_now(struct smtp_state *st)
 	return tls->peer_matched ? st->service->sasl_tls_verified_options : st->service->sasl_tls_options;
 }
 
+static bool filtered_out(struct smtp_state *st, const char *mech)
+{
+	return *st->service->set->sasl_filter && ph_match_find(st->service->sasl_filter, mech, NULL, NULL) != PH_LOOKUP_FOUND;
+}
+
 static const char *choose(struct smtp_state *st)
 {
 	unsigned opts = options_now(st);
 	size_t i;
 
 	for (i = 0; i < PH_ARRAY_LEN(mechanisms); i++) {
-		if ((mechanisms[i].without & opts) || !offered(st->session->auth, mechanisms[i].name))
-			continue;
-		if (!*st->service->set->sasl_filter || ph_match_find(st->service->sasl_filter, mechanisms[i].name, NULL, NULL) == PH_LOOKUP_FOUND)
+		if (!(mechanisms[i].without & opts) && offered(st->session->auth, mechanisms[i].name) && !filtered_out(st, mechanisms[i].name))
 			return mechanisms[i].name;
 	}
 	return NULL;
+}
+
+/* Does smtp_sasl_mechanism_filter leave anything of what the server offers? */
+static bool any_left(struct smtp_state *st)
+{
+	char *cursor = ph_arena_strdup(st->arena, st->session->auth), *word;
+
+	while ((word = ph_str_token(&cursor, " "))) {
+		if (!filtered_out(st, word))
+			return true;
+	}
+	return false;
+}
+
+static void no_mechanism(struct smtp_state *st)
+{
+	const char *server = st->session->namaddr;
+
+	if (any_left(st)) {
+		ph_log(PH_LOG_WARNING, "SASL authentication failure: No worthy mechs found");
+		smtp_why_set(st, "4.7.0", "SASL authentication failed; cannot authenticate to server %s: no mechanism available", server);
+	} else {
+		smtp_why_set(st, "4.7.0", "SASL authentication failed: server %s offered no compatible authentication mechanisms for this type of connection security", server);
+	}
 }
 
 static const char *base64(struct smtp_state *st, const char *p, size_t n)
@@ -219,7 +246,7 @@ int smtp_auth(struct smtp_state *st)
 	}
 	mech = choose(st);
 	if (mech == NULL) {
-		smtp_why_set(st, "4.7.0", "SASL authentication failed: server %s offered no compatible authentication mechanisms for this type of connection security", s->namaddr);
+		no_mechanism(st);
 		smtp_fail_all(st, true);
 		return -1;
 	}
