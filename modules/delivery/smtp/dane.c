@@ -98,10 +98,10 @@ static int find_at(struct smtp_state *st, const char *base, int port, struct smt
 
 static int find(struct smtp_state *st, const struct smtp_addr *a, int port, struct smtp_tls_demand *d)
 {
-	int r = find_at(st, a->owner, port, d);
-	const char *base = a->owner;
+	const char *base = a->secure ? a->owner : a->host;      /* a CNAME that is not validated leads nowhere */
+	int r = find_at(st, base, port, d);
 
-	if (r == 0 && strcasecmp(a->owner, a->host) != 0) {
+	if (r == 0 && strcasecmp(base, a->host) != 0) {
 		base = a->host;
 		r = find_at(st, base, port, d);
 	}
@@ -140,7 +140,7 @@ int smtp_dane_demand(struct smtp_state *st, const struct smtp_addr *a, int port,
 			       "dane configured with dnssec lookups disabled");
 	if (st->service->set->ignore_mx_error)
 		return without(st, d, true, "dane configured with MX lookup errors ignored");
-	if (!a->secure || insecure_mx(st, a, d))
+	if ((!a->secure && !st->service->set->tls_force_tlsa) || insecure_mx(st, a, d))
 		return without(st, d, false, "non DNSSEC destination");
 	r = find(st, a, port, d);
 	if (r < 0)

@@ -207,7 +207,8 @@ static struct ph_endpoint endpoint_of(const struct ph_dns_rr *rr)
 	return e;
 }
 
-static void answer_add(const struct smtp_host *h, const struct ph_dns_answer *ans, struct smtp_addr_list *l)
+/* cname_counts: the server is called what its CNAMEs lead to. */
+static void answer_add(const struct smtp_host *h, const struct ph_dns_answer *ans, bool cname_counts, struct smtp_addr_list *l)
 {
 	struct ph_endpoint e;
 	size_t i;
@@ -217,6 +218,8 @@ static void answer_add(const struct smtp_host *h, const struct ph_dns_answer *an
 		list_add(l, h, &e);
 		l->at[l->n - 1]->secure = ans->secure;
 		l->at[l->n - 1]->owner = ans->owner;
+		if (cname_counts)
+			l->at[l->n - 1]->host = ans->owner;
 	}
 }
 
@@ -246,7 +249,7 @@ void smtp_host_add(struct smtp_state *st, const struct smtp_host *h, struct smtp
 		return;
 	}
 	for (i = 0; i < n && svc->dns_first; i++) {
-		answer_add(h, h->q[i].answer, l);
+		answer_add(h, h->q[i].answer, svc->set->cname_overrides, l);
 		status = i ? worse(status, h->q[i].answer->status) : h->q[i].answer->status;
 		if (h->q[i].answer->status == status)
 			text = h->q[i].answer->text;

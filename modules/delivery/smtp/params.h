@@ -28,6 +28,7 @@ static const struct ph_param smtp_params[] = {
 	STR(bind_address, "bind_address", "", "Local IPv4 address of connections"),
 	STR(bind_address6, "bind_address6", "", "Local IPv6 address of connections"),
 	BOOL(bind_enforce, "bind_address_enforce", "no", "Defer mail when the local address cannot be used"),
+	BOOL(cname_overrides, "cname_overrides_servername", "no", "A server is called (log, TLS, logins) what its CNAME leads to"),
 	STR(host_lookup, "host_lookup", "dns", "How host names are looked up: dns, native"),
 	STR(dns_support_level, "dns_support_level", "", "disabled, enabled or dnssec"),
 	STR(dns_filter, "dns_reply_filter", "", "Table that drops DNS records (result: ignore)"),
@@ -119,6 +120,7 @@ static const struct ph_param smtp_params[] = {
 #ifndef SMTP_LMTP
 	STR(tls_insecure_mx, "tls_dane_insecure_mx_policy", "${{$smtp_tls_security_level} == {dane} ? {dane} : {may}}", "Level dane, and the MX records are not validated: may, encrypt, dane"),
 #endif
+	BOOL(tls_force_tlsa, "tls_force_insecure_host_tlsa_lookup", "no", "Look for TLSA records of servers whose addresses are not validated, too"),
 	STR(tls_session_cache, "tls_session_cache_database", "", "Not empty: TLS sessions are resumed (they are kept in memory)"),
 	TIME(tls_session_ms, "tls_session_cache_timeout", "3600s", 0, "How long a TLS session may be resumed"),
 	STR(tls_servername, "tls_servername", "", "Name for SNI: a name, nexthop or hostname"),

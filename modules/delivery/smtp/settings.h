@@ -15,6 +15,7 @@ struct smtp_settings {
 	const char *address_preference, *bind_address, *bind_address6, *host_lookup, *dns_support_level, *dns_filter, *fallback_relay, *status_filter, *tcp_port;
 	const char *srv_services;
 	bool disable_dns, ignore_mx_error, srv_fallback, ignore_srv_error, disable_mime_output, append_ca;
+	bool cname_overrides, tls_force_tlsa;
 	bool balance_protocols, bind_enforce, randomize, defer_no_mx_address;
 	int mx_address_limit, mx_session_limit;
 	/* dialogue */
