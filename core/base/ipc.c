@@ -13,6 +13,7 @@
 #include "base/co_private.h"
 #include "base/fdw.h"
 #include "base/ipc.h"
+#include "base/log.h"
 
 #define IPC_MAGIC 0x19c0a001u
 #define HEAD 6                  /* u32 length, u16 type */
@@ -170,6 +171,7 @@ static void flush_deferred(void *arg)
 		free(ipc);
 		return;
 	}
+	ph_log_flush();                 /* what the log says of this turn stands before what others log in consequence of it */
 	(void)ph_ipc_flush(ipc);
 }
 

@@ -205,6 +205,20 @@ static void feedback_down(struct ph_sched *s, struct ph_sched_dest *d, const cha
 		d->window = 1;
 }
 
+void ph_sched_watch(struct ph_sched *s, void (*fn)(void *arg, const struct ph_sched_change *c), void *arg)
+{
+	s->watch = fn;
+	s->watch_arg = arg;
+}
+
+static void tell_change(const struct ph_sched *s, const struct ph_sched_dest *d)
+{
+	struct ph_sched_change c = { .transport = d->transport->name, .destination = d->name, .limit = d->transport->p.dest_concurrency_limit,
+		.window = d->window, .success = d->success, .failure = d->failure, .cohorts = d->cohorts };
+
+	s->watch(s->watch_arg, &c);
+}
+
 /* d->busy still counts the delivery that this is about. */
 void ph_sched_dest_result(struct ph_sched *s, struct ph_sched_dest *d, enum ph_sched_outcome o, const char *dsn, const char *text, int64_t now)
 {
@@ -220,6 +234,8 @@ void ph_sched_dest_result(struct ph_sched *s, struct ph_sched_dest *d, enum ph_s
 	case PH_SCHED_NEUTRAL:
 		break;
 	}
+	if (s->watch && o != PH_SCHED_NEUTRAL)
+		tell_change(s, d);
 	ph_assert(d->busy > 0);
 	d->busy--;
 	if (d->transport->p.dest_rate_delay_ms > 0 && o != PH_SCHED_NEUTRAL) {

@@ -234,6 +234,12 @@ static int open_store(struct ph_qmgr *q, struct ph_err *err)
 	return ph_store_open(&cfg, &q->store, err);
 }
 
+static void log_feedback(void *arg, const struct ph_sched_change *c)
+{
+	ph_log(PH_LOG_INFO, "feedback: queue %s/%s: limit %d window %g success %g failure %g fail_cohorts %g", c->transport, c->destination, c->limit,
+	       c->window, c->success, c->failure, c->cohorts);
+}
+
 int ph_qmgr_run(const struct ph_qmgr_config *cfg)
 {
 	struct ph_qmgr *q = ph_qmgr = ph_alloc(sizeof(*q));
@@ -263,6 +269,8 @@ int ph_qmgr_run(const struct ph_qmgr_config *cfg)
 	}
 	q->ix = ph_index_new();
 	q->sched = ph_sched_new(ph_qmgr_transport_params, q);
+	if (q->set.feedback_debug)
+		ph_sched_watch(q->sched, log_feedback, q);
 	q->route = ph_route_of(q->route_conf);
 	q->pump_timer = ph_timer_new(on_pump_timer, q);
 	q->scan_timer = ph_timer_new(on_scan_timer, q);

@@ -392,8 +392,9 @@ void ph_active_less(struct ph_qmgr *q, struct ph_active *a, uint32_t n)
 	q->n_active_rcpts -= n;
 	if (a->sm.unread == 0 || a->phase != PH_PHASE_DELIVER || a->resolving || a->e == NULL || a->hold)
 		return;
-	/* In portions: reading a few at a time would keep the small batches small. */
-	if (a->counted == 0 || q->n_active_rcpts + REFILL <= (size_t)q->set.recipient_limit) {
+	/* In portions (recipient_refill_limit): reading a few at a time would keep the small batches small. */
+	if (a->counted == 0 || (a->full ? ph_sched_transport_room(a->full, false) >= ph_sched_transport_params(a->full)->refill_limit :
+				q->n_active_rcpts + REFILL <= (size_t)q->set.recipient_limit)) {
 		a->phase = PH_PHASE_RESOLVE;
 		ph_list_del(&a->work);
 		ph_list_append(&q->to_resolve, &a->work);

@@ -23,7 +23,7 @@ struct ph_qmgr_settings {
 	const char *defer_transports, *notify_classes, *double_bounce_sender;
 	const char *bounce_notice, *two_bounce_notice, *delay_notice;
 	const char *bounce_service, *defer_service, *trace_service, *rewrite_service, *cleanup_service, *pickup_service;
-	const char *error_service, *retry_service, *filter_nexthop, *myhostname;
+	const char *filter_nexthop, *myhostname;
 	const char *fast_flush_domains, *mail_owner;
 };
 
@@ -70,6 +70,7 @@ struct ph_active {
 	uint32_t cursor;                /* next recipient to resolve */
 	uint32_t deliveries;            /* under way */
 	uint32_t counted;               /* recipients that count against the limit */
+	struct ph_sched_transport *full;        /* took no more recipients when the last one was read; NULL: the reading stopped for other reasons */
 	uint16_t results;               /* so far, for ph_entry_rcpt.order */
 	bool resolving;                 /* a worker has it */
 	bool hold, expire_now;

@@ -100,6 +100,8 @@ static void filter_route(struct ph_qmgr *q, struct ph_active *a, const char *rcp
 		r->nexthop = *q->set.filter_nexthop ? q->set.filter_nexthop : domain ? domain : q->set.myhostname;
 }
 
+static bool transport_full(const struct ph_active *a, const struct ph_sched_transport *t);
+
 static bool list_has(const char *list, const char *name)
 {
 	size_t n = strlen(name);
@@ -153,6 +155,7 @@ static void schedule(struct ph_qmgr *q, struct ph_active *a, uint32_t i, const c
 	}
 	a->counted++;
 	q->n_active_rcpts++;
+	a->full = transport_full(a, t) ? t : NULL;
 	if (ph_qmgr_transport_service(q, r->transport) == NULL)
 		unknown_transport(q, r->transport);
 }
@@ -195,15 +198,24 @@ static void expire_all(struct ph_qmgr *q, struct ph_active *a)
 	a->cursor = (uint32_t)a->env->n_rcpts;
 }
 
+/* A message that is small beside what the transport keeps for such may overtake, and so may use what is kept for that (extra_recipient_limit). */
+static bool transport_full(const struct ph_active *a, const struct ph_sched_transport *t)
+{
+	bool small = a->env->n_rcpts <= (size_t)ph_sched_transport_params(t)->extra_recipient_limit;
+
+	return ph_sched_transport_room(t, small) <= 0;
+}
+
 static bool may_read_more(const struct ph_qmgr *q, const struct ph_active *a)
 {
-	return a->counted < (uint32_t)q->set.recipient_minimum || q->n_active_rcpts < (size_t)q->set.recipient_limit;
+	return a->counted < (uint32_t)q->set.recipient_minimum || (q->n_active_rcpts < (size_t)q->set.recipient_limit && !a->full);
 }
 
 static void resolve_message(struct ph_qmgr *q, struct ph_active *a)
 {
 	a->resolving = true;
 	a->filled_ms = ph_now_ms();
+	a->full = NULL;
 	if (a->expire_now && a->e && !a->hold)
 		expire_all(q, a);
 	while (a->e && !a->hold && a->cursor < a->env->n_rcpts && may_read_more(q, a)) {

@@ -42,8 +42,6 @@ static const struct ph_param table[] = {
 	PH_P_STR1(S, rewrite_service, "rewrite_service_name", "rewrite", "master.cf line whose settings resolving uses"),
 	PH_P_STR1(S, cleanup_service, "cleanup_service_name", "cleanup", "master.cf line whose settings clean-up uses"),
 	PH_P_STR1(S, pickup_service, "pickup_service_name", "pickup", "master.cf line whose settings local submission uses"),
-	PH_P_STR1(S, error_service, "error_service_name", "error", "transport that bounces"),
-	PH_P_STR1(S, retry_service, "retry_service_name", "retry", "transport that defers"),
 	PH_P_STR(S, filter_nexthop, "default_filter_nexthop", "", "next hop of a content_filter that names none (empty: the recipient's domain)"),
 	PH_P_STR(S, myhostname, "myhostname", "", "this host"),
 	PH_P_STR(S, fast_flush_domains, "fast_flush_domains", "$relay_domains", "sites whose mail may be asked for"),

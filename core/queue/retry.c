@@ -9,6 +9,7 @@
 #include "queue/qmgr_private.h"
 
 #define ACTIVATE_AT_ONCE 500    /* per loop turn: each may read a file */
+#define REFILL_MS 5000          /* default_recipient_refill_delay, where no transport is to blame */
 #define JUMP_MS PH_SECONDS(3600)
 
 /* In whole seconds of the clock, as Postfix counts: a message that is tried when a queue run of one second finds it must be as old there as here. */
@@ -195,7 +196,10 @@ static void watch_blocked(struct ph_qmgr *q)
 static void refill(struct ph_qmgr *q)
 {
 	ph_list_for_each_safe(a, &q->partial, struct ph_active, work) {
-		if (ph_now_ms() - a->filled_ms < 5000 || q->n_active_rcpts >= (size_t)q->set.recipient_limit)
+		int64_t delay = a->full ? ph_sched_transport_params(a->full)->refill_delay_ms : REFILL_MS;
+
+		if (ph_now_ms() - a->filled_ms < delay || q->n_active_rcpts >= (size_t)q->set.recipient_limit ||
+		    (a->full && ph_sched_transport_room(a->full, false) <= 0))
 			continue;
 		a->phase = PH_PHASE_RESOLVE;
 		ph_list_del(&a->work);

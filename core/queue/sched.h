@@ -69,6 +69,10 @@ struct ph_sched_batch {
 struct ph_sched *ph_sched_new(void (*load)(void *arg, const char *transport, struct ph_sched_params *ret), void *arg);
 void ph_sched_free(struct ph_sched **s);        /* batches that are under way must have been finished */
 
+/* Tell fn of each change that a result makes to a destination's concurrency (destination_concurrency_feedback_debug). */
+struct ph_sched_change { const char *transport, *destination; int limit; double window, success, failure, cohorts; };
+void ph_sched_watch(struct ph_sched *s, void (*fn)(void *arg, const struct ph_sched_change *c), void *arg);
+
 /* Find or make. */
 struct ph_sched_transport *ph_sched_transport(struct ph_sched *s, const char *name);
 const char *ph_sched_transport_name(const struct ph_sched_transport *t);

@@ -76,6 +76,8 @@ struct ph_sched_peer {
 struct ph_sched {
 	void (*load)(void *arg, const char *transport, struct ph_sched_params *ret);
 	void *load_arg;
+	void (*watch)(void *arg, const struct ph_sched_change *c);
+	void *watch_arg;
 	struct ph_htab transports, dests, peers;
 	struct ph_list ready;           /* transports, round robin */
 	struct ph_list dead;            /* batches to be deferred */
