@@ -55,7 +55,7 @@ static const char *op_word(char op)
 	}
 }
 
-static void say_one(char op, const char *id, bool released)
+static void say_one(char op, const char *id, bool released, bool done)
 {
 	switch (op) {
 	case 'd': ph_log(PH_LOG_INFO, "%s: removed", id); break;
@@ -66,7 +66,10 @@ static void say_one(char op, const char *id, bool released)
 		if (released)
 			ph_log(PH_LOG_INFO, "%s: released from hold", id);
 		/* fall through */
-	default: ph_log(PH_LOG_INFO, "%s: expired", id); break;
+	default:
+		if (done)
+			ph_log(PH_LOG_INFO, "%s: expired", id);
+		break;
 	}
 }
 
@@ -78,7 +81,7 @@ static int on_line(void *arg, const char *text, size_t n)
 	const char *id = json_string_value(json_object_get(j, "id"));
 
 	if (id) {
-		say_one(p->op, id, json_is_true(json_object_get(j, "released")));
+		say_one(p->op, id, json_is_true(json_object_get(j, "released")), json_is_true(json_object_get(j, "done")));
 	} else if (j) {
 		p->count[(int)p->op] += (uint64_t)json_integer_value(json_object_get(j, "count"));
 		p->released += (uint64_t)json_integer_value(json_object_get(j, "released"));

@@ -48,7 +48,7 @@ struct job {
 	struct ph_stored *orig;
 	char boundary[256];
 	bool utf8;
-	const char *message_id, *references;    /* of the original, for threading */
+	const char *message_id;         /* of the original, for threading */
 };
 
 static int line(struct job *j, const char *fmt, ...) PH_PRINTF(2, 3);
@@ -125,13 +125,13 @@ static const char *daemon_address(struct job *j)
 }
 
 /* "MAILER-DAEMON (Mail Delivery System)" -> as header_from_format has it. */
-static void put_from(struct job *j, const char *from)
+static void put_from(struct job *j, const struct ph_bounce_template *t)
 {
-	const char *open = strchr(from, '('), *close = strrchr(from, ')'), *lt = strchr(from, '<');
+	const char *from = t->from, *open = strchr(from, '('), *close = strrchr(from, ')'), *lt = strchr(from, '<');
 	size_t n = strcspn(from, " (");
 	const char *addr = ph_arena_strndup(j->r->arena, from, n);
 
-	if (lt || !open || !close || close < open) {
+	if (!t->builtin || lt || !open || !close || close < open) {     /* clean-up completes the address */
 		line(j, "From: %s", from);
 		return;
 	}
@@ -150,16 +150,16 @@ static void put_headers(struct job *j, const struct ph_bounce_template *t)
 	char date[64];
 
 	line(j, "Date: %s", ph_header_date(ph_wall_us(), date, sizeof(date)));
-	put_from(j, t->from);
+	put_from(j, t);
 	line(j, "Subject: %s", subject);
 	line(j, "To: %s", shown(j, r->to));
-	line(j, "Auto-Submitted: %s", r->postmaster ? "auto-generated" : "auto-replied");
 	if (j->set.threaded && j->message_id) {
-		line(j, "References: %s%s%s", j->references ? j->references : "", j->references ? " " : "", j->message_id);
+		line(j, "References: %s", j->message_id);
 		line(j, "In-Reply-To: %s", j->message_id);
 	}
+	line(j, "Auto-Submitted: %s", r->postmaster ? "auto-generated" : "auto-replied");
 	line(j, "MIME-Version: 1.0");
-	line(j, "Content-Type: multipart/report; report-type=%s;", j->utf8 ? "global-delivery-status" : "delivery-status");
+	line(j, "Content-Type: multipart/report; report-type=delivery-status;");
 	line(j, "\tboundary=\"%s\"", j->boundary);
 	line(j, "Content-Transfer-Encoding: 8bit");
 	line(j, "%s", "");
@@ -317,8 +317,6 @@ static int find_ids(struct job *j, const char *p, size_t n, bool cont)
 		return -ECANCELED;
 	if (n > 11 && strncasecmp(p, "Message-Id:", 11) == 0 && !j->message_id)
 		j->message_id = ph_str_printable(j->r->arena, p + value, n - value, false);
-	else if (n > 11 && strncasecmp(p, "References:", 11) == 0 && !j->references)
-		j->references = ph_str_printable(j->r->arena, p + value, n - value > 800 ? 800 : n - value, false);
 	return cont ? -ECANCELED : 0;
 }
 

@@ -155,6 +155,8 @@ static struct set *load(const struct ph_conf *conf)
 
 	s->arena = ph_arena_new();
 	memcpy(s->t, builtin, sizeof(builtin));
+	for (size_t i = 0; i < PH_ARRAY_LEN(builtin); i++)
+		s->t[i].builtin = true;
 	if (path && *path) {
 		text = read_file(path);
 		if (!text)

@@ -7,6 +7,7 @@
 
 struct ph_bounce_template {
 	const char *charset, *from, *subject, *postmaster_subject, *body;
+	bool builtin;                   /* from is in the form "address (name)", and header_from_format holds for it */
 };
 
 /* The template of kind for conf.  From the file if it holds a good one, else the built-in one (with a warning once per configuration). */

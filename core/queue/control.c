@@ -289,6 +289,7 @@ static bool requeue_one(struct ph_qmgr *q, const char *queue_id)
 static bool super_one(struct super *s, struct ph_entry *e)
 {
 	struct ph_qmgr *q = s->c->q;
+	bool expired = e->marks & PH_MARK_EXPIRE;
 
 	if (!(s->queues & 1u << e->state) || (e->marks & PH_MARK_BUSY))
 		return false;
@@ -310,10 +311,10 @@ static bool super_one(struct super *s, struct ph_entry *e)
 	case OP_EXPIRE_RELEASE:
 		if (s->op == OP_EXPIRE_RELEASE && e->state == PH_ENTRY_HOLD)
 			s->released++;
-		else if (e->marks & PH_MARK_EXPIRE)
+		else if (expired)
 			return false;
 		ph_qmgr_expire(q, e, s->op == OP_EXPIRE_RELEASE);
-		return true;
+		return !expired;
 	case OP_REQUEUE:
 	case OP_NONE:
 		break;
@@ -400,10 +401,10 @@ static int super_ids(struct super *s, const json_t *ids)
 			done = (s->queues & 1u << e->state) && requeue_one(s->c->q, id);
 		else
 			done = super_one(s, e);
-		if (!done)
+		if (!done && s->released == released)
 			continue;
-		s->count++;
-		r = answer_json(s->c, json_pack("{s:s, s:b}", "id", id, "released", s->released > released));
+		s->count += done;
+		r = answer_json(s->c, json_pack("{s:s, s:b, s:b}", "id", id, "released", s->released > released, "done", done));
 	}
 	return r;
 }

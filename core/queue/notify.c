@@ -26,6 +26,13 @@ static bool class_on(const struct ph_qmgr *q, const char *name)
 	return false;
 }
 
+/* NOTIFY=NEVER is between the sender and us: the postmaster hears of it all the same, if he wants to hear of such. */
+bool ph_notify_bounced(const struct ph_qmgr *q, const struct ph_entry *e, uint32_t i)
+{
+	return !(e->rcpts[i].notify & PH_NOTIFY_NEVER) || (e->flags & (PH_ENV_TRACE | PH_ENV_TRACE_ONLY)) ||
+	       class_on(q, *ph_entry_sender(e) ? "bounce" : "2bounce");
+}
+
 static bool has_state(const struct ph_entry *e, uint8_t state)
 {
 	uint32_t i;
@@ -64,6 +71,7 @@ struct notice {
 	const char *word;               /* in the journal */
 	struct ph_bounce_rcpt *rcpts;
 	size_t n;
+	bool override;                  /* for the postmaster: whatever the sender wanted to hear */
 };
 
 static const char *keep(struct ph_active *a, const char *s)
@@ -78,7 +86,7 @@ static bool wanted(const struct notice *n, const struct ph_entry *e, uint32_t i)
 
 	switch (n->kind) {
 	case PH_BOUNCE_FAILURE:
-		return e->rcpts[i].state == PH_RCPT_BOUNCED && !(notify & PH_NOTIFY_NEVER) && (notify == 0 || (notify & PH_NOTIFY_FAILURE));
+		return e->rcpts[i].state == PH_RCPT_BOUNCED && (n->override || (!(notify & PH_NOTIFY_NEVER) && (notify == 0 || (notify & PH_NOTIFY_FAILURE))));
 	case PH_BOUNCE_DELAY:
 		return e->rcpts[i].state == PH_RCPT_TODO && !(notify & PH_NOTIFY_NEVER) && (notify == 0 || (notify & PH_NOTIFY_DELAY));
 	case PH_BOUNCE_SUCCESS:
@@ -271,18 +279,21 @@ static int send_failure(struct notice *n)
 	const char *sender = n->a->env->sender;
 	int r = 0;
 
+	n->override = is_double_bounce_sender(q, sender) || *sender == '\0';
 	collect(n);
-	if (n->n == 0)
-		return 0;
 	if (is_double_bounce_sender(q, sender)) {
-		ph_log_as("bounce", PH_LOG_WARNING, "%s: undeliverable postmaster notification discarded", n->a->ref.queue_id);
-	} else if (*sender == '\0') {
-		if (class_on(q, "2bounce"))
-			r = send_to(n, q->set.two_bounce_notice, true, true, n->rcpts, n->n);
-	} else {
+		if (n->n)
+			ph_log_as("bounce", PH_LOG_WARNING, "%s: undeliverable postmaster notification discarded", n->a->ref.queue_id);
+		return 0;
+	}
+	if (*sender == '\0')
+		return n->n && class_on(q, "2bounce") ? send_to(n, q->set.two_bounce_notice, true, true, n->rcpts, n->n) : 0;
+	if (n->n)
 		r = n->a->verp_delims && !q->set.disable_verp_bounces ? send_verp(n) : send_to(n, sender, false, false, n->rcpts, n->n);
-		if (r == 0 && class_on(q, "bounce"))
-			send_to(n, q->set.bounce_notice, true, false, n->rcpts, n->n);
+	if (r == 0 && class_on(q, "bounce")) {
+		n->override = true;
+		collect(n);
+		send_to(n, q->set.bounce_notice, true, false, n->rcpts, n->n);
 	}
 	return r;
 }
@@ -334,7 +345,7 @@ static void expire(struct ph_qmgr *q, struct ph_active *a)
 		if (!ph_entry_reason(q->ix, e, i, &r))
 			r = (struct ph_reason){ "4.7.0", "message is administratively expired", "none", "", "" };
 		copy = (struct ph_reason){ keep(a, r.dsn), keep(a, r.text), keep(a, r.relay), keep(a, r.mta), keep(a, r.diag) };
-		ph_index_result(q->ix, e, i, (e->rcpts[i].notify & PH_NOTIFY_NEVER) ? PH_RCPT_CLOSED : PH_RCPT_BOUNCED, &copy);
+		ph_index_result(q->ix, e, i, PH_RCPT_BOUNCED, &copy);
 	}
 }
 

@@ -224,7 +224,7 @@ void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelo
 		break;
 	case PH_BOUNCED:
 		q->stats.bounced++;
-		if ((e->rcpts[rcpt].notify & PH_NOTIFY_NEVER) && !(e->flags & (PH_ENV_TRACE | PH_ENV_TRACE_ONLY)))
+		if (!ph_notify_bounced(q, e, rcpt))
 			ph_index_result(q->ix, e, rcpt, PH_RCPT_CLOSED, NULL);
 		else
 			ph_index_result(q->ix, e, rcpt, PH_RCPT_BOUNCED, reason);

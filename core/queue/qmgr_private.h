@@ -223,6 +223,7 @@ void ph_qmgr_verify_result(struct ph_qmgr *q, const struct ph_entry *e, const st
 			   const char *text);
 /* notify.c */
 bool ph_notify_wanted(struct ph_qmgr *q, struct ph_active *a);
+bool ph_notify_bounced(const struct ph_qmgr *q, const struct ph_entry *e, uint32_t rcpt);       /* is anybody to be told that it failed? */
 int ph_notify_send(struct ph_qmgr *q, struct ph_active *a);             /* Yields */
 /* recover.c */
 size_t ph_recover_names(int dirfd, const char *folder, char ***ret);            /* "folder/name", all; heap */

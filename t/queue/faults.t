@@ -113,7 +113,7 @@ def ids(tap, router):
 
 def races(tap):
     sink = SlowSink()
-    router = Instance(main="transport_maps = inline:{{slow.test = smtp:[127.0.0.1]:%d}, {wait.test = retry:4.0.0 later}}\n" % sink.port)
+    router = Instance(main="transport_maps = inline:{{slow.test = smtp:[127.0.0.1]:%d}, {wait.test = smtp:[127.0.0.1]:1}}\n" % sink.port)
     with router:
         ids(tap, router)
         for op, what in (("-d", "deleted"), ("-h", "held"), ("-r", "requeued")):
