@@ -88,16 +88,14 @@ static int chain_item(SSL_CTX *ctx, struct chain *c, const char *name, const uns
 	return 0;
 }
 
-static int load_chain_file(SSL_CTX *ctx, struct chain *c, const char *path, struct ph_err *err)
+/* Takes bio. */
+static int load_chain(SSL_CTX *ctx, struct chain *c, BIO *bio, const char *path, struct ph_err *err)
 {
 	char *name, *header;
 	unsigned char *data;
 	int items = 0, r = 0;
 	long n;
-	BIO *bio;
 
-	ERR_clear_error();
-	bio = BIO_new_file(path, "r");
 	if (bio == NULL)
 		return ph_tls_err(err, -ENOENT, "cannot open \"%s\"", path);
 	while (r == 0 && PEM_read_bio(bio, &name, &header, &data, &n)) {
@@ -125,11 +123,25 @@ int ph_tls_load_chain_files(SSL_CTX *ctx, const char *list, struct ph_err *err)
 	struct chain c = { NULL, NULL, NULL, NULL };
 	int r = 0;
 
+	ERR_clear_error();
 	while (r == 0 && (path = ph_str_token(&cursor, PH_SEP_LIST)) != NULL)
-		r = load_chain_file(ctx, &c, path, err);
+		r = load_chain(ctx, &c, BIO_new_file(path, "r"), path, err);
 	if (r == 0)
 		r = chain_use(ctx, &c, err);
 	chain_clear(&c);
 	free(copy);
+	return r;
+}
+
+int ph_tls_load_chain_pem(SSL_CTX *ctx, const char *pem, struct ph_err *err)
+{
+	struct chain c = { NULL, NULL, NULL, NULL };
+	int r;
+
+	ERR_clear_error();
+	r = load_chain(ctx, &c, BIO_new_mem_buf(pem, -1), "the table's value", err);
+	if (r == 0)
+		r = chain_use(ctx, &c, err);
+	chain_clear(&c);
 	return r;
 }

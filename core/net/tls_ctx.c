@@ -39,6 +39,8 @@ static int set_certificates(SSL_CTX *ctx, const struct ph_tls_settings *s, struc
 	size_t i;
 	int r = 0;
 
+	if (is_set(s->chain_pem))
+		return ph_tls_load_chain_pem(ctx, s->chain_pem, err);
 	if (is_set(s->chain_files))     /* overrides the others */
 		return ph_tls_load_chain_files(ctx, s->chain_files, err);
 	for (i = 0; r == 0 && i < PH_ARRAY_LEN(pairs); i++)

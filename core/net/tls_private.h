@@ -47,6 +47,7 @@ struct ph_tls_ctx *ph_tls_ctx_ref(struct ph_tls_ctx *ctx);
 /* tls_error.c: the newest text of OpenSSL's error queue, which is emptied. */
 int ph_tls_err(struct ph_err *err, int code, const char *fmt, ...) PH_PRINTF(3, 4);
 /* tls_cert.c */
+int ph_tls_load_chain_pem(SSL_CTX *ctx, const char *pem, struct ph_err *err);
 int ph_tls_load_chain_files(SSL_CTX *ctx, const char *list, struct ph_err *err);
 int ph_tls_load_pair(SSL_CTX *ctx, const char *cert, const char *key, struct ph_err *err);
 /* tls_proto.c */

@@ -10,7 +10,7 @@ libcore_la_SOURCES += \
 	core/smtpd/pickup.c core/smtpd/proto.c core/smtpd/proxy.c core/smtpd/proxy.h core/smtpd/proxy_client.c core/smtpd/reply.c core/smtpd/restrict.c core/smtpd/restrict.h core/smtpd/restrict_private.h \
 	core/smtpd/restrict_run.c core/smtpd/sasl.c core/smtpd/screen.c core/smtpd/screen.h core/smtpd/screen_cache.c core/smtpd/screen_conf.c \
 	core/smtpd/screen_dnsbl.c core/smtpd/screen_engine.c core/smtpd/server.c core/smtpd/service.c core/smtpd/session.c \
-	core/smtpd/session_api.c core/smtpd/stdio.c core/smtpd/verdict.c
+	core/smtpd/session_api.c core/smtpd/sni.c core/smtpd/sni.h core/smtpd/stdio.c core/smtpd/verdict.c
 
 # The scripted dialogues of t/smtp run against this.
 check_PROGRAMS += t/smtp/server
@@ -26,7 +26,7 @@ t_unit_smtpd_parse_LDADD = libcore.la
 t_unit_smtpd_parse_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 TESTS += t/unit/smtpd_parse
 
-EXTRA_DIST += t/smtp/runner.py t/smtp/address.t t/smtp/auth.t t/smtp/bdat.t t/smtp/commands.t t/smtp/explain.t t/smtp/framing.t t/smtp/limits.t \
+EXTRA_DIST += t/load/abuse.t t/tls/server.t t/smtp/runner.py t/smtp/address.t t/smtp/auth.t t/smtp/bdat.t t/smtp/commands.t t/smtp/explain.t t/smtp/framing.t t/smtp/limits.t \
 	t/smtp/params.t t/smtp/relay.t t/smtp/tls.t t/smtp/xclient.t
 
 if FUZZ

@@ -15,6 +15,7 @@
 #include "smtpd/limits.h"
 #include "smtpd/restrict.h"
 #include "smtpd/smtpd.h"
+#include "smtpd/sni.h"
 
 static struct ph_match *match(struct ph_smtpd_service *svc, const char *title, const char *text, unsigned flags)
 {
@@ -175,6 +176,26 @@ static bool take_prepared(struct ph_smtpd_service *svc)
 	return false;
 }
 
+static const char *cipherlist(const struct ph_smtpd_settings *set, const char *grade)
+{
+	static const char *const names[] = { "export", "low", "medium", "high", "null" };
+	const char *const lists[] = { set->tls_export, set->tls_low, set->tls_medium, set->tls_high, set->tls_null };
+	int i = choose(grade, names, PH_ARRAY_LEN(names));
+
+	return i < 0 || !*lists[i] ? NULL : lists[i];
+}
+
+static const char *groups(const struct ph_smtpd_settings *set)
+{
+	static const char *const names[] = { "auto", "strong", "ultra", "none" };
+	const char *const lists[] = { set->tls_auto_curves, set->tls_strong_curve, set->tls_ultra_curve, set->tls_auto_curves };
+	int i = choose(set->tls_eecdh_grade, names, PH_ARRAY_LEN(names));
+
+	if (i < 0)
+		ph_log(PH_LOG_WARNING, "smtpd_tls_eecdh_grade: unknown value \"%s\", using \"auto\"", set->tls_eecdh_grade);
+	return lists[i < 0 ? 0 : i];
+}
+
 static void tls(struct ph_smtpd_service *svc)
 {
 	const struct ph_smtpd_settings *set = &svc->set;
@@ -211,6 +232,12 @@ static void tls(struct ph_smtpd_service *svc)
 	t.verify_depth = set->tls_verifydepth;
 	t.fingerprint_digest = set->tls_fingerprint_digest;
 	t.session_id_context = svc->name;
+	t.session_timeout_ms = set->tls_session_ms > 0 ? set->tls_session_ms : -1;
+	t.cipherlist = cipherlist(set, t.ciphers);
+	t.prefer_server_ciphers = set->tls_preempt;
+	t.groups = groups(set);
+	t.dh_file = set->tls_dh_file;
+	ph_sni_use(svc->conf, set->tls_sni_maps, &t);
 	if (ph_tls_server_ctx(&t, &svc->tls, &err) < 0) {
 		svc->tls = NULL;
 		ph_log(PH_LOG_WARNING, "TLS: %s", err.text);

@@ -61,6 +61,9 @@ struct ph_smtpd_settings {
 	const char *tls_dcert_file, *tls_dkey_file;
 	const char *tls_protocols, *tls_mandatory_protocols, *tls_ciphers, *tls_mandatory_ciphers, *tls_exclude_ciphers,
 		*tls_mandatory_exclude_ciphers, *tls_eecdh_grade, *tls_sni_maps, *tls_fingerprint_digest;
+	const char *tls_dh_file, *tls_high, *tls_medium, *tls_low, *tls_export, *tls_null, *tls_auto_curves, *tls_strong_curve, *tls_ultra_curve;
+	bool tls_preempt;
+	int64_t tls_session_ms;
 	int tls_verifydepth;
 	const char *tls_loglevel;
 	/* SASL */

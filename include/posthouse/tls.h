@@ -46,6 +46,7 @@ struct ph_tls_settings {
 	int (*check_peer)(void *arg, struct ssl_st *ssl, const char *server_name, struct ph_tls_info *info,
 			  struct ph_err *err);
 	void *arg;                              /* of both hooks */
+	const char *chain_pem;                  /* the content of chain_files, as text; goes before all files */
 	/* Client: these certificates are trusted, whether they are CAs' own roots or not, and nothing else is (list of PEM files). */
 	const char *trust_anchor_files;
 };
