@@ -24,6 +24,7 @@ int ph_main_modules(int argc, char **argv);
 int ph_main_ctl(int argc, char **argv);
 int ph_main_explain(int argc, char **argv);
 int ph_main_manual(int argc, char **argv);
+int ph_main_parameters(int argc, char **argv);
 
 /* -c, else MAIL_CONFIG, else the built-in default. */
 const char *ph_cmd_config_dir(const char *from_option);

@@ -327,7 +327,7 @@ int ph_main_postconf(int argc, char **argv)
 	pc.override = ph_arena_alloc(pc.arena, (size_t)argc * sizeof(*pc.override));
 	pc.dir_given = getenv("MAIL_CONFIG") != NULL;
 	optind = 0;
-	while ((c = getopt(argc, argv, "+aAbc:C:deEfFhHjlmMno:pPtT:vxX#")) != -1) {
+	while ((c = getopt(argc, argv, "+aAbc:C:defFhHjlmMno:pPtT:vxX#")) != -1) {
 		option(&pc, c, optarg);
 		if (c == 'T')
 			list_arg = optarg;

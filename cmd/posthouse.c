@@ -57,6 +57,7 @@ static int verb_check(int argc, char **argv)
 static const struct { const char *name; int (*run)(int argc, char **argv); const char *help; } verbs[] = {
 	{ "check", verb_check, "check [-c DIR]: read the configuration as a start would, and say what is wrong with it" },
 	{ "manual", ph_main_manual, "manual DIR [TEXTS]: write the manual pages of modules and parameters" },
+	{ "parameters", ph_main_parameters, "parameters: every parameter that main.cf may hold, and whether it has an effect here" },
 	{ "master", verb_master, "master [-c DIR] [-d]: run the mail system (\"postfix start\" does this)" },
 };
 

@@ -8,6 +8,6 @@ install-data-hook: doc/man/generated
 	for s in 5 8; do $(MKDIR_P) $(DESTDIR)$(mandir)/man$$s && $(INSTALL_DATA) doc/man/generated/*.$$s $(DESTDIR)$(mandir)/man$$s/ || exit 1; done
 clean-local:
 	rm -rf doc/man/generated
-EXTRA_DIST += doc/architecture.md
+EXTRA_DIST += doc/architecture.md doc/migrating-from-postfix.md doc/differences.md
 EXTRA_DIST += doc/modules.md doc/examples t/modules/examples.t t/modules/tableservers.t doc/configuration.md t/modules/examples-run.t
 EXTRA_DIST += doc/man/modules

@@ -1,5 +1,5 @@
 # What the tests share.  Unit tests are built by the fragments beside the code that they test.
-EXTRA_DIST += t/unit/tap.h t/lib.sh t/run t/run-one t/packages quickstart
+EXTRA_DIST += t/unit/tap.h t/lib.sh t/run t/run-one t/packages quickstart t/cmd t/conformance
 
 # Tests load modules from the build tree, and link all of the core, since modules use parts of it that the test does not.
 AM_TESTS_ENVIRONMENT = PH_MODULE_PATH=$(abs_builddir)/.libs; export PH_MODULE_PATH; \

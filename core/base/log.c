@@ -268,7 +268,7 @@ static void follow(void)
 	int fd = ph_log_rotate_take();
 
 	if (fd >= 0)
-		ph_log_sink_set_fd(&lg.sink, fd);
+		ph_log_sink_switch(&lg.sink, fd);
 }
 
 /* Under the lock. */

@@ -140,6 +140,16 @@ void ph_log_sink_set_fd(struct ph_log_sink *k, int fd)
 	k->is_socket = false;
 }
 
+void ph_log_sink_switch(struct ph_log_sink *k, int fd)
+{
+	if (k->is_socket) {
+		ph_log_sink_set_fd(k, fd);
+		return;
+	}
+	sink_close(k);
+	k->fd = fd;
+}
+
 static int append(struct ph_log_sink *k, int priority, const char *line, size_t n)
 {
 	const char *ident;

@@ -24,6 +24,8 @@ void ph_log_sink_init(struct ph_log_sink *k);
 int ph_log_sink_open(struct ph_log_sink *k, const char *path, mode_t mode, const char *service, int facility);
 int ph_log_sink_reopen(struct ph_log_sink *k);
 void ph_log_sink_set_fd(struct ph_log_sink *k, int fd);
+/* The same for a file that goes on in another: what is pending is for the new one (the old one may be compressed already). */
+void ph_log_sink_switch(struct ph_log_sink *k, int fd);
 /* line: "Mon dd hh:mm:ss host ident: text\n". */
 void ph_log_sink_add(struct ph_log_sink *k, int priority, const char *line, size_t n);
 void ph_log_sink_flush(struct ph_log_sink *k);

@@ -27,7 +27,7 @@ static void say(struct check *k, int severity, const struct ph_setting *set, con
 /* ---- parameters without an owner ---- */
 
 /* Left out, they would let through what they were meant to stop, or send in clear what was meant to be secret. */
-static bool guards_something(const char *name)
+bool ph_check_guards(const char *name)
 {
 	static const char *const prefixes[] = {
 		"smtpd_sasl_", "smtp_sasl_", "lmtp_sasl_", "authorized_", "smtpd_authorized_", "smtpd_forbid", "smtpd_reject_unlisted",
@@ -62,7 +62,7 @@ static bool guards_something(const char *name)
 }
 
 /* They only tell where things are, or speak of processes that we do not have: any value is as good as another. */
-static bool means_nothing_here(const char *name)
+bool ph_check_means_nothing(const char *name)
 {
 	static const char *const names[] = {
 		"biff", "readme_directory", "html_directory", "manpage_directory", "sample_directory", "shlib_directory", "debugger_command",
@@ -98,9 +98,9 @@ static bool same_as_default(const struct ph_conf *view, const struct ph_setting 
 
 static void check_unowned(struct check *k, const struct ph_conf *view, const struct ph_setting *set, const char *def)
 {
-	if (means_nothing_here(set->name) || same_as_default(view, set, def))
+	if (ph_check_means_nothing(set->name) || same_as_default(view, set, def))
 		return;
-	if (guards_something(set->name))
+	if (ph_check_guards(set->name))
 		say(k, PH_CHECK_ERROR, set, ph_arena_printf(k->arena, "parameter %s is not supported, and the system would be less safe "
 			"without it; remove it if you can do without", set->name));
 	else

@@ -155,4 +155,10 @@ struct ph_config {
 
 /* "file, line n" of a setting, or "default of name", for messages. */
 const char *ph_setting_where(const struct ph_conf *conf, const char *name, struct ph_arena *a);
+/* ---- check.c ---- */
+/* Left out, it would make the system less safe than the administrator believes. */
+bool ph_check_guards(const char *name);
+/* Any value is as good as another. */
+bool ph_check_means_nothing(const char *name);
+
 #endif

@@ -25,7 +25,7 @@ def ok(cond, name, detail=""):
 
 
 MAIN = ("virtual_mailbox_domains = box.example\nvirtual_transport = discard\nvirtual_mailbox_maps = static:x\n"
-        "maillog_file_rotate_suffix = old\nmaillog_file_permissions = 0640\nsmtpd_client_restrictions = permit\n")
+        "maillog_file_rotate_suffix = old\nmaillog_file_permissions = 0640\nmynetworks = 192.0.2.0/24\n")
 
 
 def stamps_and_idents(text):
@@ -40,6 +40,7 @@ def send(i, k):
         c.reply()
     c.s.sendall(b"Subject: x\r\n\r\nx\r\n.\r\nQUIT\r\n")
     c.reply()
+    c.f.close()
     c.s.close()
 
 
@@ -74,6 +75,7 @@ def hostile_lines(i):
         for line in ("EHLO " + e, "MAIL FROM:<%s@x.example>" % e, "RCPT TO:<%s@box.example>" % e, e):
             c.s.sendall(line.encode("latin-1", "replace") + b"\r\n")
             c.reply()
+        c.f.close()
         c.s.close()
     c = Client(i.port)
     forged = 'x client=trusted[10.0.0.1] SASL LOGIN authentication failed'
@@ -85,8 +87,9 @@ def hostile_lines(i):
     c.reply()
     c.s.sendall(b"RCPT TO:<" + b"z" * 60000 + b"@elsewhere.example>\r\n")
     c.reply()
+    c.f.close()
     c.s.close()
-    i.wait_log("NOQUEUE: reject: RCPT")
+    i.wait_log("reject: RCPT")
     wait_for("the sessions' ends", lambda: i.log().count("disconnect from") >= len(evil) + 1)
     raw = open(i.dir + "/mail.log", "rb").read()
     ok(not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", raw), "N-332: no control byte reaches the log", re.findall(rb".*[\x00-\x09\x0b-\x1f\x7f].*", raw)[:3])
@@ -98,7 +101,8 @@ def hostile_lines(i):
     ok(valid, "N-332: the log is UTF-8")
     ok(not stamps_and_idents(i.log()), "N-332: one record for each event, each with time, host and process", stamps_and_idents(i.log())[:3])
     ok(max(len(l) for l in i.log().split("\n")) <= 4200, "N-333: a long field is cut, the record stays one line")
-    ok(not [l for l in i.log().split("\n") if re.search(r"status=sent", l) and "box.example" not in l.split("status=")[0]], "N-334: nobody's address becomes a status")
+    lines = [l for l in i.log().split("\n") if "x@y" in l]
+    ok(lines and all('<"a> to=<x@y>, status=sent ("@box.example>' in l for l in lines), "N-334: an odd address stands in quotes", lines)
     lines = [l for l in i.log().split("\n") if "10.0.0.1" in l]
     ok(lines and all(re.search(r"from \S+\[127\.0\.0\.1\]", l.split("10.0.0.1")[0]) for l in lines), "N-339: the client stands in front of what it says", lines)
 

@@ -1,18 +1,18 @@
-#!/bin/bash
-# postconf.t: our postconf against a real one on the same files: what is shown, what is warned about, what an edit leaves behind.
-# Where we differ on purpose our own answer is written down below.
-set -u
-PEER=${PEER_POSTCONF:-/usr/sbin/postconf} OURS=${POSTCONF:-$(command -v postconf)}
-n=0 bad=0
-ok() { n=$((n + 1)); echo "ok $n - $*"; }
-not_ok() { n=$((n + 1)) bad=1; echo "not ok $n - $*"; }
-if [ ! -x "$PEER" ] || [ "$("$PEER" -dh mail_name 2>/dev/null)" != Postfix ]; then echo "1..0 # skip no real postconf"; exit 0; fi
-D=$(mktemp -d) && trap 'rm -rf "$D"' EXIT
-mkdir "$D/peer" "$D/ours" "$D/one"
+#!/usr/bin/env python3
+"""Our postconf against a real one on the same files: what is shown, what is warned about, what an edit leaves behind.
+Where we differ on purpose our own answer is written down below."""
+import concurrent.futures
+import os
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
 
-files() {
-	cat > main.cf <<'X'
-# top comment
+PEER = os.environ.get("PEER_POSTCONF", "/usr/sbin/postconf")
+OURS = os.environ.get("POSTCONF") or shutil.which("postconf")
+MAIN = r"""# top comment
 smtpd_recipient_restrictions = permit_mynetworks, check_sender_access hash:/etc/postfix/sender_access_table,
    reject_unauth_destination,
   # comment
@@ -32,9 +32,8 @@ mydestination = first,
    third
 # tail
 fallback_transport = x
-X
-	cat > master.cf <<'X'
-# top
+"""
+MASTER = r"""# top
 smtp inet n - y - - smtpd
 # between
 submission inet n - n - - smtpd
@@ -49,31 +48,8 @@ dovecot unix - n n - - pipe
 a_very_long_service_name unix-dgram n  -       n       -       1       postlogd
 127.0.0.1:10026 inet n - n - 2 smtpd -o smtpd_authorized_xforward_hosts=127.0.0.0/8
 smtp unix - - n - - smtp -vv -o a=b -v -D -v -o c=d f g -o h=i
-X
-}
-
-# one PROGRAM DIR ARGUMENT...: what it prints, warns, leaves behind.
-one() {
-	local prog=$1 dir=$2; shift 2
-	(cd "$D/$dir" && rm -f ./* && files && (exec -a postconf "$prog" -c . "$@") > ../$dir.out 2> ../$dir.err
-	 echo "status $?" >> ../$dir.out; sort -u ../$dir.err >> ../$dir.out; cat main.cf master.cf >> ../$dir.out; ls >> ../$dir.out)
-}
-same() {
-	one "$PEER" peer "$@"; one "$OURS" ours "$@"
-	if cmp -s "$D/peer.out" "$D/ours.out"; then ok "postconf $*"; else not_ok "postconf $*"; diff "$D/peer.out" "$D/ours.out" | sed 's/^/# /'; fi
-}
-# is WANTED ARGUMENT...: our output.
-is() {
-	local want=$1 got; shift
-	got=$(cd "$D/one" && "$OURS" -c . "$@" 2>&1)
-	if [ "$got" = "$want" ]; then ok "postconf $*: $want"; else not_ok "postconf $*"; printf '# got  %s\n# want %s\n' "$got" "$want"; fi
-}
-
-while IFS= read -r line; do
-	eval "args=($line)"
-	same "${args[@]}"
-done <<'X'
--n
+"""
+CASES = r"""-n
 -nf
 -hn
 -Hn
@@ -174,28 +150,108 @@ relayhost=x
 -PX submission/inet/nosuch
 -PX submission/inet/smtpd_client_restrictions submission/inet/syslog_name
 -P 'nosuch/inet/a=b'
-X
+"""
+n = 0
+bad = 0
 
-# ---- ours alone ----
-cd "$D/one" && printf 'x = a"b\nrelayhost = $x' > main.cf && printf 'smtp inet n - n - - smtpd { a b } c\n# note\nqmgr unix n - n - 1 qmgr\n' > master.cf
-is '{"relayhost": "$x"}' -j relayhost
-is '{"relayhost": "a\"b"}' -jx relayhost
-is 'smtp       inet  n       -       n       -       -       smtpd {a b} c' -M smtp
-is '' -Fe smtp/inet/chroot=y
-is '' -e y=1
-got=$(cat master.cf)
-[ "$(sed -n 2p master.cf)" = '# note' ] && ok "a comment stays in front of what it belongs to" || not_ok "comment moved: $got"
-[ "$(tail -n 2 main.cf | tr '\n' '|')" = 'relayhost = $x|y = 1|' ] && ok "a missing newline is added" || not_ok "no newline: $(cat main.cf)"
-is 'postconf: fatal: master.cf, line 1: bad chroot field "x": expected y, n or -' -Fe smtp/inet/chroot=x
-[ ! -e master.cf.tmp ] && ok "nothing is left behind" || not_ok "master.cf.tmp is left behind"
-chmod 640 main.cf; mkdir real; mv main.cf real/; ln -s real/main.cf main.cf
-"$OURS" -c . -e z=2
-[ -L main.cf ] && [ "$(stat -c %a real/main.cf)" = 640 ] && grep -q '^z = 2$' real/main.cf && ok "a symbolic link and the mode are kept" || not_ok "link or mode lost"
-for i in 1 2 3 4 5 6 7 8; do "$OURS" -c . -e "p$i=$i" & done; wait
-[ "$(grep -c '^p[1-8] = ' real/main.cf)" = 8 ] && ok "eight editors at once lose nothing" || not_ok "lost: $(cat real/main.cf)"
-printf 'a = 1\nb\n' > real/main.cf
-is "postconf: fatal: ./main.cf, line 2: there is no '=' behind the name; write \"name = value\": \"b\"" -n
-rm main.cf
-is 'postconf: fatal: open ./main.cf: No such file or directory' -n
-echo "1..$n"
-exit $bad
+
+def ok(cond, name, detail=""):
+    global n, bad
+    n += 1
+    print("%sok %d - %s" % ("" if cond else "not ", n, name))
+    if not cond:
+        bad = 1
+        print("".join("# %s\n" % l for l in detail.split("\n")), end="")
+
+
+def call(program, cwd, args):
+    return subprocess.run(["postconf", "-c", ".", *args], executable=program, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, errors="replace")
+
+
+def one(program, args):
+    """What it prints, warns, leaves behind."""
+    d = tempfile.mkdtemp(dir=D)
+    for name, text in (("main.cf", MAIN), ("master.cf", MASTER)):
+        with open(d + "/" + name, "w") as f:
+            f.write(text)
+    r = call(program, d, args)
+    out = [r.stdout, "status %d" % r.returncode, *sorted(set(r.stderr.split("\n")))]
+    for name in ("main.cf", "master.cf"):
+        out.append(open(d + "/" + name).read())
+    return "\n".join(out + sorted(os.listdir(d)))
+
+
+def both(args):
+    return one(PEER, args), one(OURS, args)
+
+
+def diff(a, b):
+    open(D + "/a", "w").write(a)
+    open(D + "/b", "w").write(b)
+    return subprocess.run(["diff", D + "/a", D + "/b"], capture_output=True, text=True).stdout
+
+
+def compare():
+    cases = [shlex.split(l, comments=False) for l in CASES.strip().split("\n")]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for args, (peer, ours) in zip(cases, pool.map(both, cases)):
+            ok(peer == ours, "postconf " + " ".join(args).replace("#", "\\#"), "" if peer == ours else diff(peer, ours))
+
+
+def answers(want, *args):
+    r = call(OURS, D + "/one", args)
+    got = (r.stdout + r.stderr).rstrip("\n")
+    ok(got == want, "postconf %s: %s" % (" ".join(args), want), "got  %s\nwant %s" % (got, want))
+
+
+def read(name):
+    return open(D + "/one/" + name).read()
+
+
+def write(name, text):
+    with open(D + "/one/" + name, "w") as f:
+        f.write(text)
+
+
+def ours_alone():
+    one_dir = D + "/one"
+    os.mkdir(one_dir)
+    write("main.cf", 'x = a"b\nrelayhost = $x')
+    write("master.cf", "smtp inet n - n - - smtpd { a b } c\n# note\nqmgr unix n - n - 1 qmgr\n")
+    answers('{"relayhost": "$x"}', "-j", "relayhost")
+    answers('{"relayhost": "a\\"b"}', "-jx", "relayhost")
+    answers("smtp       inet  n       -       n       -       -       smtpd {a b} c", "-M", "smtp")
+    answers("", "-Fe", "smtp/inet/chroot=y")
+    answers("", "-e", "y=1")
+    ok(read("master.cf").split("\n")[1] == "# note", "a comment stays in front of what it belongs to", read("master.cf"))
+    ok(read("main.cf").endswith("relayhost = $x\ny = 1\n"), "a missing newline is added", read("main.cf"))
+    answers('postconf: fatal: master.cf, line 1: bad chroot field "x": expected y, n or -', "-Fe", "smtp/inet/chroot=x")
+    ok(sorted(os.listdir(one_dir)) == ["main.cf", "master.cf"], "nothing is left behind", str(os.listdir(one_dir)))
+    os.chmod(one_dir + "/main.cf", 0o640)
+    os.mkdir(one_dir + "/real")
+    os.rename(one_dir + "/main.cf", one_dir + "/real/main.cf")
+    os.symlink("real/main.cf", one_dir + "/main.cf")
+    call(OURS, one_dir, ["-e", "z=2"])
+    ok(os.path.islink(one_dir + "/main.cf") and stat.S_IMODE(os.stat(one_dir + "/real/main.cf").st_mode) == 0o640 and "\nz = 2\n" in read("main.cf"),
+       "a symbolic link and the mode are kept", read("main.cf"))
+    editors = [subprocess.Popen(["postconf", "-c", ".", "-e", "p%d=%d" % (k, k)], executable=OURS, cwd=one_dir) for k in range(8)]
+    ok([e.wait() for e in editors] == [0] * 8 and all("\np%d = %d\n" % (k, k) in read("main.cf") for k in range(8)),
+       "eight editors at once lose nothing", read("main.cf"))
+    write("real/main.cf", "a = 1\nb\n")
+    answers("postconf: fatal: ./main.cf, line 2: there is no '=' behind the name; write \"name = value\": \"b\"", "-n")
+    os.unlink(one_dir + "/main.cf")
+    answers("postconf: fatal: open ./main.cf: No such file or directory", "-n")
+
+
+if not os.access(PEER, os.X_OK) or subprocess.run([PEER, "-dh", "mail_name"], capture_output=True, text=True).stdout.strip() != "Postfix":
+    print("1..0 # skip no real postconf")
+    sys.exit(0)
+D = tempfile.mkdtemp()
+try:
+    compare()
+    ours_alone()
+finally:
+    shutil.rmtree(D)
+print("1..%d" % n)
+sys.exit(bad)
