@@ -213,6 +213,34 @@ for rcpt in ("@", ".", "@relay.test"):
     t.eq((r.returncode, r.stdout), (1, ""), "N-249 key %r finds nothing" % rcpt)
 i.stop()
 
+# ---- "proxy:" wherever a table may stand ----
+PROXY = """
+proxy_read_maps = $relay_domains $virtual_alias_maps $canonical_maps $transport_maps $relay_recipient_maps
+    proxy:texthash:@ETC@/acc
+relay_domains = proxy:texthash:@ETC@/rd
+relay_recipient_maps = proxy:texthash:@ETC@/rr
+virtual_alias_domains = va.test
+virtual_alias_maps = proxy:texthash:@ETC@/va
+canonical_maps = proxy:texthash:@ETC@/can
+transport_maps = proxy:texthash:@ETC@/tr
+smtpd_recipient_restrictions = check_sender_access proxy:texthash:@ETC@/acc, check_sender_access proxy:texthash:@ETC@/rd, permit
+"""
+FILES = {"acc": "bad@x.test REJECT x\n", "va": "one@va.test a@rel.test\n", "rd": "rel.test x\n", "rr": "a@rel.test x\n", "can": "old@x.test new@x.test\n",
+         "tr": "rel.test discard:\n"}
+with Instance(PROXY, files=FILES) as j:
+    for sender, rcpt, want in (("bad@x.test", "a@rel.test", "554 5.7.1"), ("x@x.test", "a@rel.test", "250"), ("x@x.test", "b@rel.test", "550 5.1.1"),
+                               ("x@x.test", "one@va.test", "250"), ("x@x.test", "two@va.test", "550 5.1.1")):
+        c = Client(j.port)
+        c.cmd("EHLO x.test")
+        c.cmd("MAIL FROM:<%s>" % sender)
+        r = c.cmd("RCPT TO:<%s>" % rcpt)
+        c.s.close()
+        t.ok(r.startswith(want), "N-246 proxy: %s to %s" % (sender, rcpt), r)
+    c = Client(j.port)
+    t.ok(c.send("old@x.test", ["one@va.test"], "Subject: x\n\nhi\n").startswith("250"), "proxy: a message")
+    j.wait_log("removed")
+    t.ok("from=<new@x.test>" in j.log() and "to=<a@rel.test>, orig_to=<one@va.test>, relay=none" in j.log(), "proxy: rewritten, expanded and routed", j.log()[-1500:])
+
 # ---- changed files, in a running system ----
 files = {"th": "a@relay.test x\n", "re": "/^a@relay\\.test$/ x\n", "box.cf": "dbpath = @ETC@/box.db\nquery = SELECT 'x' WHERE '%s' = 'a@relay.test'\n", "ha": "a@relay.test x\n"}
 with_hash = os.path.exists(INST + "/lib/posthouse/lookup_hash.so")
