@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,11 +87,33 @@ static uint32_t seq_max(int dirfd, unsigned slot)
 	return max;
 }
 
+/* A new file; the root agent's belongs to the folder's owner from its first moment on, as the queue manager may look at any time. */
+static int file_create(int dirfd, const char *name)
+{
+	bool root = geteuid() == 0;
+	struct stat owner;
+	int fd, rc = 0;
+
+	if (root) {
+		if (fstatat(dirfd, "journal", &owner, 0) < 0)
+			return -errno;
+		setfsgid(owner.st_gid);
+		setfsuid(owner.st_uid);
+	}
+	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		rc = -errno;
+	if (root) {
+		setfsuid(0);
+		setfsgid(getegid());
+	}
+	return fd < 0 ? rc : fd;
+}
+
 /* The next file.  0: j->fd, j->file are it; else nothing has changed. */
 static int file_make(struct ph_journal *j)
 {
 	char name[sizeof(j->file)];
-	struct stat owner;
 	int fd = -1, tries, r;
 
 	r = ph_fault("journal.create");
@@ -98,19 +121,12 @@ static int file_make(struct ph_journal *j)
 		return r;
 	for (tries = 0; tries < 100 && fd < 0; tries++) {
 		snprintf(name, sizeof(name), "journal/J%02x.%08x", j->slot, ++j->seq);
-		fd = openat(j->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd < 0 && errno != EEXIST)
-			return -errno;
+		fd = file_create(j->dirfd, name);
+		if (fd < 0 && fd != -EEXIST)
+			return fd;
 	}
 	if (fd < 0)
 		return -EEXIST;
-	/* The root agent's results have to be readable for the queue manager. */
-	if (geteuid() == 0 && (fstatat(j->dirfd, "journal", &owner, 0) < 0 || fchown(fd, owner.st_uid, owner.st_gid) < 0)) {
-		r = -errno;
-		close(fd);
-		unlinkat(j->dirfd, name, 0);
-		return r;
-	}
 	memcpy(j->file, name, sizeof(name));
 	j->fd = fd;
 	j->reserved = j->used = 0;

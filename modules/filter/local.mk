@@ -32,4 +32,4 @@ t_fuzz_fuzz_milter_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_fuzz_milter_CFLAGS = $(AM_CFLAGS)
 endif
 endif
-EXTRA_DIST += t/milter/hostile.t t/lib/milter.py t/fuzz/corpus/fuzz_milter
+EXTRA_DIST += t/milter/hostile.t t/milter/session.t t/lib/milter.py t/fuzz/corpus/fuzz_milter

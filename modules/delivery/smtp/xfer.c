@@ -420,7 +420,7 @@ static int xforward(struct xfer *x)
 	if (r == 0) {
 		put_xforward(x, &b, XFORWARD_PROTO, "PROTO", ph_delivery_attr(d, "protocol_name"));
 		put_xforward(x, &b, XFORWARD_HELO, "HELO", ph_delivery_attr(d, "helo_name"));
-		put_xforward(x, &b, XFORWARD_IDENT, "IDENT", ident && *ident ? ident : x->st->queue_id);
+		put_xforward(x, &b, XFORWARD_IDENT, "IDENT", ident && *ident ? ident : ph_delivery_attr(d, "client_address") ? x->st->queue_id : NULL);
 		put_xforward(x, &b, XFORWARD_SOURCE, "SOURCE", context && strcmp(context, "local") == 0 ? "LOCAL" : "REMOTE");
 		r = send_xforward(x, &b, "XFORWARD helo/protocol command");
 	}

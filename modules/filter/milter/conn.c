@@ -59,6 +59,16 @@ static const char *why(int r)
 	return r == -ENODATA ? "Application error" : strerrordesc_np(-r);
 }
 
+#define NO_REPLIES (SMFIP_NR_HDR | SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_RCPT | SMFIP_NR_DATA | SMFIP_NR_UNKN | SMFIP_NR_EOH | SMFIP_NR_BODY)
+
+/* A filter that answers what it said it would not answer: from here on its replies would be taken for those to other commands. */
+static bool out_of_step(struct milter *c)
+{
+	if (!(c->protocol & NO_REPLIES))
+		return false;
+	return ph_stream_peek(c->io).n > 0 || ph_stream_fill(c->io, ph_now_ms()) > 0;
+}
+
 int milter_flush(struct milter *c)
 {
 	int64_t deadline = milter_deadline(c);
@@ -66,6 +76,8 @@ int milter_flush(struct milter *c)
 
 	if (!c->out.len)
 		return 0;
+	if (out_of_step(c))
+		return milter_broken(c, "milter %s: unexpected reply before command %s", c->svc->name, milter_command_name(c->command));
 	r = ph_stream_write(c->io, c->out.data, c->out.len, deadline);
 	if (r == 0)
 		r = ph_stream_flush(c->io, deadline);

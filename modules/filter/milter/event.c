@@ -210,11 +210,10 @@ struct ph_verdict milter_data(struct milter *c)
 
 struct ph_verdict milter_unknown(struct milter *c, const char *command)
 {
-	size_t p, n = strcspn(command, " \t");
+	size_t p;
 
 	if (ready(c) && c->version >= 3 && begin(c, MILTER_UNKNOWN, SMFIC_UNKNOWN, SMFIP_NOUNKNOWN, &p)) {
-		ph_buf_append(&c->out, command, n);
-		ph_buf_append(&c->out, "", 1);
+		ph_buf_append(&c->out, command, strlen(command) + 1);
 		end(c, p, SMFIP_NR_UNKN);
 	}
 	return verdict_of_command(c);
