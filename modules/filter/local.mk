@@ -18,6 +18,12 @@ filter_milter_la_SOURCES = modules/filter/milter/milter.c modules/filter/milter/
 filter_milter_la_LDFLAGS = $(MODULE_LDFLAGS)
 filter_milter_la_LIBADD = $(MODULE_LIBS)
 
+# A filter on libmilter, for t/peers/libmilter.t.
+check_PROGRAMS += t/peers/libmilter_all
+t_peers_libmilter_all_SOURCES = t/peers/libmilter_all.c
+t_peers_libmilter_all_LDADD = -lmilter -lpthread
+t_peers_libmilter_all_CFLAGS = $(AM_CFLAGS)
+
 check_PROGRAMS += t/unit/test_milter
 t_unit_test_milter_SOURCES = t/unit/test_milter.c $(milter_wire_sources)
 t_unit_test_milter_LDADD = libcore.la
@@ -32,4 +38,4 @@ t_fuzz_fuzz_milter_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_fuzz_milter_CFLAGS = $(AM_CFLAGS)
 endif
 endif
-EXTRA_DIST += t/milter/hostile.t t/milter/session.t t/lib/milter.py t/fuzz/corpus/fuzz_milter
+EXTRA_DIST += t/peers/libmilter.t t/peers/opendkim.t t/peers/dovecot-deliver.t t/milter/hostile.t t/milter/session.t t/lib/milter.py t/fuzz/corpus/fuzz_milter
