@@ -38,4 +38,4 @@ t_fuzz_fuzz_milter_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_fuzz_milter_CFLAGS = $(AM_CFLAGS)
 endif
 endif
-EXTRA_DIST += t/peers/libmilter.t t/peers/opendkim.t t/peers/dovecot-deliver.t t/milter/hostile.t t/milter/session.t t/lib/milter.py t/fuzz/corpus/fuzz_milter
+EXTRA_DIST += t/peers/libmilter.t t/peers/opendkim.t t/peers/dovecot-deliver.t t/peers/spam.t t/peers/rspamd.t t/peers/amavis.t t/milter/hostile.t t/milter/session.t t/lib/milter.py t/fuzz/corpus/fuzz_milter
