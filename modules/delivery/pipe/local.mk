@@ -13,4 +13,4 @@ t_fuzz_fuzz_pipe_LDADD = libcore.la
 t_fuzz_fuzz_pipe_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_fuzz_pipe_CFLAGS = $(AM_CFLAGS)
 endif
-EXTRA_DIST += t/delivery/pipe.t t/fuzz/corpus/fuzz_pipe
+EXTRA_DIST += t/delivery/pipe.t t/delivery/outbound.t t/delivery/local-command.t t/fuzz/corpus/fuzz_pipe
