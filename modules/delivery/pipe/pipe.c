@@ -148,9 +148,10 @@ static void fill_values(const struct delivery *p, struct pipe_values *v)
 	const char *sender = p->sender;
 
 	*v = (struct pipe_values){
-		.client_address = ph_delivery_attr(d, "client_address"), .client_helo = ph_delivery_attr(d, "helo_name"),
-		.client_hostname = ph_delivery_attr(d, "client_name"), .client_port = ph_delivery_attr(d, "client_port"),
-		.client_protocol = ph_delivery_attr(d, "protocol_name"), .queue_id = ph_delivery_queue_id(d),
+		/* the original client, if a filter in front of us has told of one (XFORWARD) */
+		.client_address = ph_delivery_attr(d, "log_client_address"), .client_helo = ph_delivery_attr(d, "log_helo_name"),
+		.client_hostname = ph_delivery_attr(d, "log_client_name"), .client_port = ph_delivery_attr(d, "log_client_port"),
+		.client_protocol = ph_delivery_attr(d, "log_protocol_name"), .queue_id = ph_delivery_queue_id(d),
 		.nexthop = a->flags & PIPE_FOLD_HOST ? fold(p->arena, ph_delivery_nexthop(d)) : ph_delivery_nexthop(d),
 		.sasl_method = ph_delivery_attr(d, "sasl_method"), .sasl_sender = ph_delivery_attr(d, "sasl_sender"),
 		.sasl_username = ph_delivery_attr(d, "sasl_username"), .size = ph_arena_printf(p->arena, "%lld", (long long)ph_delivery_bytes(d)),

@@ -413,13 +413,13 @@ static int xforward(struct xfer *x)
 
 	if (!x->st->service->set->send_xforward || !(x->s->features & EHLO_XFORWARD))
 		return 0;
-	put_xforward(x, &b, XFORWARD_NAME, "NAME", ph_delivery_attr(d, "client_name"));
-	put_xforward(x, &b, XFORWARD_ADDR, "ADDR", ph_delivery_attr(d, "client_address"));
-	put_xforward(x, &b, XFORWARD_PORT, "PORT", ph_delivery_attr(d, "client_port"));
+	put_xforward(x, &b, XFORWARD_NAME, "NAME", ph_delivery_attr(d, "log_client_name"));
+	put_xforward(x, &b, XFORWARD_ADDR, "ADDR", ph_delivery_attr(d, "log_client_address"));
+	put_xforward(x, &b, XFORWARD_PORT, "PORT", ph_delivery_attr(d, "log_client_port"));
 	r = send_xforward(x, &b, "XFORWARD name/address command");
 	if (r == 0) {
-		put_xforward(x, &b, XFORWARD_PROTO, "PROTO", ph_delivery_attr(d, "protocol_name"));
-		put_xforward(x, &b, XFORWARD_HELO, "HELO", ph_delivery_attr(d, "helo_name"));
+		put_xforward(x, &b, XFORWARD_PROTO, "PROTO", ph_delivery_attr(d, "log_protocol_name"));
+		put_xforward(x, &b, XFORWARD_HELO, "HELO", ph_delivery_attr(d, "log_helo_name"));
 		put_xforward(x, &b, XFORWARD_IDENT, "IDENT", ident && *ident ? ident : ph_delivery_attr(d, "client_address") ? x->st->queue_id : NULL);
 		put_xforward(x, &b, XFORWARD_SOURCE, "SOURCE", context && strcmp(context, "local") == 0 ? "LOCAL" : "REMOTE");
 		r = send_xforward(x, &b, "XFORWARD helo/protocol command");
