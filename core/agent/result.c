@@ -120,17 +120,6 @@ static void filter(struct ph_delivery *d, struct ph_result *r)
 
 /* ---- the record, the line, the frame ------------------------------------------------------ */
 
-/* A command's output may end in a blank: it is logged so, but not shown in the queue or in notifications. */
-static size_t trimmed(const char *text)
-{
-	size_t n = strlen(text);
-
-	while (n > 0 && text[n - 1] == ' ')
-		n--;
-	return n;
-}
-
-/* more: others follow without a yield, and then journal_end. */
 static void journal(struct ph_delivery *d, size_t i, const struct ph_result *r, bool more)
 {
 	struct ph_journal_rec rec = { .type = r->status == PH_DEFERRED ? PH_J_DEFERRED : PH_J_RESULT };
@@ -143,7 +132,7 @@ static void journal(struct ph_delivery *d, size_t i, const struct ph_result *r, 
 	rec.status = (uint8_t)r->status;
 	rec.time_ms = ph_wall_us() / 1000;
 	rec.dsn = (struct ph_slice){ r->dsn, strlen(r->dsn) };
-	rec.text = (struct ph_slice){ r->text, trimmed(r->text) };
+	rec.text = (struct ph_slice){ r->text, strlen(r->text) };
 	rec.relay = (struct ph_slice){ r->relay, strlen(r->relay) };
 	if (d->mta)
 		rec.mta = (struct ph_slice){ d->mta, strlen(d->mta) };
@@ -184,7 +173,7 @@ static void frame(struct ph_delivery *d, size_t i, const struct ph_result *r)
 	ph_pack_u32(&b, d->req->rcpts[i].index);
 	ph_pack_u8(&b, (uint8_t)r->status);
 	ph_pack_str(&b, r->dsn);
-	ph_pack_str(&b, ph_arena_strndup(d->arena, r->text, trimmed(r->text)));
+	ph_pack_str(&b, r->text);
 	ph_pack_str(&b, r->relay);
 	ph_pack_str(&b, d->mta);
 	ph_pack_str(&b, d->diag);
