@@ -53,6 +53,7 @@ struct ph_delivery {
 	/* what is said before a result */
 	const char *mta, *diag;
 	bool dsn_passed;
+	bool part_owned;                /* ph_delivery_part_owned */
 	struct ph_delivery_parts *parts;        /* of each recipient; NULL: none */
 	/* for DONE */
 	bool dest_down;

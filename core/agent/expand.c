@@ -3,6 +3,7 @@
  * State: what the parts of each recipient came to, in the delivery.  Yields where said. */
 #include "agent/agent_private.h"
 #include "agent/forward.h"
+#include "queue/parts.h"
 #include "route/route.h"
 
 #include <errno.h>
@@ -10,8 +11,21 @@
 
 struct ph_delivery_parts {
 	bool any;
+	struct ph_buf bounced;          /* parts.h */
 	struct ph_result worst;         /* deferred over bounced over sent */
 };
+
+#define BOUNCED_MAX 1000                /* bytes that are told of the destinations of one recipient: what the index keeps of a reason */
+
+static void free_buf(void *b)
+{
+	ph_buf_done(b);
+}
+
+void ph_delivery_part_owned(struct ph_delivery *d, bool owned)
+{
+	d->part_owned = owned;
+}
 
 static int rank(enum ph_delivery_status s)
 {
@@ -35,6 +49,15 @@ void ph_delivery_part(struct ph_delivery *d, size_t i, const char *address, enum
 	va_end(ap);
 	softened = ph_result_settle(d, &r);
 	ph_result_log(d, i, address, &r, softened);
+	if (r.status == PH_BOUNCED) {
+		struct ph_part part = { address, r.dsn, r.text, d->diag, d->part_owned };
+
+		if (!p->bounced.max) {
+			ph_buf_init(&p->bounced, BOUNCED_MAX);
+			ph_arena_cleanup(d->arena, free_buf, &p->bounced);
+		}
+		ph_parts_add(&p->bounced, &part);
+	}
 	if (!p->any || rank(r.status) > rank(p->worst.status))
 		p->worst = r;
 	p->any = true;
@@ -44,8 +67,14 @@ void ph_delivery_parts_end(struct ph_delivery *d, size_t i)
 {
 	static const struct ph_result none = { PH_SENT, "2.0.0", "local", "all destinations had it already" };
 
-	if (!d->rcpts[i].done)
-		ph_result_commit(d, i, d->parts && d->parts[i].any ? &d->parts[i].worst : &none);
+	struct ph_delivery_parts *p = d->parts ? &d->parts[i] : NULL;
+
+	if (d->rcpts[i].done)
+		return;
+	d->mta = NULL;
+	d->diag = p && p->any && p->worst.status == PH_BOUNCED && p->bounced.len ? ph_buf_str(&p->bounced) : NULL;
+	ph_result_commit(d, i, p && p->any ? &p->worst : &none);
+	d->diag = NULL;
 }
 
 enum ph_lookup ph_delivery_resolve(struct ph_delivery *d, const char *address, const char **ret_address, bool *ret_same, struct ph_err *err)

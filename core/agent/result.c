@@ -156,7 +156,7 @@ static void log_line(struct ph_delivery *d, size_t i, const char *address, const
 	char delays[160], use[32] = "";
 	const char *orig = "";
 
-	if (*rcpt->original && strcasecmp(address, rcpt->original) != 0)
+	if (*rcpt->original && strcasecmp(address, rcpt->original) != 0 && !d->part_owned)
 		orig = ph_arena_printf(d->arena, " orig_to=<%s>,", ph_address_quote(d->arena, rcpt->original));
 	if (d->conn_use > 1)
 		snprintf(use, sizeof(use), " conn_use=%d,", d->conn_use);

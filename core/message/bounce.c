@@ -167,6 +167,12 @@ static void put_headers(struct job *j, const struct ph_bounce_template *t)
 	line(j, "%s", "");
 }
 
+/* What the recipient was before it was expanded; NULL: not known, or not to be told. */
+static const char *original_of(const struct ph_bounce_rcpt *b, const struct ph_rcpt *rc)
+{
+	return !b->anonymous && rc->original && *rc->original ? rc->original : NULL;
+}
+
 static void put_notification(struct job *j, const struct ph_bounce_template *t)
 {
 	const struct ph_bounce_request *r = j->r;
@@ -181,11 +187,12 @@ static void put_notification(struct job *j, const struct ph_bounce_template *t)
 	for (size_t i = 0; i < r->n_rcpts; i++) {
 		const struct ph_bounce_rcpt *b = &r->rcpts[i];
 		const struct ph_rcpt *rc = &r->env->rcpts[b->index];
-		const char *orig = rc->original && *rc->original && !ph_str_ieq(rc->original, rc->address) ? rc->original : NULL;
+		const char *address = b->address ? b->address : rc->address, *orig = original_of(b, rc);
 
 		line(j, "%s", "");
-		folded(j, orig ? ph_arena_printf(r->arena, "<%s> (expanded from <%s>): %s", shown(j, rc->address), shown(j, orig), b->text)
-			       : ph_arena_printf(r->arena, "<%s>: %s", shown(j, rc->address), b->text));
+		folded(j, orig && !ph_str_ieq(orig, address)
+			? ph_arena_printf(r->arena, "<%s> (expanded from <%s>): %s", shown(j, address), shown(j, orig), b->text)
+			: ph_arena_printf(r->arena, "<%s>: %s", shown(j, address), b->text));
 	}
 }
 
@@ -218,10 +225,10 @@ static void put_recipient(struct job *j, const struct ph_bounce_rcpt *b)
 	char date[64];
 
 	line(j, "%s", "");
-	put_address(j, "Final-Recipient", rc->address);
-	if (rc->dsn_orcpt && *rc->dsn_orcpt)
+	put_address(j, "Final-Recipient", b->address ? b->address : rc->address);
+	if (rc->dsn_orcpt && *rc->dsn_orcpt && !b->anonymous)
 		line(j, "Original-Recipient: %s", ph_str_printable(r->arena, rc->dsn_orcpt, strlen(rc->dsn_orcpt), j->utf8));
-	else if (rc->original && *rc->original)
+	else if (original_of(b, rc))
 		line(j, "Original-Recipient: %s;%s", j->utf8 && !is_ascii(rc->original) ? "utf-8" : "rfc822", shown(j, rc->original));
 	line(j, "Action: %s", action_of(r, b));
 	line(j, "Status: %s", b->dsn);

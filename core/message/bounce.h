@@ -27,6 +27,8 @@ struct ph_bounce_rcpt {
 	const char *mta;                /* name of the remote server for Remote-MTA, or NULL */
 	const char *diag;               /* Diagnostic-Code as "smtp; 550 ...", or NULL */
 	int64_t time_us;                /* wall clock of the attempt */
+	const char *address;            /* the destination that it was expanded to, or NULL: env's */
+	bool anonymous;                 /* with address: do not say what it was expanded from */
 };
 
 struct ph_bounce_request {

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/pack.h"
+#include "queue/parts.h"
 #include "queue/qmgr_private.h"
 
 #define LIST_MAX ((size_t)16 * 1024)    /* of recipients in the envelope's attribute */
@@ -70,7 +71,7 @@ struct notice {
 	enum ph_bounce_kind kind;
 	const char *word;               /* in the journal */
 	struct ph_bounce_rcpt *rcpts;
-	size_t n;
+	size_t n, cap;
 	bool override;                  /* for the postmaster: whatever the sender wanted to hear */
 };
 
@@ -136,12 +137,34 @@ static int by_order(const void *one, const void *two, void *arg)
 	return r ? r : strcmp(a, b);
 }
 
+/* A recipient that was expanded: each destination that bounced stands for itself.  false: none can be read. */
+static bool add_parts(struct notice *n, uint32_t i, const struct ph_reason *r)
+{
+	const char *at = keep(n->a, r->diag);
+	size_t room = n->a->e->n_rcpts - i, before = n->n;
+	struct ph_part part;
+
+	while (ph_parts_next(&at, n->a->arena, &part)) {
+		if (n->n + room >= n->cap) {
+			struct ph_bounce_rcpt *more = ph_arena_alloc(n->a->arena, 2 * n->cap * sizeof(*more));
+
+			memcpy(more, n->rcpts, n->n * sizeof(*more));
+			n->rcpts = more;
+			n->cap *= 2;
+		}
+		n->rcpts[n->n++] = (struct ph_bounce_rcpt){ .index = i, .status = PH_BOUNCED, .dsn = part.dsn, .text = part.text,
+			.relay = keep(n->a, r->relay), .diag = part.diag, .address = part.address, .anonymous = part.anonymous, .time_us = ph_wall_us() };
+	}
+	return n->n > before;
+}
+
 static void collect(struct notice *n)
 {
 	const struct ph_entry *e = n->a->e;
 	uint32_t i;
 
-	n->rcpts = ph_arena_alloc(n->a->arena, (e->n_rcpts + 1) * sizeof(n->rcpts[0]));
+	n->cap = e->n_rcpts + 1;
+	n->rcpts = ph_arena_alloc(n->a->arena, n->cap * sizeof(n->rcpts[0]));
 	n->n = 0;
 	for (i = 0; i < e->n_rcpts; i++) {
 		struct ph_reason r;
@@ -150,10 +173,12 @@ static void collect(struct notice *n)
 		if (!wanted(n, e, i))
 			continue;
 		ph_entry_reason(n->q->ix, e, i, &r);
+		if (status == PH_BOUNCED && ph_parts_are(r.diag) && add_parts(n, i, &r))
+			continue;
 		n->rcpts[n->n++] = (struct ph_bounce_rcpt){ .index = i, .status = status, .action = action_of(n, e, i, &r, status),
 			.dsn = keep(n->a, *r.dsn ? r.dsn : status == PH_SENT ? "2.0.0" : status == PH_BOUNCED ? "5.0.0" : "4.0.0"),
 			.text = text_of(n, &r), .relay = keep(n->a, r.relay), .mta = *r.mta ? keep(n->a, r.mta) : NULL,
-			.diag = *r.diag ? keep(n->a, r.diag) : NULL, .time_us = ph_wall_us() };
+			.diag = *r.diag && !ph_parts_are(r.diag) ? keep(n->a, r.diag) : NULL, .time_us = ph_wall_us() };
 	}
 	qsort_r(n->rcpts, n->n, sizeof(n->rcpts[0]), by_order, n->a);
 }

@@ -107,6 +107,8 @@ PH_API int ph_delivery_forward(struct ph_delivery *d, const char *sender, const 
 /* The result of one destination of recipient i: a log line with to=address (and orig_to=); what bounced is kept for the notification. */
 PH_API void ph_delivery_part(struct ph_delivery *d, size_t i, const char *address, enum ph_delivery_status status, const char *dsn,
 			     const char *relay, const char *fmt, ...) PH_PRINTF(7, 8);
+/* The parts that follow belong to a list with an owner: their log lines and reports do not say what they were expanded from. */
+PH_API void ph_delivery_part_owned(struct ph_delivery *d, bool owned);
 /* All parts are there: recipient i is deferred if one of them was, else bounced if one was, else sent (also when there were none: all were
  * duplicates).  No further log line. */
 PH_API void ph_delivery_parts_end(struct ph_delivery *d, size_t i);

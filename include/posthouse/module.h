@@ -10,7 +10,7 @@
  *        ph_session_command, ph_session_instance, ph_session_expand, ph_session_list, ph_conf_time, ph_restriction_ops.prefetch;
  *        ph_base64_decode, ph_base64_encode, ph_tls_info.client_digest;
  *        ph_conf_service_words, ph_run_identity, ph_run_environment, ph_delivery_ops.check;
- *        ph_run_spec.dialogue and .gain_privileges, ph_run_read, ph_maps_find_owned, ph_address_list, ph_delivery_pass_part;
+ *        ph_run_spec.dialogue and .gain_privileges, ph_run_read, ph_maps_find_owned, ph_address_list, ph_delivery_pass_part, ph_delivery_part_owned;
  *        ph_delivery_result_some, ph_mime_downgrade_edit, ph_header_map_addresses, ph_maps_allow_lines, ph_dns_query_all_secure, ph_dns_validates,
  *        ph_dns_answer.owner, ph_tls_policy.report, ph_tls_info.verify_code and what follows, ph_tls_settings.trust_anchor_files. */
 #ifndef POSTHOUSE_MODULE_H

@@ -8,3 +8,14 @@ delivery_local_la_SOURCES = modules/delivery/local/local.h modules/delivery/loca
 	modules/delivery/common/box.c modules/delivery/common/box.h modules/delivery/common/exit_status.c modules/delivery/common/exit_status.h
 delivery_local_la_LDFLAGS = $(MODULE_LDFLAGS)
 delivery_local_la_LIBADD = $(MODULE_LIBS)
+
+check_PROGRAMS += t/unit/test_delivered
+t_unit_test_delivered_SOURCES = t/unit/test_delivered.c modules/delivery/local/delivered.c modules/delivery/local/delivered.h
+t_unit_test_delivered_CFLAGS = $(AM_CFLAGS)
+TESTS += t/unit/test_delivered
+if FUZZ
+noinst_PROGRAMS += t/fuzz/fuzz_delivered
+t_fuzz_fuzz_delivered_SOURCES = t/fuzz/fuzz_delivered.c modules/delivery/local/delivered.c modules/delivery/local/delivered.h
+t_fuzz_fuzz_delivered_CFLAGS = $(AM_CFLAGS)
+t_fuzz_fuzz_delivered_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

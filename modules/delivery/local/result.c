@@ -15,11 +15,13 @@ void local_result(struct local_state *st, enum ph_delivery_status status, const 
 	va_end(ap);
 	if (status == PH_DEFERRED)
 		st->shared->deferred = true;
+	ph_delivery_part_owned(st->d, st->sender != ph_delivery_sender(st->d));
 	if (st->shared->expanded)
 		ph_delivery_part(st->d, st->rcpt, st->address, status, dsn, "local", "%s", text);
 	else
 		ph_delivery_result(st->d, st->rcpt, status, dsn, "local", "%s", text);
 	ph_delivery_remote(st->d, NULL, NULL);
+	ph_delivery_part_owned(st->d, false);
 }
 
 void local_config_error(struct local_state *st)
