@@ -4,6 +4,7 @@
 #include "route/internal.h"
 
 #include <string.h>
+#include <strings.h>
 
 enum ph_lookup ph_route_is_authorized(struct ph_route *r, const char *recipient, struct ph_arena *arena, struct ph_err *err)
 {
@@ -64,6 +65,19 @@ static struct ph_maps *class_maps(const struct ph_route *r, enum ph_address_clas
 	return NULL;
 }
 
+/* Names that every local domain has, whatever the tables say (RFC 5321 section 4.5.1). */
+static bool always_known(const struct ph_route *r, const char *recipient)
+{
+	const char *at = strrchr(recipient, '@'), *bounce = ph_conf_get(r->conf, "double_bounce_sender");
+	const char *const names[] = { "postmaster", "mailer-daemon", bounce ? bounce : "double-bounce" };
+	size_t n = at ? (size_t)(at - recipient) : strlen(recipient);
+
+	for (size_t i = 0; i < PH_ARRAY_LEN(names); i++)
+		if (strlen(names[i]) == n && strncasecmp(recipient, names[i], n) == 0)
+			return true;
+	return false;
+}
+
 enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *recipient, struct ph_arena *arena, const char **ret_text, int *ret_code,
 					struct ph_err *err)
 {
@@ -97,7 +111,7 @@ enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *recipien
 		return PH_LOOKUP_NOTFOUND;
 	}
 	maps = class_maps(r, res.cls, &name, ret_code);
-	if (!maps)
+	if (!maps || (res.cls == PH_CLASS_LOCAL && always_known(r, res.recipient)))
 		return PH_LOOKUP_FOUND;
 	l = in_maps(r, maps, res.recipient, arena, err);
 	if (l == PH_LOOKUP_NOTFOUND)
