@@ -178,6 +178,9 @@ static struct loaded *open_file(unsigned kind, const char *name, const char *pat
 		ph_err_set(err, -EPROTO, "module %s: libltdl: %s", path, lt_dlerror());
 		return NULL;
 	}
+	/* The MongoDB library makes shared memory when it is loaded, and complains on standard error when it cannot: not while postconf scans. */
+	if (!ltdl_ready)
+		setenv("MONGOC_DISABLE_SHM", "1", 0);
 	ltdl_ready = true;
 	lt_dladvise_init(&advise);
 	lt_dladvise_local(&advise);
