@@ -46,7 +46,7 @@ def main():
             env = dict(l.split("=", 1) for l in text.split("\n") if re.match(r"[A-Z_]+=", l))
             bad = {k: v for k, v in env.items() if k in ("EXTENSION", "RECIPIENT", "ORIGINAL_RECIPIENT", "SENDER", "LOCAL", "DOMAIN", "USER", "CLIENT_HELO",
                                                          "CLIENT_HOSTNAME") and not set(v) <= ALLOWED}
-            tap.ok(not bad and env.get("EXTENSION") == "".join(ch if ch in ALLOWED else "_" for ch in n), "N-274 nothing that a shell could take for its own: %r" % n, env)
+            tap.ok(not bad and env.get("EXTENSION") == "".join(ch if ch in ALLOWED else "_" for ch in n).lower(), "N-274 nothing that a shell could take for its own: %r" % n, env)
         tap.ok(text and text.split("\n")[-2] != "sh", "N-274 plain words run without a shell", text)
         text = run("shell@here.test")
         tap.ok(text and text.split("\n")[-2] == "sh", "and others with one", text)
