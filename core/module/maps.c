@@ -12,7 +12,7 @@
 struct ph_maps {
 	char *title;
 	bool utf8;              /* smtputf8_enable: keys and values must be UTF-8 */
-	bool lines;             /* results may hold line breaks */
+	bool lines;             /* results may hold folds */
 	size_t n;
 	struct ph_table **tables;
 };
@@ -95,11 +95,24 @@ struct ph_table *ph_maps_table(const struct ph_maps *m, size_t i)
 }
 
 /* A value that must not reach a queue file or a command line.  NULL: it is good. */
+/* A line break in a value, other than the folds that are allowed: LF and a blank.  Anything else could begin a header of its own. */
+static bool has_break(const char *value, bool folds)
+{
+	const char *p = value;
+
+	while ((p = strpbrk(p, "\r\n"))) {
+		if (!folds || *p == '\r' || (p[1] != ' ' && p[1] != '\t'))
+			return true;
+		p++;
+	}
+	return false;
+}
+
 static const char *bad_value(const struct ph_maps *m, const char *value)
 {
 	if (value[0] == '\0')
 		return "returns an empty string result; it should return NO RESULT in case of NOT FOUND";
-	if (strpbrk(value, m->lines ? "\r" : "\r\n"))
+	if (has_break(value, m->lines))
 		return "returns a result with a line break";
 	if (m->utf8 && !ph_utf8_valid(value, strlen(value)))
 		return "returns a result that is not UTF-8";

@@ -79,7 +79,7 @@ struct ph_maps;
  * within a configuration, so opening one twice costs nothing.  Never fails: a table that cannot be opened answers
  * TEMPFAIL, a type that does not exist PERMERR.  Lives as long as conf. */
 PH_API struct ph_maps *ph_maps_open(const struct ph_conf *conf, const char *title, const char *text);
-/* Results may hold line breaks (checks of headers, whose folds a pattern captures).  Since 1.1. */
+/* Results may hold folds, LF and a blank (checks of headers: a pattern captures them).  Since 1.1. */
 PH_API void ph_maps_allow_lines(struct ph_maps *m);
 PH_API bool ph_maps_empty(const struct ph_maps *m);
 /* PH_LOOKUP_PATTERN, PH_LOOKUP_NETWORK: what any of its tables is. */
