@@ -93,11 +93,14 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 		.syslog_name = g->syslog_name, .prog = roles[role].prog, .facility = g->syslog_facility_code,
 		.maillog_file = *g->maillog_file ? g->maillog_file : NULL, .maillog_mode = g->maillog_mode, .also_stderr = false,
 	};
+	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGALRM, SIGHUP };
 	sigset_t none;
 
 	for (int s = 1; s < NSIG; s++)
 		signal(s, SIG_DFL);
-	signal(SIGPIPE, SIG_IGN);
+	/* Neither a stray signal nor a file-size limit (write says EFBIG then) ends the sessions of this process. */
+	for (size_t i = 0; i < PH_ARRAY_LEN(ignored); i++)
+		signal(ignored[i], SIG_IGN);
 	ph_log_follow(log_control);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

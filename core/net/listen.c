@@ -120,25 +120,29 @@ int ph_listen_unix(const char *path, mode_t mode, int backlog, struct ph_err *er
 
 /* ---- accepting ---------------------------------------------------------------------------- */
 
-/* Descriptors of this process have run out: make the oldest waiting client go away. */
-static bool accept_and_close(struct ph_listener *l)
+/* Descriptors of this process have run out: make the oldest waiting client go away.  0, or the error of accept: EAGAIN when none waits (the
+ * kernel looks for a descriptor first, so it says EMFILE then, too). */
+static int accept_and_close(struct ph_listener *l)
 {
-	int fd;
+	int fd, e;
 
 	if (spare_fd < 0)
-		return false;
+		return EMFILE;
 	close(spare_fd);
 	spare_fd = -1;
 	fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+	e = fd < 0 ? errno : 0;
 	if (fd >= 0)
 		close(fd);
 	spare_open();
-	return fd >= 0;
+	return e;
 }
 
 /* True: there may be more to accept. */
 static bool accept_failed(struct ph_listener *l, int e)
 {
+	int closed;
+
 	switch (e) {
 	case EAGAIN:
 		return false;
@@ -150,10 +154,13 @@ static bool accept_failed(struct ph_listener *l, int e)
 	case ENETUNREACH:       /* errors of the new connection; accept(2) */
 		return true;
 	}
+	closed = e == EMFILE ? accept_and_close(l) : e;
+	if (closed == EAGAIN)
+		return false;
 	if (!l->exhausted)
 		ph_log(PH_LOG_WARNING, "accept connection: %s", strerrordesc_np(e));
 	l->exhausted = true;
-	if (e == EMFILE && accept_and_close(l))
+	if (closed == 0)
 		return true;
 	ph_fdw_close(&l->w);            /* ENFILE, ENOMEM ...: not before a second has passed */
 	ph_timer_set(l->resume, ph_now_ms() + EXHAUSTED_MS);
