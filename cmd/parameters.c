@@ -18,11 +18,11 @@ static const char *state_of(const struct ph_known *k)
 		return "computed";
 	if (ph_param_find(k->name))
 		return "supported";
+	if (k->flags & PH_KNOWN_OLD)
+		return "obsolete";
 	def = ph_template_default(k->name, &n);
 	if (def && *def == '$' && ph_param_find(def + 1))
 		return "supported";
-	if (k->flags & PH_KNOWN_OLD)
-		return "obsolete";
 	return ph_check_means_nothing(k->name) ? "meaningless" : ph_check_guards(k->name) ? "refused" : "unsupported";
 }
 

@@ -112,14 +112,15 @@ static bool check_template(struct check *k, const struct ph_setting *set)
 {
 	size_t n, i;
 	const char *def = ph_template_default(set->name, &n);
+	const struct ph_known *known = ph_known_find(set->name);
 
-	if (def == NULL)
+	if (def == NULL || (known && (known->flags & PH_KNOWN_OLD)))    /* extract_recipient_limit */
 		return false;
 	for (i = 0; i < k->c->n_services; i++) {
 		if (strncmp(k->c->services[i].name, set->name, n) == 0 && k->c->services[i].name[n] == '\0')
 			break;
 	}
-	if (i == k->c->n_services && ph_known_find(set->name) == NULL)
+	if (i == k->c->n_services && known == NULL)
 		return false;
 	if (ph_param_find(set->name) == NULL && ph_param_find(def + 1) == NULL)
 		say(k, PH_CHECK_WARNING, set, ph_arena_printf(k->arena, "parameter %s is not supported and has no effect", set->name));

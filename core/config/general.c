@@ -93,6 +93,7 @@ static const struct ph_param params[] = {
 	PH_P_STR(S, stress, "stress", "", "\"yes\" while the server is overloaded"),
 	PH_P_STR(S, debug_peer_list, "debug_peer_list", "", "peers whose sessions are logged in detail"),
 	PH_P_INT(S, debug_peer_level, "debug_peer_level", "2", 1, 0, "how much more"),
+	PH_P_BOOL(S, owner_request_special, "owner_request_special", "yes", "owner-list and list-request hold no address extension"),
 };
 #undef S
 PH_SETTINGS_TABLE(PH_GENERAL_OWNER, params)

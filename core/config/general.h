@@ -42,6 +42,7 @@ struct ph_general_settings {
 	/* debugging */
 	const char *debug_peer_list;
 	int debug_peer_level;
+	bool owner_request_special;
 };
 
 /* Of this view: checked when the configuration was loaded, computed on first use, lives as long as conf.  Does not yield. */

@@ -86,6 +86,35 @@ int ph_qmgr_settings_load(struct ph_qmgr *q, struct ph_err *err)
 
 /* ---- transports ---- */
 
+/* What a transport without parameters of its own gets.  Declared for the check and postconf; read by name, since "smtp_destination_rate_delay"
+ * goes before "default_destination_rate_delay". */
+struct transport_defaults {
+	int concurrency, initial, failed_cohorts, recipients, slot_cost, slot_loan, slot_discount, minimum_slots, in_memory, extra, refill;
+	const char *positive, *negative;
+	int64_t rate_delay_ms, transport_delay_ms, refill_delay_ms;
+};
+#define D struct transport_defaults
+static const struct ph_param transport_table[] = {
+	PH_P_INT(D, concurrency, "default_destination_concurrency_limit", "20", 0, 0, "deliveries to one destination at once; 0: no limit"),
+	PH_P_INT(D, initial, "initial_destination_concurrency", "5", 1, 0, "deliveries to a destination at once to begin with"),
+	PH_P_STR1(D, positive, "default_destination_concurrency_positive_feedback", "1", "how fast the concurrency grows with successes"),
+	PH_P_STR1(D, negative, "default_destination_concurrency_negative_feedback", "1", "how fast it shrinks with failures"),
+	PH_P_INT(D, failed_cohorts, "default_destination_concurrency_failed_cohort_limit", "1", 0, 0, "failures in a row, in units of the concurrency, that make a destination dead"),
+	PH_P_INT(D, recipients, "default_destination_recipient_limit", "50", 0, 0, "recipients of one delivery; 0: no limit"),
+	PH_P_TIME(D, rate_delay_ms, "default_destination_rate_delay", "0s", 's', 0, 0, "pause between deliveries to one destination"),
+	PH_P_TIME(D, transport_delay_ms, "default_transport_rate_delay", "0s", 's', 0, 0, "pause between deliveries of one transport"),
+	PH_P_INT(D, slot_cost, "default_delivery_slot_cost", "5", 0, 0, "deliveries that earn a message one slot for overtaking"),
+	PH_P_INT(D, slot_loan, "default_delivery_slot_loan", "3", 0, 0, "slots that are lent before they are earned"),
+	PH_P_INT(D, slot_discount, "default_delivery_slot_discount", "50", 0, 100, "share of the slots that is lent, in percent"),
+	PH_P_INT(D, minimum_slots, "default_minimum_delivery_slots", "3", 0, 0, "slots that a message must be able to earn to be overtaken"),
+	PH_P_INT(D, in_memory, "default_recipient_limit", "20000", 1, 0, "recipients of a transport that are scheduled at once"),
+	PH_P_INT(D, extra, "default_extra_recipient_limit", "1000", 0, 0, "further ones for messages that overtake"),
+	PH_P_INT(D, refill, "default_recipient_refill_limit", "100", 1, 0, "recipients that are taken up together"),
+	PH_P_TIME(D, refill_delay_ms, "default_recipient_refill_delay", "5s", 's', 0, 0, "longest time until more recipients are taken up"),
+};
+#undef D
+PH_SETTINGS_TABLE("qmgr", transport_table)
+
 struct transport_conf { const struct ph_conf *conf; const char *name; };
 
 static int number(const struct transport_conf *t, const char *suffix, const char *fallback, int64_t min, int64_t def)

@@ -159,6 +159,9 @@ static const struct ph_param smtpd_params[] = {
 	PH_P_STR1(S, sasl_service, "smtpd_sasl_service", "smtp", "service name that the SASL module hears"),
 	PH_P_STR(S, sasl_cyrus_path, "cyrus_sasl_config_path", "", "Cyrus: folders of its configuration files, separated by colons"),
 	PH_P_INT(S, sasl_response_limit, "smtpd_sasl_response_limit", "12288", 1, 0, "longest line of a client in AUTH"),
+	PH_P_STR(S, null_access_key, "smtpd_null_access_lookup_key", "<>", "what access tables are asked for the null sender"),
+	PH_P_STR1(S, tempfail_action, "reject_tempfail_action", "defer_if_permit", "what restrictions do when they could not ask: defer_if_permit or defer"),
+	PH_P_STR(S, rbl_domains, "maps_rbl_domains", "", "DNS lists of reject_maps_rbl"),
 };
 PH_SETTINGS_TABLE("smtpd", smtpd_params)
 

@@ -71,6 +71,7 @@ struct ph_smtpd_settings {
 	const char *sasl_type, *sasl_path, *sasl_exceptions_networks, *sasl_mechanism_filter;
 	const char *sasl_options, *sasl_tls_options, *sasl_local_domain, *sasl_service, *sasl_cyrus_path;       /* for the modules, by ph_conf_get */
 	int sasl_response_limit;
+	const char *null_access_key, *tempfail_action, *rbl_domains;            /* for restrictions, by ph_conf_get */
 };
 
 /* Fill st from conf.  0, or negative with err. */
