@@ -18,6 +18,7 @@ struct ph_agent_settings {
 	bool soft_bounce;
 	int delay_digits;               /* delay_logging_resolution_limit */
 	const char *status_filter;      /* default_delivery_status_filter */
+	const char *local_filter, *pipe_filter, *virtual_filter;
 	const char *syslog_name;
 	const char *trust_anchor;       /* dnssec_trust_anchor_file */
 };

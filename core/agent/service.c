@@ -12,6 +12,10 @@ static const struct ph_param agent_params[] = {
 	PH_P_BOOL(struct ph_agent_settings, soft_bounce, "soft_bounce", "no", "Keep mail that would be bounced in the queue, for testing"),
 	PH_P_INT(struct ph_agent_settings, delay_digits, "delay_logging_resolution_limit", "2", 0, 6, "Digits behind the point in delays that are logged"),
 	PH_P_STR(struct ph_agent_settings, status_filter, "default_delivery_status_filter", "", "Table that changes the status code or text of deliveries"),
+	/* Read by name, for the service's command. */
+	PH_P_STR(struct ph_agent_settings, local_filter, "local_delivery_status_filter", "$default_delivery_status_filter", "The same for local"),
+	PH_P_STR(struct ph_agent_settings, pipe_filter, "pipe_delivery_status_filter", "$default_delivery_status_filter", "The same for pipe"),
+	PH_P_STR(struct ph_agent_settings, virtual_filter, "virtual_delivery_status_filter", "$default_delivery_status_filter", "The same for virtual"),
 	PH_P_STR1(struct ph_agent_settings, syslog_name, "syslog_name", "${multi_instance_name?{$multi_instance_name}:{postfix}}", "Put in front of the process name in logs"),
 	PH_P_STR(struct ph_agent_settings, trust_anchor, "dnssec_trust_anchor_file", "/usr/share/dns/root.key", "DNSSEC trust anchors (DS or DNSKEY records, or unbound's form) for DANE; of the main configuration"),
 };

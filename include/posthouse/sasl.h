@@ -1,4 +1,4 @@
-/* posthouse/sasl.h: authentication back ends (smtpd_sasl_type, smtp_sasl_type).
+/* posthouse/sasl.h: authentication back ends (smtpd_sasl_type).
  *
  * Server side: the core speaks AUTH and base64; the module names the mechanisms and takes part in the exchange. */
 #ifndef POSTHOUSE_SASL_H
@@ -27,7 +27,8 @@ struct ph_sasl_ops {
 	enum ph_sasl_status (*step)(void *exchange, struct ph_slice response, struct ph_slice *ret_challenge,
 				    const char **ret_user, const char **ret_reason);
 	void (*done)(void *exchange);
-	/* Client side: an exchange with credentials; NULL where the module only serves.  The same calling sequence. */
+	/* Client side: an exchange with credentials; NULL where the module only serves.  The same calling sequence.  Not called yet: the client's mechanisms are
+	 * built in. */
 	enum ph_sasl_status (*client_start)(void *use, const char *mechs, const char *user, const char *password, const char *server,
 					    struct ph_arena *arena, void **ret_exchange, const char **ret_mech, struct ph_slice *ret_initial,
 					    const char **ret_reason);
