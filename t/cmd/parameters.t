@@ -43,6 +43,11 @@ ok(not hidden, "postconf -d shows every name", hidden)
 without = {p for p, s in state.items() if s in ("unsupported", "refused")}
 ok(not without - listed, "doc/differences.md lists what is not supported (run build-aux/mkunsupported)", sorted(without - listed))
 ok(not listed - without, "doc/differences.md lists nothing that is supported (run build-aux/mkunsupported)", sorted(listed - without))
+# What the program reads by name has an effect: it has to be declared, or every start warns about it.  (Not: lists of names in the check and the sandbox.)
+sources = [os.path.join(d, f) for top in ("core", "modules", "cmd") for d, _, fs in os.walk(TOP + "/" + top) for f in fs
+           if f.endswith((".c", ".h")) and f not in ("check.c", "known.c", "sandbox.c")]
+read = {w for f in sources for w in re.findall(r'"([a-z0-9_]+)"', open(f, errors="replace").read())}
+ok(len(sources) > 300 and not without & read, "nothing that the program reads is said to have no effect", (len(sources), sorted(without & read)))
 ok(all(re.search(r"\| [^|]{10,} \| (warns|stops the start) \|$", l) for l in part.strip().split("\n")[3:-1] if l.startswith("|")), "each with a reason")
 
 # Setting one is warned about, with file and line; what guards something stops the start.
