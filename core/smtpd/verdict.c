@@ -14,6 +14,7 @@ struct ph_verdict ph_verdict_permit(void)
 	return (struct ph_verdict){ .cls = PH_PERMIT };
 }
 
+PH_PRINTF(6, 0)
 static struct ph_verdict make(struct ph_session *s, enum ph_verdict_class cls, int code, const char *dsn, bool complete, const char *fmt,
 			      va_list ap)
 {

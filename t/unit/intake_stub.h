@@ -113,6 +113,7 @@ static void take_log(const char *prog, const char *fmt, va_list ap)
 	ph_buf_puts(&got_log, "\n");
 }
 
+__attribute__((format(printf, 3, 4)))
 void __wrap_ph_log_as(const char *prog, enum ph_log_level level, const char *fmt, ...)
 {
 	va_list ap;
@@ -122,6 +123,7 @@ void __wrap_ph_log_as(const char *prog, enum ph_log_level level, const char *fmt
 	va_end(ap);
 }
 
+__attribute__((format(printf, 2, 3)))
 void __wrap_ph_log(enum ph_log_level level, const char *fmt, ...)
 {
 	va_list ap;

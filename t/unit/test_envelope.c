@@ -79,7 +79,7 @@ static bool envelope_decodes(struct ph_slice in, struct ph_arena *arena)
 
 static void test_envelope(struct ph_arena *arena)
 {
-	struct ph_envelope least = { .sender = "", .encoding = "" }, *got, many = least;
+	struct ph_envelope least = { .sender = "", .encoding = "" }, *got = NULL, many = least;
 	struct ph_buf b = PH_BUF_INIT(1 << 24), small = PH_BUF_INIT(200);
 	struct ph_err err;
 	size_t i;
@@ -161,7 +161,7 @@ static void test_request(struct ph_arena *arena)
 	struct ph_request_rcpt to[2] = { { 0, "a@example.com", "a@example.com", NULL, 0 }, { 7, "b@example.com", "c@example.com", "", 8 } };
 	struct ph_delivery_request q = { .id = 1ull << 60, .ref = ref, .service = "smtp", .nexthop = "[mx]", .sender = "", .ret = "HDRS",
 					 .encoding = "8bit", .flags = 5, .content_bytes = 1 << 30, .arrival_us = 3, .active_us = 4,
-					 .n_attrs = 2, .attrs = attrs, .n_rcpts = 2, .rcpts = to }, *got;
+					 .n_attrs = 2, .attrs = attrs, .n_rcpts = 2, .rcpts = to }, *got = NULL;
 	struct ph_buf b = PH_BUF_INIT(1 << 16), small = PH_BUF_INIT(64);
 
 	tap_ok(ph_request_encode(&q, &b) == 0 && ph_request_decode((struct ph_slice){ b.data, b.len }, arena, &got) == 0, "a request comes back");

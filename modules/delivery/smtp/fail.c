@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+PH_PRINTF(3, 0)
 static const char *format(struct ph_arena *arena, const char *prefix, const char *fmt, va_list ap)
 {
 	struct ph_buf b = PH_BUF_INIT(16384);
