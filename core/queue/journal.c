@@ -8,10 +8,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@
 #include "base/offload.h"
 #include "queue/journal_private.h"
 
+#define NEW_FILE (O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW)
 #define JOURNAL_MAGIC 0x57000003u
 #define RESERVE ((off_t)256 * 1024)
 #define RESERVE_LEAST ((off_t)64 * 1024)
@@ -87,27 +90,41 @@ static uint32_t seq_max(int dirfd, unsigned slot)
 	return max;
 }
 
+/* Root, with the files of another for a moment.  The kernel forgets then that we are to end with our parent and may dump core, so both are put
+ * back; a parent that died meanwhile takes us with it now. */
+static int create_as(const struct stat *owner, int dirfd, const char *name)
+{
+	int death = 0, dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), fd;
+	pid_t parent = getppid();
+
+	prctl(PR_GET_PDEATHSIG, &death, 0, 0, 0);
+	setfsgid(owner->st_gid);
+	setfsuid(owner->st_uid);
+	fd = openat(dirfd, name, NEW_FILE, 0600);
+	if (fd < 0)
+		fd = -errno;
+	setfsuid(0);
+	setfsgid(getegid());
+	if (dumpable == 1)
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	if (death > 0) {
+		prctl(PR_SET_PDEATHSIG, death, 0, 0, 0);
+		if (getppid() != parent)
+			raise(death);
+	}
+	return fd;
+}
+
 /* A new file; the root agent's belongs to the folder's owner from its first moment on, as the queue manager may look at any time. */
 static int file_create(int dirfd, const char *name)
 {
-	bool root = geteuid() == 0;
 	struct stat owner;
-	int fd, rc = 0;
+	int fd;
 
-	if (root) {
-		if (fstatat(dirfd, "journal", &owner, 0) < 0)
-			return -errno;
-		setfsgid(owner.st_gid);
-		setfsuid(owner.st_uid);
-	}
-	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		rc = -errno;
-	if (root) {
-		setfsuid(0);
-		setfsgid(getegid());
-	}
-	return fd < 0 ? rc : fd;
+	if (geteuid() == 0)
+		return fstatat(dirfd, "journal", &owner, 0) < 0 ? -errno : create_as(&owner, dirfd, name);
+	fd = openat(dirfd, name, NEW_FILE, 0600);
+	return fd < 0 ? -errno : fd;
 }
 
 /* The next file.  0: j->fd, j->file are it; else nothing has changed. */

@@ -271,7 +271,7 @@ static uint64_t instance_of(int dirfd, const char *file)
 {
 	unsigned char page[PH_SEGMENT_START];
 	struct ph_file_header h;
-	int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	ssize_t n;
 
 	if (fd < 0)

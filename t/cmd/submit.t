@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Submission by ordinary users through set-gid postdrop, and what a hostile one may try (N-309 to N-315, N-320).
+"""Submission by ordinary users through set-gid postdrop, and what a hostile one may try (N-300, N-309 to N-315, N-320).
 
 Runs as root in a mount namespace of its own, where the default configuration directory allows this test's."""
 import os
@@ -251,8 +251,22 @@ def main():
     os.mkfifo(MAILDROP + "/CCCCCCCC")
     open(MAILDROP + "/DDDDDDDD", "wb").write(good)
     os.chmod(MAILDROP + "/DDDDDDDD", 0o666)
+    # ---- N-300: files that no postdrop has looked at ----
+    crafted = {}
+    for k, (what, data) in enumerate(bad.items()):
+        crafted["%08X" % (0xE0000000 + k)] = what
+        p = MAILDROP + "/%08X" % (0xE0000000 + k)
+        open(p, "wb").write(data)
+        os.chmod(p, 0o644)
+        os.chown(p, USER.pw_uid, DROP.st_gid)
+    was = os.listdir(i.dir + "/mail/box/new")
     i.command("postfix", "start", check=True)
     wait_for("maildrop to be read", lambda: not left() and "DDDDDDDD: bad" in i.log())
+    for name, what in crafted.items():
+        ok("maildrop/" + name in i.log() or name + ":" in i.log(), "N-300: set aside and told: a file with " + what, i.log()[-1500:])
+    wait_for("an empty queue", i.queue_is_empty)
+    ok(os.listdir(i.dir + "/mail/box/new") == was, "N-300: none of them becomes mail", i.log()[-3000:])
+    ok("killed by signal" not in i.log(), "N-300: pickup lives", i.log()[-3000:])
     log = i.log()
     ok("AAAAAAAA: a symbolic link" in log and "BBBBBBBB: has several links" in log and "CCCCCCCC: not a regular file" in log and
        "DDDDDDDD: bad permissions" in log, "N-315: links and what others may write are set aside", log[-1500:])
