@@ -394,3 +394,39 @@ data
 > FOO
 < 500
 alive
+
+test N-350 VRFY says what RCPT would, and EXPN nothing; who asks on and on is sent away
+main smtpd_hard_error_limit = 3
+client
+< 220
+> VRFY alice@here.test
+< 252
+> VRFY nobody@here.test
+< 550
+> EXPN alice
+< 50
+> VRFY nobody2@here.test
+< 550
+< 421 4.7.0
+closed
+
+test N-350 VRFY that is switched off
+main disable_vrfy_command = yes
+client
+< 220
+> VRFY alice@here.test
+< 502 5.5.1 VRFY command is disabled
+> VRFY nobody@here.test
+< 502 5.5.1 VRFY command is disabled
+
+test N-345 a restriction class that names itself
+main smtpd_restriction_classes = around
+main around = around
+main smtpd_recipient_restrictions = around
+client
+hello
+> MAIL FROM:<a@b.test>
+< 250
+> RCPT TO:<alice@here.test>
+< 451 4.3.5 Server configuration error
+log restriction class around is defined by itself
