@@ -50,7 +50,6 @@ static void relay(struct local_state *st, const char *text)
 		return;
 	}
 	sub.unmatched = NULL;
-	sub.context = LOCAL_INCLUDE;    /* who is not an alias leaves: a loop then meets its own Delivered-To: */
 	st->shared->expanded = true;
 	local_addresses(&sub, local_expand(st, NULL, text, NULL, NULL));
 }
