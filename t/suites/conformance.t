@@ -36,7 +36,7 @@ def run(cases, wanted, retries):
     if not wanted:
         return []
     with tempfile.NamedTemporaryFile(suffix=".json") as f:
-        argv = [sys.executable, BENCH + "/run.py", "--iut", INST + "/sbin", "--json", f.name, "--cases", cases, "-j", "6", "-v", "--retries", str(retries),
+        argv = [sys.executable, BENCH + "/run.py", "--iut", INST + "/sbin", "--json", f.name, "--cases", cases, "-j", "10", "-v", "--retries", str(retries),
                 "--rename", "Posthouse=Postfix"]
         for c in wanted:
             argv += ["--case", c]
