@@ -428,7 +428,7 @@ restriction_reject_unverified_recipient_la_LIBADD = $(MODULE_LIBS)
 
 if FUZZ
 noinst_PROGRAMS += t/fuzz/fuzz_policy
-t_fuzz_fuzz_policy_SOURCES = t/fuzz/fuzz_policy.c modules/restriction/common/policy_proto.c modules/restriction/common/dnslist_filter.c
+t_fuzz_fuzz_policy_SOURCES = t/fuzz/fuzz_policy.c modules/restriction/common/policy_proto.c
 t_fuzz_fuzz_policy_CPPFLAGS = $(RESTRICTION_CPPFLAGS)
 t_fuzz_fuzz_policy_LDADD = libcore.la
 t_fuzz_fuzz_policy_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer

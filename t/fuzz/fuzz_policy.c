@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../modules/restriction/common/dnslist_filter.h"
+#include <posthouse/dns.h>
+
 #include "../../modules/restriction/common/policy_proto.h"
 #include "queue/verify.h"
 
@@ -43,15 +44,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char *text = ph_strndup((const char *)data, n < 4096 ? n : 4096);
 	static const unsigned char addr[4] = { 127, 0, 0, 2 };
-	struct dnslist_filter f;
+	struct ph_dnslist_filter f;
 	struct ph_verify_entry e;
 	struct ph_err err;
 
 	if (n < 20000)
 		reply((const char *)data, n);
 	request(text);
-	if (dnslist_filter_parse(text, &f, &err) == 0)
-		dnslist_filter_match(&f, addr);
+	if (ph_dnslist_filter_parse(text, &f, &err) == 0)
+		ph_dnslist_filter_match(&f, addr);
 	if (ph_verify_parse(text, &e) == 0 && (e.text < text || e.text > text + strlen(text)))
 		abort();
 	free(text);
