@@ -7,6 +7,8 @@ doc/man/generated: $(pkglib_LTLIBRARIES) posthouse$(EXEEXT)
 	$(AM_V_GEN)rm -rf $@ && $(MKDIR_P) $@ && PH_MODULE_PATH=.libs ./posthouse$(EXEEXT) manual $@ $(srcdir)/doc/man/modules
 install-data-hook: doc/man/generated
 	for s in 5 8; do $(MKDIR_P) $(DESTDIR)$(mandir)/man$$s && $(INSTALL_DATA) doc/man/generated/*.$$s $(DESTDIR)$(mandir)/man$$s/ || exit 1; done
+uninstall-local:
+	for s in 5 8; do for f in doc/man/generated/*.$$s; do rm -f "$(DESTDIR)$(mandir)/man$$s/$${f##*/}"; done; done
 clean-local:
 	rm -rf doc/man/generated
 EXTRA_DIST += doc/architecture.md doc/migrating-from-postfix.md doc/differences.md
