@@ -24,7 +24,7 @@ smtpd_recipient_restrictions =
     check_client_access cidr:{{192.0.2.66 REJECT}}
     check_recipient_access inline:{{policy@relay.test = strict}}
     check_recipient_access inline:{{ask@relay.test = greylist}}
-greylist_dummy = x
+notify_classes =
 smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
 """
 FILES = {
