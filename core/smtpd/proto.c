@@ -462,8 +462,10 @@ static int command_loop(struct ph_session *s)
 			if (r == 0)
 				r = one_command(s, line, take);
 		}
-		if (!s->t && s->scratch)
+		if (!s->t && s->scratch) {
+			s->refusal = NULL;
 			ph_arena_reset(s->scratch);
+		}
 		if (r < 0 || s->closing)
 			return r;
 	}

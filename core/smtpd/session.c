@@ -121,6 +121,7 @@ void ph_smtpd_trans_end(struct ph_session *s)
 	struct ph_arena *a;
 
 	s->recipient = NULL;
+	s->refusal = NULL;              /* its text goes with the arena */
 	s->defer_if_permit.active = s->defer_if_reject.active = false;
 	if (s->scratch)
 		ph_arena_reset(s->scratch);

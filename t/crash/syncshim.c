@@ -225,16 +225,21 @@ static void sync_folder(int fd)
 		abort();
 }
 
+/* One at a time.  A sync of the kernel's returns when all that was written before it is on the disk, whoever writes it out: of two at the same time
+ * none may come back before the other's bytes are there, and an older list of a folder may not take the place of a newer one. */
 static int sync_any(int fd)
 {
+	static pthread_mutex_t syncing = PTHREAD_MUTEX_INITIALIZER;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -1;
+	pthread_mutex_lock(&syncing);
 	if (S_ISDIR(st.st_mode))
 		sync_folder(fd);
 	else if (S_ISREG(st.st_mode))
 		sync_file(fd);
+	pthread_mutex_unlock(&syncing);
 	return 0;
 }
 

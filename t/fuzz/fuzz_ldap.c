@@ -1,5 +1,6 @@
 /* Settings files of tables (.cf), keys in LDAP filters and names, LDAP URLs in special result attributes.  The first byte chooses. */
 #include "../../modules/lookup/common/hosts.h"
+#include "config/config.h"
 #include "../../modules/lookup/ldap/ldap.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,11 +45,26 @@ static void quoting(const char *key)
 	ph_buf_done(&b);
 }
 
+static const struct ph_conf *conf;      /* lists of domains are read with its settings */
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	struct ph_config *config;
+	struct ph_err err;
+
+	(void)argc;
+	(void)argv;
+	if (ph_config_parse("", "", &config, &err) < 0)
+		abort();
+	conf = ph_config_main(config);
+	return 0;
+}
+
 static void settings(const char *text, size_t n)
 {
 	int fd = memfd_create("cf", MFD_CLOEXEC);
 	char name[40];
-	struct ph_table_spec spec = { .type = "pgsql", .name = name };
+	struct ph_table_spec spec = { .type = "pgsql", .name = name, .conf = conf };
 	struct lquery q = { 0 };
 	struct ph_err err;
 	const char *sql;
