@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/policy_proto.h"
 
@@ -229,11 +230,19 @@ static void conn_keep(struct policy_server *s, const struct policy_limits *lim, 
 	}
 }
 
+/* Closed by the server while it was idle, or with an answer that nobody asked for. */
+static bool conn_stale(const struct policy_conn *c)
+{
+	char byte;
+
+	return c->idle_until_ms <= ph_now_ms() || recv(ph_stream_fd(c->io), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 static struct policy_conn *conn_take(struct policy_server *s)
 {
 	struct policy_conn *c = s->idle;
 
-	while (c && c->idle_until_ms <= ph_now_ms()) {
+	while (c && conn_stale(c)) {
 		s->idle = c->next;
 		conn_free(&c);
 		c = s->idle;
@@ -285,27 +294,21 @@ static int exchange(struct policy_server *s, struct policy_conn *c, const struct
 	return r;
 }
 
-/* One try: with an idle connection, which may turn out to be closed, then with a new one. */
+/* One try, with an idle connection or a new one. */
 static int attempt(struct policy_server *s, const struct policy_limits *lim, const struct ph_buf *request, struct ph_arena *arena,
 		   const char **ret_action)
 {
-	struct policy_conn *c;
-	bool used;
-	int r;
+	struct policy_conn *c = conn_take(s);
+	int r = c ? 0 : conn_new(s, arena, ph_now_ms() + lim->timeout_ms, &c);
 
-	do {
-		c = conn_take(s);
-		used = c != NULL;
-		r = c ? 0 : conn_new(s, arena, ph_now_ms() + lim->timeout_ms, &c);
-		if (r < 0)
-			return r;
-		c->requests++;
-		r = exchange(s, c, lim, request, arena, ret_action);
-		if (r == 0)
-			conn_keep(s, lim, c);
-		else
-			conn_free(&c);
-	} while (used && (r == -ECONNRESET || r == -EPIPE));
+	if (r < 0)
+		return r;
+	c->requests++;
+	r = exchange(s, c, lim, request, arena, ret_action);
+	if (r == 0)
+		conn_keep(s, lim, c);
+	else
+		conn_free(&c);
 	return r < 0 ? r : 0;
 }
 
