@@ -53,7 +53,7 @@ static void run(void *arg)
 /* Of this process, loaded for that purpose: what the configuration could use. */
 static int show_modules(const struct ph_general_settings *g)
 {
-	static const char *const kinds[] = { "", "lookup", "restriction", "filter", "delivery", "sasl" };
+	static const char *const kinds[] = { "", "lookup", "restriction", "filter", "delivery", "sasl", "counter" };
 	struct ph_arena *arena = ph_arena_new();
 	struct ph_module_info *list;
 	size_t n, i;

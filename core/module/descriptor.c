@@ -4,6 +4,7 @@
 #include "module/loader.h"
 #include "module/descriptor.h"
 
+#include <posthouse/counter.h>
 #include <posthouse/delivery.h>
 #include <posthouse/filter.h>
 #include <posthouse/lookup.h>
@@ -17,7 +18,7 @@
 #define MAX_PARAMS 1024
 #define MAX_SETTINGS (1 << 20)
 
-static const char *const kind_names[] = { "?", "lookup", "restriction", "filter", "delivery", "sasl" };
+static const char *const kind_names[] = { "?", "lookup", "restriction", "filter", "delivery", "sasl", "counter" };
 
 const char *ph_module_kind_name(unsigned kind)
 {
@@ -115,6 +116,14 @@ static int take_ops(struct ph_module *m, const char *path, struct ph_err *err)
 		m->ops.sasl = o;
 		if (o && !(o->mechanisms && o->start && o->step && o->done) && !(o->client_start && o->client_step && o->done))
 			return missing(path, "a complete server or client side", err);
+		return o ? 0 : -EPROTO;
+	}
+	case PH_KIND_COUNTER: {
+		const struct ph_counter_ops *o = copy_ops(m->ops.counter, END_OF(struct ph_counter_ops, change), sizeof *o, path, err);
+
+		m->ops.counter = o;
+		if (o && (!o->open || !o->close || !o->change))
+			return missing(path, "open, close or change", err);
 		return o ? 0 : -EPROTO;
 	}
 	}

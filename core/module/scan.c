@@ -36,7 +36,7 @@ static bool split_name(struct ph_arena *arena, const char *file, unsigned *ret_k
 
 	if (n < 5 || strcmp(file + n - 3, ".so") != 0)
 		return false;
-	for (unsigned k = PH_KIND_LOOKUP; k <= PH_KIND_SASL; k++) {
+	for (unsigned k = PH_KIND_LOOKUP; k <= PH_KIND_COUNTER; k++) {
 		const char *kind = ph_module_kind_name(k);
 		size_t len = strlen(kind);
 

@@ -186,6 +186,8 @@ static int authenticate(struct ph_session *s, struct ph_smtpd_cmdline *c)
 
 int ph_smtpd_cmd_auth(struct ph_session *s, struct ph_smtpd_cmdline *c)
 {
+	int r;
+
 	if (s->set->helo_required && !s->helo)
 		return ph_smtpd_refuse(s, "503 5.5.1 Error: send HELO/EHLO first");
 	if (!ph_smtpd_sasl_possible(s) || (s->ehlo_discard & PH_EHLO_AUTH) || !s->sasl_mechs)
@@ -196,7 +198,8 @@ int ph_smtpd_cmd_auth(struct ph_session *s, struct ph_smtpd_cmdline *c)
 		return ph_smtpd_refuse(s, "503 5.5.1 Error: already authenticated");
 	if (c->n < 2 || c->n > 3)
 		return ph_smtpd_refuse(s, "501 5.5.4 Syntax: AUTH mechanism");
-	if (ph_limits_exceeded(s, PH_LIMIT_AUTH, s->set->client_auth_rate, "AUTH command"))
-		return ph_smtpd_refuse(s, "450 4.7.1 Error: too many AUTH commands from %s", s->addr);
+	r = ph_limits_refused(s, PH_LIMIT_AUTH, s->set->client_auth_rate, "AUTH command", "450 4.7.1 Error: too many AUTH commands from");
+	if (r)
+		return r;
 	return authenticate(s, c);
 }

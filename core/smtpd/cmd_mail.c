@@ -185,8 +185,9 @@ int ph_smtpd_cmd_mail(struct ph_session *s, struct ph_smtpd_cmdline *c)
 		return ph_smtpd_refuse(s, "503 5.5.1 Error: MAIL after BDAT");
 	if (c->n < 3 || !ph_smtpd_slice_ieq(c->w[1].text, "FROM:"))
 		return ph_smtpd_refuse(s, "501 5.5.4 Syntax: MAIL FROM:<address>");
-	if (ph_limits_exceeded(s, PH_LIMIT_MESSAGE, s->set->client_message_rate, "Message delivery request"))
-		return ph_smtpd_refuse(s, "450 4.7.1 Error: too much mail from %s", s->addr);
+	r = ph_limits_refused(s, PH_LIMIT_MESSAGE, s->set->client_message_rate, "Message delivery request", "450 4.7.1 Error: too much mail from");
+	if (r)
+		return r;
 	ph_smtpd_trans_begin(s);
 	r = mail(s, c);
 	if (r)

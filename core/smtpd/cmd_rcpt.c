@@ -158,8 +158,9 @@ int ph_smtpd_cmd_rcpt(struct ph_session *s, struct ph_smtpd_cmdline *c)
 		return ph_smtpd_refuse(s, "503 5.5.1 Error: RCPT after BDAT");
 	if (c->n < 3 || !ph_smtpd_slice_ieq(c->w[1].text, "TO:"))
 		return ph_smtpd_refuse(s, "501 5.5.4 Syntax: RCPT TO:<address>");
-	if (ph_limits_exceeded(s, PH_LIMIT_RECIPIENT, s->set->client_recipient_rate, "Recipient address"))
-		return ph_smtpd_refuse(s, "450 4.7.1 Error: too many recipients from %s", s->addr);
+	r = ph_limits_refused(s, PH_LIMIT_RECIPIENT, s->set->client_recipient_rate, "Recipient address", "450 4.7.1 Error: too many recipients from");
+	if (r)
+		return r;
 	r = rcpt(s, c);
 	s->recipient = NULL;
 	return r;

@@ -54,7 +54,8 @@ static bool too_many_sessions(struct ph_session *s)
 
 	if (s->limits_exempt || s->set->client_tls_rate <= 0)
 		return false;
-	n = ph_limits_rate(s->svc->limits, s, PH_LIMIT_TLS);
+	if (ph_limits_count(s, PH_LIMIT_TLS, 0, &n) < 0)
+		return true;
 	if (n <= (unsigned)s->set->client_tls_rate)
 		return false;
 	ph_log(PH_LOG_WARNING, "New TLS session rate limit exceeded: %u from %s for service %s", n, s->namaddr, s->svc->name);
@@ -64,6 +65,7 @@ static bool too_many_sessions(struct ph_session *s)
 int ph_smtpd_tls_start(struct ph_session *s)
 {
 	struct ph_err err;
+	unsigned n;
 	int r;
 
 	if (!s->svc->tls) {
@@ -83,8 +85,8 @@ int ph_smtpd_tls_start(struct ph_session *s)
 		return r == -ETIMEDOUT ? r : -ECONNRESET;
 	}
 	s->tls_used = true;
-	if (!ph_stream_tls(s->io)->reused && !s->limits_exempt)
-		ph_limits_count(s->svc->limits, s, PH_LIMIT_TLS);
+	if (!ph_stream_tls(s->io)->reused && !s->limits_exempt && s->set->client_tls_rate > 0)
+		(void)ph_limits_count(s, PH_LIMIT_TLS, 1, &n);
 	log_established(s);
 	return 0;
 }

@@ -14,8 +14,9 @@ int ph_smtpd_cmd_vrfy(struct ph_session *s, struct ph_smtpd_cmdline *c)
 		return ph_smtpd_refuse(s, "502 5.5.1 VRFY command is disabled");
 	if (c->n < 2)
 		return ph_smtpd_refuse(s, "501 5.5.4 Syntax: VRFY address%s", s->set->smtputf8_enable ? " [SMTPUTF8]" : "");
-	if (ph_limits_exceeded(s, PH_LIMIT_RECIPIENT, s->set->client_recipient_rate, "Recipient address"))
-		return ph_smtpd_refuse(s, "450 4.7.1 Error: too many recipients from %s", s->addr);
+	r = ph_limits_refused(s, PH_LIMIT_RECIPIENT, s->set->client_recipient_rate, "Recipient address", "450 4.7.1 Error: too many recipients from");
+	if (r)
+		return r;
 	if (c->n > 2 && s->set->smtputf8_enable && ph_smtpd_slice_ieq(c->w[c->n - 1].text, "SMTPUTF8")) {
 		utf8 = true;
 		c->n--;

@@ -1,137 +1,180 @@
-/* limits.c: counters per (service, client) in shared memory, one region per worker with one writer.  Does not yield.
+/* limits.c: clients and their counts: who is one client, where it is counted, what is too much.  Owns the peaks of this process.
  *
- * A region is an open-addressing hash table of fixed size: when a probe finds no room the entry with no connection and the oldest
- * window is taken over, so memory is bounded and a flood of clients can only make the counts forget. */
+ * May yield where a store of several machines is asked. */
 #include "smtpd/limits.h"
 
 #include <arpa/inet.h>
-#include <stdatomic.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "module/loader.h"
 #include "smtpd/session.h"
 
-#define SLOTS 256
-#define ENTRIES 8192            /* of a region; a power of two */
-#define PROBES 8
+#define LOG_AGAIN_MS 60000      /* a store that stays down is named so often */
 
-struct entry {
-	_Atomic uint64_t key;           /* 0: free */
-	_Atomic int64_t window;         /* wall clock ms: start of the rates' time unit */
-	_Atomic uint32_t connections;
-	_Atomic uint32_t rate[PH_LIMIT_KINDS];
-};
-struct region {
-	struct entry e[ENTRIES];
-};
-struct ph_limits {
-	struct ph_shared_stamps stamps;
-	_Atomic uint8_t live[SLOTS];
-	struct region *own;             /* of this process */
-	struct region regions[SLOTS];   /* mapped, but only what is touched costs memory */
+const char *const ph_limit_names[PH_LIMIT_KINDS] = {
+	[PH_LIMIT_CONNECT] = "connect", [PH_LIMIT_MESSAGE] = "message", [PH_LIMIT_RECIPIENT] = "recipient", [PH_LIMIT_TLS] = "newtls",
+	[PH_LIMIT_AUTH] = "auth",
 };
 
-/* Peaks of this process since the last statistics line. */
-static struct peak {
-	uint32_t n;
-	int64_t at_us;
-	char who[120];
-} peaks[PH_LIMIT_KINDS + 1];
-static struct region *own_region;
+/* ---- stores of several machines ---- */
 
-struct ph_shared_stamps *ph_limits_stamps(struct ph_limits *l)
+struct ph_limit_store {
+	const struct ph_module *module;
+	void *store;                    /* NULL: could not be opened */
+	char *title;                    /* "redis:/etc/posthouse/counters.cf" */
+	char why[200];                  /* it could not */
+	bool closed;                    /* without it, clients are turned away */
+	bool down;
+	int64_t logged_ms;
+};
+
+int ph_limit_store_new(const struct ph_conf *conf, const char *spec, const char *failure, struct ph_limit_store **ret, struct ph_err *err)
 {
-	return &l->stamps;
+	const char *colon = strchr(spec, ':');
+	struct ph_limit_store *st;
+	const void *settings;
+	struct ph_err why = { 0, "" };
+	char type[40];
+	int r = -ENOENT;
+
+	*ret = NULL;
+	if (strcmp(failure, "open") != 0 && strcmp(failure, "closed") != 0)
+		return ph_err_set(err, -EINVAL, "bad configuration: smtpd_client_counter_failure is \"%.50s\", neither open nor closed", failure);
+	if (strcmp(spec, "shared") == 0)
+		return 0;
+	if (!colon || colon == spec || (size_t)(colon - spec) >= sizeof(type))
+		return ph_err_set(err, -EINVAL, "bad configuration: smtpd_client_counter_store is \"%.100s\", neither \"shared\" nor type:name", spec);
+	snprintf(type, sizeof(type), "%.*s", (int)(colon - spec), spec);
+	st = *ret = ph_alloc(sizeof(*st));
+	st->title = ph_strdup(spec);
+	st->closed = strcmp(failure, "closed") == 0;
+	st->module = ph_module_load(PH_KIND_COUNTER, type, &why);
+	settings = st->module ? ph_module_settings(st->module, conf, &why) : NULL;
+	if (settings)
+		r = st->module->ops.counter->open(conf, settings, colon + 1, &st->store, &why);
+	if (r < 0) {
+		st->store = NULL;
+		snprintf(st->why, sizeof(st->why), "%.199s", why.text);
+	}
+	return 0;
 }
 
-struct ph_limits *ph_limits_create(void)
+void ph_limit_store_free(struct ph_limit_store **sp)
 {
-	void *p = mmap(NULL, sizeof(struct ph_limits), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct ph_limit_store *st = *sp;
 
-	return p == MAP_FAILED ? NULL : p;
-}
-
-void ph_limits_forget(struct ph_limits *l, unsigned slot)
-{
-	if (!l || slot >= SLOTS || !atomic_load(&l->live[slot]))
+	*sp = NULL;
+	if (!st)
 		return;
-	atomic_store(&l->live[slot], 0);
-	(void)madvise(&l->regions[slot], sizeof(struct region), MADV_REMOVE);
+	if (st->store)
+		st->module->ops.counter->close(st->store);
+	free(st->title);
+	free(st);
 }
 
-void ph_limits_attach(struct ph_limits *l, unsigned slot)
+static void note_down(struct ph_limit_store *st, const char *why)
 {
-	ph_assert(slot < SLOTS);
-	if (!l)
+	if (st->down && ph_now_ms() - st->logged_ms < LOG_AGAIN_MS)
 		return;
-	ph_limits_forget(l, slot);
-	memset(&l->regions[slot], 0, sizeof(struct region));
-	atomic_store(&l->live[slot], 1);
-	own_region = &l->regions[slot];
+	st->down = true;
+	st->logged_ms = ph_now_ms();
+	ph_log(PH_LOG_WARNING, "smtpd_client_counter_store: %s: %s; %s", st->title, why,
+	       st->closed ? "clients are turned away" : "each machine counts by itself");
 }
 
-static uint64_t mix(uint64_t h, uint64_t v)
+static int store_change(struct ph_limit_store *st, const char *client, struct ph_counter_change *changes, size_t n)
 {
-	h ^= v;
-	h *= 0x9e3779b97f4a7c15u;
-	return h ^ (h >> 29);
+	struct ph_err err = { 0, "" };
+	int r = -EIO;
+
+	if (st->store)
+		r = st->module->ops.counter->change(st->store, client, changes, n, &err);
+	if (r < 0) {
+		note_down(st, st->store ? err.text : st->why);
+		return r;
+	}
+	if (st->down)
+		ph_log(PH_LOG_INFO, "smtpd_client_counter_store: %s: counts again", st->title);
+	st->down = false;
+	return 0;
 }
 
-/* The client's network as smtpd_client_*_prefix_length cuts it, together with the service. */
-static uint64_t key_of(const struct ph_session *s)
+/* Here, and (ask) in the store of several machines, whose counts are the ones that hold. */
+static int change(struct ph_session *s, const char *client, struct ph_counter_change *changes, size_t n, bool ask)
+{
+	struct ph_limit_store *st = s->svc->counters;
+	struct ph_counter_change common[2];
+	int r;
+
+	ph_assert(n <= PH_ARRAY_LEN(common));
+	memcpy(common, changes, n * sizeof(*changes));
+	if (s->svc->limits)
+		(void)ph_limits_shared.change(s->svc->limits, client, changes, n, NULL);
+	if (!st || !ask)
+		return 0;
+	r = store_change(st, client, common, n);
+	if (r == 0)
+		memcpy(changes, common, n * sizeof(*changes));
+	return st->closed ? r : 0;
+}
+
+/* ---- clients ---- */
+
+/* "scope/192.0.2.0": the client's network as smtpd_client_*_prefix_length cuts it, within the service. */
+static void client_text(const struct ph_session *s, char *buf, size_t bytes)
 {
 	unsigned char a[16] = { 0 };
-	unsigned bits, bytes = 16;
-	uint64_t h = mix(0x706f7374u, s->limit_service), v;
+	char text[INET6_ADDRSTRLEN] = "?";
+	unsigned bits, n;
+	int family = AF_INET;
 
 	if (inet_pton(AF_INET, s->addr, a) == 1) {
 		bits = (unsigned)s->set->ipv4_prefix;
-		bytes = 4;
+		n = 4;
 	} else {
+		family = AF_INET6;
 		if (inet_pton(AF_INET6, s->addr, a) != 1)
 			memset(a, 0xff, sizeof(a));
 		bits = (unsigned)s->set->ipv6_prefix;
+		n = 16;
 	}
-	for (unsigned i = 0; i < bytes; i++)
+	for (unsigned i = 0; i < n; i++)
 		if (i * 8 >= bits)
 			a[i] = 0;
 		else if (bits - i * 8 < 8)
 			a[i] &= (unsigned char)(0xff << (8 - (bits - i * 8)));
-	memcpy(&v, a, 8);
-	h = mix(h, v);
-	memcpy(&v, a + 8, 8);
-	h = mix(mix(h, v), bytes);
-	return h ? h : 1;
+	(void)inet_ntop(family, a, text, sizeof(text));
+	snprintf(buf, bytes, "%.80s/%s", s->limit_scope, text);
 }
 
-static struct entry *find(struct region *r, uint64_t key, bool make)
+/* Unlike any other session's, on any machine. */
+static void holder_text(const struct ph_session *s, char buf[40])
 {
-	struct entry *e, *victim = NULL;
+	static uint64_t process;
+	static int64_t of;
 
-	for (unsigned i = 0; i < PROBES; i++) {
-		e = &r->e[(key + i) & (ENTRIES - 1)];
-		if (atomic_load_explicit(&e->key, memory_order_relaxed) == key)
-			return e;
-		if (atomic_load_explicit(&e->key, memory_order_relaxed) == 0) {
-			if (!victim || atomic_load_explicit(&victim->key, memory_order_relaxed))
-				victim = e;
-		} else if (e->connections == 0 && (!victim || (victim->key && e->window < victim->window))) {
-			victim = e;
-		}
+	if (of != getpid()) {
+		arc4random_buf(&process, sizeof(process));
+		of = getpid();
 	}
-	if (!make || !victim)
-		return NULL;
-	atomic_store(&victim->key, 0);
-	victim->window = 0;
-	for (unsigned k = 0; k < PH_LIMIT_KINDS; k++)
-		victim->rate[k] = 0;
-	atomic_store(&victim->key, key);
-	return victim;
+	snprintf(buf, 40, "%016llx.%llx", (unsigned long long)process, (unsigned long long)s->limit_holder);
 }
 
-static void note_peak(unsigned which, uint32_t n, const struct ph_session *s)
+/* ---- peaks ---- */
+
+/* Peaks of this process since the last statistics line. */
+static struct peak {
+	uint64_t n;
+	int64_t at_us;
+	char who[120];
+} peaks[PH_LIMIT_KINDS + 1];
+
+static void note_peak(unsigned which, uint64_t n, const struct ph_session *s)
 {
 	struct peak *p = &peaks[which];
 
@@ -142,110 +185,7 @@ static void note_peak(unsigned which, uint32_t n, const struct ph_session *s)
 	snprintf(p->who, sizeof(p->who), "%.60s:%s", s->svc->name, s->addr);
 }
 
-/* The sums over all workers. */
-static void sum(struct ph_limits *l, uint64_t key, int64_t now, int64_t unit, struct ph_limit_counts *ret, unsigned rate[PH_LIMIT_KINDS])
-{
-	struct entry *e;
-
-	ret->connections = 0;
-	memset(rate, 0, PH_LIMIT_KINDS * sizeof(*rate));
-	for (unsigned slot = 0; slot < SLOTS; slot++) {
-		if (!atomic_load_explicit(&l->live[slot], memory_order_relaxed))
-			continue;
-		e = find(&l->regions[slot], key, false);
-		if (!e)
-			continue;
-		ret->connections += atomic_load_explicit(&e->connections, memory_order_relaxed);
-		if (now - atomic_load_explicit(&e->window, memory_order_relaxed) >= unit)
-			continue;
-		for (unsigned k = 0; k < PH_LIMIT_KINDS; k++)
-			rate[k] += atomic_load_explicit(&e->rate[k], memory_order_relaxed);
-	}
-	ret->connection_rate = rate[PH_LIMIT_CONNECT];
-}
-
-static struct entry *own_entry(const struct ph_session *s, uint64_t key, int64_t now)
-{
-	struct entry *e = own_region ? find(own_region, key, true) : NULL;
-
-	if (e && now - e->window >= s->set->rate_unit_ms) {
-		for (unsigned k = 0; k < PH_LIMIT_KINDS; k++)
-			e->rate[k] = 0;
-		e->window = now;
-	}
-	return e;
-}
-
-void ph_limits_connect(struct ph_limits *l, struct ph_session *s, struct ph_limit_counts *ret)
-{
-	int64_t now = ph_wall_us() / 1000;
-	uint64_t key = key_of(s);
-	unsigned rate[PH_LIMIT_KINDS];
-	struct entry *e;
-
-	ret->connections = ret->connection_rate = 0;
-	if (!l)
-		return;
-	e = own_entry(s, key, now);
-	if (!e)
-		return;
-	s->limit_key = key;
-	e->connections++;
-	e->rate[PH_LIMIT_CONNECT]++;
-	sum(l, key, now, s->set->rate_unit_ms, ret, rate);
-	note_peak(PH_LIMIT_KINDS, ret->connections, s);
-	note_peak(PH_LIMIT_CONNECT, ret->connection_rate, s);
-}
-
-void ph_limits_disconnect(struct ph_limits *l, struct ph_session *s)
-{
-	struct entry *e = l && own_region ? find(own_region, s->limit_key, false) : NULL;
-
-	if (e && e->connections > 0)
-		e->connections--;
-	s->counted = false;
-}
-
-unsigned ph_limits_rate(struct ph_limits *l, struct ph_session *s, enum ph_limit_kind kind)
-{
-	struct ph_limit_counts c;
-	unsigned rate[PH_LIMIT_KINDS];
-
-	if (!l)
-		return 0;
-	sum(l, key_of(s), ph_wall_us() / 1000, s->set->rate_unit_ms, &c, rate);
-	return rate[kind];
-}
-
-unsigned ph_limits_count(struct ph_limits *l, struct ph_session *s, enum ph_limit_kind kind)
-{
-	struct entry *e;
-	unsigned n;
-
-	if (!l)
-		return 0;
-	e = own_entry(s, key_of(s), ph_wall_us() / 1000);
-	if (e)
-		e->rate[kind]++;
-	n = ph_limits_rate(l, s, kind);
-	note_peak(kind, n, s);
-	return n;
-}
-
-bool ph_limits_exceeded(struct ph_session *s, enum ph_limit_kind kind, int limit, const char *what)
-{
-	unsigned n;
-
-	if (s->svc->standalone || s->limits_exempt || limit <= 0)
-		return false;
-	n = ph_limits_count(s->svc->limits, s, kind);
-	if (n <= (unsigned)limit)
-		return false;
-	ph_log(PH_LOG_WARNING, "%s rate limit exceeded: %u from %s for service %s", what, n, s->namaddr, s->svc->name);
-	return true;
-}
-
-void ph_limits_log_peaks(struct ph_limits *l)
+void ph_limits_log_peaks(void)
 {
 	static const char *const names[PH_LIMIT_KINDS + 1] = {
 		[PH_LIMIT_CONNECT] = "connection rate", [PH_LIMIT_MESSAGE] = "message rate", [PH_LIMIT_RECIPIENT] = "recipient rate",
@@ -261,10 +201,71 @@ void ph_limits_log_peaks(struct ph_limits *l)
 			continue;
 		if (!localtime_r(&at, &tm) || !strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm))
 			when[0] = '\0';
-		if (i == PH_LIMIT_KINDS)
-			ph_log_as("anvil", PH_LOG_INFO, "statistics: max %s %u for (%s) at %s", names[i], peaks[i].n, peaks[i].who, when);
-		else
-			ph_log_as("anvil", PH_LOG_INFO, "statistics: max %s %u/60s for (%s) at %s", names[i], peaks[i].n, peaks[i].who, when);
+		ph_log_as("anvil", PH_LOG_INFO, "statistics: max %s %llu%s for (%s) at %s", names[i], (unsigned long long)peaks[i].n,
+			  i == PH_LIMIT_KINDS ? "" : "/60s", peaks[i].who, when);
 		peaks[i].n = 0;
 	}
+}
+
+/* ---- what sessions do ---- */
+
+int ph_limits_connect(struct ph_session *s, bool limited, struct ph_limit_counts *ret)
+{
+	static uint64_t connections;
+	char client[160], holder[40];
+	struct ph_counter_change c[2] = {
+		{ .what = PH_COUNTER_HOLD, .name = "connections", .holder = holder },
+		{ .what = PH_COUNTER_ADD, .name = ph_limit_names[PH_LIMIT_CONNECT], .by = 1, .window_ms = s->set->rate_unit_ms },
+	};
+	int r;
+
+	client_text(s, client, sizeof(client));
+	ph_smtpd_set(&s->limit_client, client);
+	s->limit_holder = ++connections;
+	s->limit_asked = limited;
+	holder_text(s, holder);
+	r = change(s, client, c, 2, limited);
+	ret->connections = (unsigned)c[0].now;
+	ret->connection_rate = (unsigned)c[1].now;
+	note_peak(PH_LIMIT_KINDS, c[0].now, s);
+	note_peak(PH_LIMIT_CONNECT, c[1].now, s);
+	return r;
+}
+
+void ph_limits_disconnect(struct ph_session *s)
+{
+	char holder[40];
+	struct ph_counter_change c = { .what = PH_COUNTER_RELEASE, .name = "connections", .holder = holder };
+
+	holder_text(s, holder);
+	(void)change(s, s->limit_client, &c, 1, s->limit_asked);
+	ph_smtpd_set(&s->limit_client, NULL);
+}
+
+int ph_limits_count(struct ph_session *s, enum ph_limit_kind kind, unsigned by, unsigned *ret)
+{
+	struct ph_counter_change c = { .what = PH_COUNTER_ADD, .name = ph_limit_names[kind], .by = by, .window_ms = s->set->rate_unit_ms };
+	char client[160];
+	int r;
+
+	client_text(s, client, sizeof(client));
+	r = change(s, client, &c, 1, true);
+	*ret = (unsigned)c.now;
+	if (by > 0)
+		note_peak(kind, c.now, s);
+	return r;
+}
+
+int ph_limits_refused(struct ph_session *s, enum ph_limit_kind kind, int limit, const char *what, const char *reply)
+{
+	unsigned n;
+
+	if (s->svc->standalone || s->limits_exempt || limit <= 0)
+		return 0;
+	if (ph_limits_count(s, kind, 1, &n) < 0)
+		return ph_smtpd_refuse(s, "451 4.3.0 Error: cannot count, try again later");
+	if (n <= (unsigned)limit)
+		return 0;
+	ph_log(PH_LOG_WARNING, "%s rate limit exceeded: %u from %s for service %s", what, n, s->namaddr, s->svc->name);
+	return ph_smtpd_refuse(s, "%s %s", reply, s->addr);
 }

@@ -115,11 +115,16 @@ static int too_many(struct ph_session *s, const char *what, int n, const char *r
 static int count_connection(struct ph_session *s)
 {
 	struct ph_limit_counts c;
+	int r;
 
 	if (s->svc->standalone || s->limits_exempt)
 		return 0;
-	ph_limits_connect(s->svc->limits, s, &c);
+	r = ph_limits_connect(s, s->set->client_count > 0 || s->set->client_conn_rate > 0, &c);
 	s->counted = true;
+	if (r < 0) {
+		ph_smtpd_reply(s, "421 4.3.0 %s Error: cannot count, try again later", s->set->myhostname);
+		return -EUSERS;
+	}
 	s->connections = c.connections;
 	if (s->set->client_count > 0 && c.connections > (unsigned)s->set->client_count)
 		return too_many(s, "Connection concurrency", (int)c.connections, "too many connections");
@@ -521,7 +526,10 @@ void ph_smtpd_proto(struct ph_session *s)
 	if (!client_gone(r) || r == -ETIMEDOUT)
 		ph_stream_flush(s->io, ph_now_ms() + 5000);
 	if (s->counted)
-		ph_limits_disconnect(s->svc->limits, s);
+		{
+		ph_limits_disconnect(s);
+		s->counted = false;
+	}
 	if (r != -ECANCELED)
 		ph_smtpd_history_end(s, cut_reason(s, r));
 }

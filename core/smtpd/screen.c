@@ -24,7 +24,7 @@ struct ph_screen *ph_screen_new(const struct ph_config *config, const struct ph_
 	ps->conf = service->conf;
 	ps->name = service->name;
 	ps->svc = svc;
-	ps->limit_key = ph_smtpd_name_key(service->name) ^ 0x50530000u;
+	ps->limit_scope = ph_conf_get(ps->conf, "smtpd_client_counter_scope");
 	r = ph_screen_settings_load(ps->conf, &ps->set, &err);
 	if (r == 0)
 		r = ph_screen_compile(ps, &err);
@@ -355,20 +355,22 @@ bool ph_screen_client(struct ph_screen *ps, struct ph_session *s)
 {
 	struct ph_screen_client *c = ph_alloc(sizeof(*c));
 	struct ph_limit_counts n;
-	bool on;
+	bool on = false;
 
 	c->ps = ps;
 	c->s = s;
 	c->arena = ph_arena_new();
 	snprintf(c->who, sizeof(c->who), "[%s]:%d", s->addr, s->port);
 	ph_co_set_ident(ps->set.syslog_name, "postscreen");
-	s->limit_service = ps->limit_key;
-	ph_limits_connect(s->svc->limits, s, &n);
+	s->limit_scope = ps->limit_scope;
 	ps->screening++;
-	on = connected(c, n.connections);
+	if (ph_limits_connect(s, ps->set.client_count > 0, &n) < 0)
+		refuse_connect(c, "cannot count", "421 4.3.0 Error: cannot count, try again later");
+	else
+		on = connected(c, n.connections);
 	ps->screening--;
-	ph_limits_disconnect(s->svc->limits, s);
-	s->limit_service = s->svc->limit_key;
+	ph_limits_disconnect(s);
+	s->limit_scope = s->svc->set.counter_scope;
 	s->screened = on;
 	ph_arena_free(&c->arena);
 	free(c);

@@ -54,7 +54,7 @@ struct ph_screen_access {
 struct ph_screen {
 	const struct ph_conf *conf;
 	const char *name;
-	uint32_t limit_key;
+	const char *limit_scope;
 	struct ph_screen_settings set;
 	struct ph_smtpd_service *svc;   /* who gets the clients that pass */
 	struct ph_match *mynetworks, *allow_interfaces;

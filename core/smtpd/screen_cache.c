@@ -48,10 +48,12 @@ static int64_t now_s(void)
 
 static uint64_t key_of(const struct ph_screen_cache *c, const char *addr)
 {
-	uint64_t h = 14695981039346656037u ^ ph_smtpd_name_key(c->table ? c->table : "");
+	const char *const parts[] = { c->table ? c->table : "", addr };
+	uint64_t h = 14695981039346656037u;
 
-	for (; *addr; addr++)
-		h = (h ^ (unsigned char)*addr) * 1099511628211u;
+	for (size_t i = 0; i < PH_ARRAY_LEN(parts); i++)
+		for (const char *p = parts[i]; *p; p++)
+			h = (h ^ (unsigned char)*p) * 1099511628211u;
 	h ^= h >> 32;
 	h *= 0x9e3779b97f4a7c15u;
 	h ^= h >> 29;

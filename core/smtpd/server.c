@@ -186,7 +186,7 @@ static void on_statistics(void *arg)
 {
 	struct server *server = arg;
 
-	ph_limits_log_peaks(server->ports[0].svc->limits);
+	ph_limits_log_peaks();
 	ph_timer_set(server->statistics, ph_now_ms() + server->ports[0].svc->set.anvil_status_ms);
 }
 
@@ -312,7 +312,7 @@ int ph_smtpd_run(const struct ph_smtpd_config *cfg)
 	ph_co_spawn("smtpd setup", setup_main, &st);
 	ph_loop_run();
 	if (cfg->n_listeners)
-		ph_limits_log_peaks(server.limits);
+		ph_limits_log_peaks();
 	ph_limits_forget(server.limits, cfg->slot);
 	ph_timer_free(&server.statistics);
 	services_free(&server);

@@ -272,15 +272,6 @@ static void sasl(struct ph_smtpd_service *svc)
 
 /* ---- all of it ---- */
 
-uint32_t ph_smtpd_name_key(const char *name)
-{
-	uint32_t h = 2166136261u;
-
-	for (; *name; name++)
-		h = (h ^ (unsigned char)*name) * 16777619u;
-	return h;
-}
-
 static void matches(struct ph_smtpd_service *svc)
 {
 	const struct ph_smtpd_settings *set = &svc->set;
@@ -321,7 +312,6 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	svc->conf = service ? service->conf : ph_config_main(config);
 	svc->name = service ? service->name : "smtp";
 	svc->limits = limits;
-	svc->limit_key = ph_smtpd_name_key(svc->name);
 	if (ph_smtpd_settings_load(svc->conf, &svc->set, &err) < 0) {
 		snprintf(svc->fatal_text, sizeof(svc->fatal_text), "%s", err.text);
 		svc->fatal = svc->fatal_text;
@@ -335,6 +325,10 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	if (*svc->set.upstream_proxy && !svc->proxy_protocol)
 		svc->fatal = "bad configuration: smtpd_upstream_proxy_protocol: only haproxy is known";
 	svc->ehlo_discard = ph_smtpd_ehlo_mask(svc->set.discard_ehlo_keywords);
+	if (!svc->standalone && ph_limit_store_new(svc->conf, svc->set.counter_store, svc->set.counter_failure, &svc->counters, &err) < 0) {
+		snprintf(svc->fatal_text, sizeof(svc->fatal_text), "%s", err.text);
+		svc->fatal = svc->fatal_text;
+	}
 	bare_lf(svc);
 	receive_override(svc);
 	matches(svc);
@@ -378,6 +372,7 @@ void ph_smtpd_service_free(struct ph_smtpd_service **sp)
 	if (svc->sasl_module && svc->sasl_module->ops.sasl->release)
 		svc->sasl_module->ops.sasl->release(svc->sasl_use);
 	ph_tls_ctx_free(&svc->tls);
+	ph_limit_store_free(&svc->counters);
 	free(svc);
 	*sp = NULL;
 }

@@ -51,7 +51,7 @@ struct ph_session *ph_smtpd_session_new(struct ph_smtpd_service *svc, struct ph_
 	s->stage = PH_STAGE_CONNECT;
 	s->born_us = ph_wall_us();
 	s->ehlo_discard = svc->ehlo_discard;
-	s->limit_service = svc->limit_key;
+	s->limit_scope = svc->set.counter_scope;
 	ph_smtpd_set(&s->name, "unknown");
 	ph_smtpd_set(&s->reverse_name, "unknown");
 	s->name_status = s->reverse_status = 5;
@@ -92,6 +92,7 @@ void ph_smtpd_session_free(struct ph_session **sp)
 	free(s->sasl_method);
 	free(s->sasl_user);
 	free(s->sasl_mechs);
+	free(s->limit_client);
 	ph_buf_done(&s->history);
 	s->magic = 0;
 	free(s);

@@ -30,6 +30,7 @@ enum ph_smtpd_tls_level { PH_SMTPD_TLS_NONE, PH_SMTPD_TLS_MAY, PH_SMTPD_TLS_ENCR
 struct ph_rlist;                /* restrict.h: a compiled restriction list */
 struct ph_tls_ctx;
 struct ph_limits;
+struct ph_limit_store;
 
 /* The names of smtpd_noop_commands, smtpd_forbidden_commands: plain words and patterns. */
 struct ph_smtpd_words {
@@ -69,9 +70,9 @@ struct ph_smtpd_service {
 	void *sasl_use;
 	struct ph_match *sasl_filter;           /* NULL: all mechanisms */
 	const char *sasl_fatal;                 /* SASL is asked for and cannot work */
-	struct ph_limits *limits;
+	struct ph_limits *limits;               /* NULL: no memory for them */
+	struct ph_limit_store *counters;        /* of several machines; NULL: limits alone */
 	int max_sessions, sessions;             /* of this process */
-	uint32_t limit_key;                     /* of the service's name, in the shared counters */
 	bool long_ids;
 	unsigned notify_classes;                /* PH_NOTICE_* */
 };
@@ -166,9 +167,11 @@ struct ph_session {
 	bool access_denied;             /* refused at connect: nothing but QUIT */
 	bool bare_lf_noted;
 	bool limits_exempt;
-	bool counted;                   /* in the counters: a connection, under limit_key */
-	uint64_t limit_key;
-	uint32_t limit_service;         /* svc->limit_key, or that of postscreen's service while it looks at the client */
+	bool counted;                   /* in the counters: a connection, of limit_client (heap) */
+	bool limit_asked;               /* in the store of several machines, too */
+	char *limit_client;
+	uint64_t limit_holder;
+	const char *limit_scope;        /* smtpd_client_counter_scope; of postscreen's service while that looks at the client */
 	bool screened;                  /* postscreen has let it through */
 	bool last_line_bare_lf;
 	bool flushing;
@@ -323,7 +326,6 @@ bool ph_smtpd_word_matches(struct ph_session *s, const struct ph_smtpd_words *li
 /* Words and "type:table" entries. */
 void ph_smtpd_words_open(const struct ph_conf *conf, const char *title, const char *text, struct ph_smtpd_words *ret);
 void ph_smtpd_words_free(struct ph_smtpd_words *list);
-uint32_t ph_smtpd_name_key(const char *name);
 struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, const struct ph_service *service, struct ph_limits *limits);
 /* NULL-safe; no session may be left. */
 void ph_smtpd_service_free(struct ph_smtpd_service **svc);

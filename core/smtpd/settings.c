@@ -80,6 +80,10 @@ static const struct ph_param smtpd_params[] = {
 	PH_P_INT(S, ipv6_prefix, "smtpd_client_ipv6_prefix_length", "84", 1, 128, "the same for IPv6"),
 	PH_P_TIME(S, rate_unit_ms, "anvil_rate_time_unit", "60s", 's', 1000, 0, "time over which rates are counted"),
 	PH_P_TIME(S, anvil_status_ms, "anvil_status_update_time", "600s", 's', 1000, 0, "how often peak rates are logged"),
+	PH_P_STR1(S, counter_store, "smtpd_client_counter_store", "shared", "where clients are counted: shared (this machine), or type:name of a counter module"),
+	PH_P_STR1(S, counter_failure, "smtpd_client_counter_failure", "open",
+		  "while that module's server fails: open (this machine counts by itself) or closed (limited clients are told to come again)"),
+	PH_P_STR1(S, counter_scope, "smtpd_client_counter_scope", "$service_name", "services and machines with the same word here count a client together"),
 
 	PH_P_STR(S, xclient_hosts, "smtpd_authorized_xclient_hosts", "", "clients that may use XCLIENT"),
 	PH_P_STR(S, xforward_hosts, "smtpd_authorized_xforward_hosts", "", "clients that may use XFORWARD"),

@@ -44,6 +44,7 @@ struct ph_smtpd_settings {
 	const char *limit_exceptions;
 	int ipv4_prefix, ipv6_prefix;
 	int64_t rate_unit_ms, anvil_status_ms;
+	const char *counter_store, *counter_failure, *counter_scope;
 	/* other people's words about the client */
 	const char *xclient_hosts, *xforward_hosts;
 	const char *upstream_proxy;

@@ -16,7 +16,8 @@
  *        restriction: ph_restriction_ops.prefetch, ph_session_list, ph_session_explaining, PH_ACCESS_CCERT, PH_ACCESS_SASL.
  *        delivery: ph_delivery_ops.check, ph_delivery_result_some, ph_delivery_pass_part, ph_delivery_part_owned, ph_address_list.
  *        run: ph_run_identity, ph_run_environment, ph_run_read, ph_run_spec.dialogue, .gain_privileges.
- *        message: ph_mime_downgrade_edit, ph_header_map_addresses. */
+ *        message: ph_mime_downgrade_edit, ph_header_map_addresses.
+ *        counter: the kind PH_KIND_COUNTER, posthouse/counter.h. */
 #ifndef POSTHOUSE_MODULE_H
 #define POSTHOUSE_MODULE_H
 
@@ -37,6 +38,7 @@ enum ph_module_kind {
 	PH_KIND_FILTER,
 	PH_KIND_DELIVERY,
 	PH_KIND_SASL,
+	PH_KIND_COUNTER,                /* since 1.1 */
 };
 
 struct ph_lookup_ops;
@@ -44,6 +46,7 @@ struct ph_restriction_ops;
 struct ph_filter_ops;
 struct ph_delivery_ops;
 struct ph_sasl_ops;
+struct ph_counter_ops;
 
 struct ph_module {
 	uint32_t magic;                 /* PH_MODULE_MAGIC */
@@ -64,6 +67,7 @@ struct ph_module {
 		const struct ph_filter_ops *filter;
 		const struct ph_delivery_ops *delivery;
 		const struct ph_sasl_ops *sasl;
+		const struct ph_counter_ops *counter;
 	} ops;
 	/* Once per process before first use, and at its end; may be NULL.  init: 0, or negative with err: the module is
 	 * refused with that text. */

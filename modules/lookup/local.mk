@@ -99,7 +99,10 @@ endif
 
 if HAVE_HIREDIS
 pkglib_LTLIBRARIES += lookup_redis.la
-lookup_redis_la_SOURCES = modules/lookup/redis.c modules/lookup/redis_reply.c modules/lookup/redis_reply.h modules/lookup/common/pool.c modules/lookup/common/pool.h modules/lookup/common/cfg.c modules/lookup/common/cfg.h modules/lookup/common/text.c modules/lookup/common/text.h
+REDIS_CLIENT = modules/lookup/common/rclient.c modules/lookup/common/rclient.h modules/lookup/redis_reply.c modules/lookup/redis_reply.h \
+	modules/lookup/common/pool.c modules/lookup/common/pool.h modules/lookup/common/cfg.c modules/lookup/common/cfg.h \
+	modules/lookup/common/text.c modules/lookup/common/text.h
+lookup_redis_la_SOURCES = modules/lookup/redis.c $(REDIS_CLIENT)
 lookup_redis_la_LDFLAGS = $(MODULE_LDFLAGS)
 lookup_redis_la_LIBADD = $(MODULE_LIBS) $(HIREDIS_LIBS)
 lookup_redis_la_CFLAGS = $(AM_CFLAGS) $(HIREDIS_CFLAGS)

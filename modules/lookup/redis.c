@@ -7,9 +7,7 @@
  * Settings: host (a list of host, host:port, unix:/path; 127.0.0.1), port (6379), socket, database (0), user, password, timeout (2s, of
  * the whole look-up), connections (8), command (get; "hget NAME", "smembers" ...; the key goes behind it), key_format (%s),
  * result_format (%s), domain (only keys in these domains; a match list). */
-#include "common/cfg.h"
-#include "common/pool.h"
-#include "redis_reply.h"
+#include "common/rclient.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,150 +20,15 @@
 struct table {
 	char *name;
 	struct lcfg *cfg;
-	struct lpool *pool;
+	struct rclient *client;
 	char *command;                  /* its words live in it */
 	const char *words[MAX_WORDS];
 	size_t n_words;
-	const char *user, *password, *key_format, *result_format;
-	int database;
-	int64_t timeout_ms;
+	const char *key_format, *result_format;
 	struct ph_match *domains;       /* NULL: all keys */
 };
 
-struct query {
-	const char *words[MAX_WORDS + 1];
-	size_t n;
-	struct rreply *reply;
-};
-
-/* ---- talking ---- */
-
-static int send_words(struct lconn *c, const char *const *words, size_t n, int64_t deadline)
-{
-	struct ph_buf b = PH_BUF_INIT((size_t)1 << 18);
-	int r;
-
-	ph_buf_printf(&b, "*%zu\r\n", n);
-	for (size_t i = 0; i < n; i++)
-		ph_buf_printf(&b, "$%zu\r\n%s\r\n", strlen(words[i]), words[i]);
-	r = ph_stream_write(c->stream, b.data, b.len, deadline);
-	if (r >= 0)
-		r = ph_stream_flush(c->stream, deadline);
-	ph_buf_done(&b);
-	return r < 0 ? r : 0;
-}
-
-static int read_reply(struct lconn *c, int64_t deadline, struct rreply **ret, struct ph_err *err)
-{
-	int r = 0;
-
-	while (r == 0) {
-		struct ph_slice in = ph_stream_peek(c->stream);
-
-		if (in.n == 0) {
-			ssize_t n = ph_stream_fill(c->stream, deadline);
-
-			if (n <= 0)
-				return ph_err_errno(err, n < 0 ? (int)n : -ECONNRESET, "no answer");
-			continue;
-		}
-		r = rparser_feed(c->user, in.p, in.n, ret, err);
-		ph_stream_consume(c->stream, in.n);
-	}
-	return r < 0 ? r : 0;
-}
-
-/* Send, and wait for the answer. */
-static int talk(struct lconn *c, const char *const *words, size_t n, int64_t deadline, struct rreply **ret, struct ph_err *err)
-{
-	int r = send_words(c, words, n, deadline);
-
-	if (r < 0)
-		return ph_err_errno(err, r, "cannot send");
-	return read_reply(c, deadline, ret, err);
-}
-
-static int redis_ask(void *ctx, struct lconn *c, void *query, int64_t deadline, struct ph_err *err)
-{
-	struct query *q = query;
-	int r = talk(c, q->words, q->n, deadline, &q->reply, err);
-
-	return r < 0 ? r : rparser_has_rest(c->user);
-}
-
-/* A command of the greeting that must succeed. */
-static int must(struct lconn *c, const char *const *words, size_t n, int64_t deadline, struct ph_err *err)
-{
-	struct rreply *reply;
-	int r = talk(c, words, n, deadline, &reply, err);
-
-	if (r < 0)
-		return r;
-	if (reply->type == RREPLY_ERROR)
-		r = ph_err_set(err, -EACCES, "%s: %.200s", words[0], reply->text);
-	rreply_free(reply);
-	return r;
-}
-
-static int redis_connected(void *ctx, struct lconn *c, int64_t deadline, struct ph_err *err)
-{
-	const char *words[3] = { "AUTH" };
-	struct table *t = ctx;
-	char number[16];
-	size_t n = 1;
-	int r;
-
-	c->user = rparser_new();
-	if (t->password) {
-		if (t->user)
-			words[n++] = t->user;
-		words[n++] = t->password;
-		r = must(c, words, n, deadline, err);
-		if (r < 0)
-			return r;
-	}
-	if (t->database == 0)
-		return 0;
-	snprintf(number, sizeof number, "%d", t->database);
-	words[0] = "SELECT";
-	words[1] = number;
-	return must(c, words, 2, deadline, err);
-}
-
-static void redis_dropped(void *ctx, struct lconn *c)
-{
-	struct rparser *p = c->user;
-
-	rparser_free(&p);
-}
-
-static const struct lpool_lang lang = { .connected = redis_connected, .dropped = redis_dropped, .ask = redis_ask };
-
 /* ---- settings ---- */
-
-static int read_servers(struct table *t, struct ph_err *err)
-{
-	const char *socket = lcfg_str(t->cfg, "socket", NULL), *hosts = lcfg_str(t->cfg, "host", NULL);
-	struct ph_buf unix_name = PH_BUF_INIT(512);
-	char *copy, *cursor, *word;
-	int port, n, r;
-
-	if ((r = lcfg_int(t->cfg, "port", 6379, 1, 65535, &port, err)) < 0 ||
-	    (r = lcfg_int(t->cfg, "connections", 8, 1, 1000, &n, err)) < 0)
-		return r;
-	t->pool = lpool_new(&lang, t, n);
-	if (socket && (ph_buf_printf(&unix_name, "unix:%s", socket) < 0 ||
-		       (r = lpool_add(t->pool, ph_buf_str(&unix_name), port, err)) < 0))
-		r = ph_err_set(err, -EINVAL, "%s: bad value for socket: \"%.100s\"", t->name, socket);
-	copy = cursor = ph_strdup(hosts ? hosts : socket ? "" : "127.0.0.1");
-	while (r == 0 && (word = ph_str_token(&cursor, PH_SEP_LIST)) != NULL)
-		r = lpool_add(t->pool, word, port, err);
-	if (r == 0 && lpool_servers(t->pool) == 0)
-		r = ph_err_set(err, -EINVAL, "%s: no host is given", t->name);
-	ph_buf_done(&unix_name);
-	free(copy);
-	return r;
-}
 
 static int read_command(struct table *t, struct ph_err *err)
 {
@@ -185,17 +48,13 @@ static int read_settings(struct table *t, const struct ph_table_spec *spec, stru
 	const char *domains;
 	int r;
 
-	if ((r = read_servers(t, err)) < 0 || (r = read_command(t, err)) < 0)
+	if ((r = rclient_open(t->cfg, t->name, 2000, &t->client, err)) < 0 || (r = read_command(t, err)) < 0)
 		return r;
-	t->user = lcfg_str(t->cfg, "user", NULL);
-	t->password = lcfg_str(t->cfg, "password", NULL);
 	t->key_format = lcfg_str(t->cfg, "key_format", "%s");
 	t->result_format = lcfg_str(t->cfg, "result_format", "%s");
 	domains = lcfg_str(t->cfg, "domain", NULL);
 	if ((r = lcfg_check_format(t->name, t->key_format, err)) < 0 ||
-	    (r = lcfg_check_format(t->name, t->result_format, err)) < 0 ||
-	    (r = lcfg_int(t->cfg, "database", 0, 0, 65535, &t->database, err)) < 0 ||
-	    (r = lcfg_ms(t->cfg, "timeout", 2000, &t->timeout_ms, err)) < 0)
+	    (r = lcfg_check_format(t->name, t->result_format, err)) < 0)
 		return r;
 	if (domains && *domains)
 		t->domains = ph_match_open(spec->conf, t->name, domains, PH_MATCH_DOMAIN);
@@ -207,7 +66,7 @@ static void table_close(void *table)
 {
 	struct table *t = table;
 
-	lpool_free(&t->pool);
+	rclient_close(&t->client);
 	lcfg_free(&t->cfg);
 	free(t->command);
 	free(t->name);
@@ -264,7 +123,7 @@ static enum ph_lookup take_reply(struct table *t, const struct rreply *r, const 
 	case RREPLY_NIL:
 		break;
 	case RREPLY_ERROR:
-		code = ph_err_set(err, -EIO, "server %s: %.200s", lpool_server_name(t->pool), r->text);
+		code = ph_err_set(err, -EIO, "server %s: %.200s", rclient_server_name(t->client), r->text);
 		break;
 	case RREPLY_TEXT:
 		code = put_result(t, r, key, &out, err);
@@ -291,7 +150,8 @@ static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *a
 	struct table *t = table;
 	struct ph_buf k = PH_BUF_INIT(65536);
 	const char *at = strrchr(key, '@');
-	struct query q = { .n = t->n_words + 1 };
+	const char *words[MAX_WORDS + 1];
+	struct rreply *reply = NULL;
 	enum ph_lookup status = PH_LOOKUP_NOTFOUND;
 
 	if (t->domains) {
@@ -304,14 +164,14 @@ static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *a
 	}
 	if (!lcfg_expand(t->key_format, key, key, &k) || k.len == 0)
 		goto out;
-	memcpy(q.words, t->words, t->n_words * sizeof q.words[0]);
-	q.words[t->n_words] = ph_buf_str(&k);
-	if (lpool_exchange(t->pool, arena, &q, t->timeout_ms, err) < 0)
+	memcpy(words, t->words, t->n_words * sizeof words[0]);
+	words[t->n_words] = ph_buf_str(&k);
+	if (rclient_ask(t->client, arena, words, t->n_words + 1, &reply, err) < 0)
 		status = PH_LOOKUP_TEMPFAIL;
 	else
-		status = take_reply(t, q.reply, key, arena, ret_value, err);
+		status = take_reply(t, reply, key, arena, ret_value, err);
 out:
-	rreply_free(q.reply);
+	rreply_free(reply);
 	ph_buf_done(&k);
 	return status;
 }

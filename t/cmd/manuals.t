@@ -64,7 +64,7 @@ for f in sorted(os.listdir(INST + "/sbin")):
     ok(os.path.exists("%s/doc/man/%s.1" % (TOP, f)), "%s has a manual page" % f)
 pages = set(os.path.basename(p) for p in glob.glob(INST + "/share/man/man*/*"))
 out = subprocess.run([INST + "/sbin/posthouse", "modules"], capture_output=True, text=True, env=dict(os.environ, MAIL_CONFIG=TOP + "/etc")).stdout
-modules = re.findall(r"^(lookup|restriction|filter|delivery|sasl)\s+(\S+)", out, re.M)
+modules = re.findall(r"^(lookup|restriction|filter|delivery|sasl|counter)\s+(\S+)", out, re.M)
 ok(len(modules) > 30, "posthouse modules lists them", out[:500])
 for kind, name in modules:
     ok(any(name in p for p in pages), "%s %s has a manual page" % (kind, name), sorted(pages)[:20])
