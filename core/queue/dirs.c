@@ -79,6 +79,60 @@ int ph_queue_dirs_make(const char *queue_dir, uid_t owner, gid_t drop_group, str
 	return r;
 }
 
+/* ---- what is there ------------------------------------------------------------------------ */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+size_t ph_queue_names(int dirfd, const char *folder, const char *prefix, char ***ret)
+{
+	int fd = openat(dirfd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	char **names = NULL, path[300];
+	size_t n = 0;
+	struct dirent *e;
+
+	if (d == NULL && fd >= 0)
+		close(fd);
+	while (d && (e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.' || strncmp(e->d_name, prefix, strlen(prefix)) != 0)
+			continue;
+		if ((n & (n + 1)) == 0)
+			names = ph_realloc(names, (2 * n + 2) * sizeof(*names));
+		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+		names[n++] = ph_strdup(path);
+	}
+	if (d)
+		closedir(d);
+	if (n)
+		qsort(names, n, sizeof(*names), by_name);
+	*ret = names;
+	return n;
+}
+
+void ph_queue_names_free(char **names, size_t n)
+{
+	while (n > 0)
+		free(names[--n]);
+	free(names);
+}
+
+uint64_t ph_file_instance(int dirfd, const char *file)
+{
+	unsigned char page[PH_SEGMENT_START];
+	struct ph_file_header h;
+	int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	n = pread(fd, page, sizeof(page), 0);
+	close(fd);
+	return n == (ssize_t)sizeof(page) && ph_file_header_decode(page, &h) == 1 ? h.instance : 0;
+}
+
 /* ---- files that are done with ------------------------------------------------------------- */
 
 static int open_file(int dirfd, const char *file)

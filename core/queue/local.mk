@@ -3,7 +3,8 @@
 libcore_la_SOURCES += core/queue/store.h core/queue/journal.h core/queue/proto.h core/queue/qmgr.h \
 	core/queue/record.h core/queue/record.c core/message/envelope.c core/queue/store_private.h core/queue/store.c \
 	core/queue/store_commit.c core/queue/segment.c core/queue/msgfile.c core/queue/stored.c core/queue/window.h core/queue/window.c \
-	core/queue/scan.c core/queue/dirs.c core/queue/journal_private.h core/queue/journal.c core/queue/journal_rec.c core/queue/proto.c core/queue/submit.h core/queue/submit.c core/queue/parts.c core/queue/parts.h
+	core/queue/scan.c core/queue/dirs.c core/queue/journal_private.h core/queue/journal.c core/queue/journal_sync.c \
+	core/queue/journal_file.c core/queue/journal_rec.c core/queue/proto.c core/queue/submit.h core/queue/submit.c core/queue/parts.c core/queue/parts.h
 
 if FUZZ
 noinst_PROGRAMS += t/fuzz/fuzz_journal
@@ -58,7 +59,9 @@ libcore_la_SOURCES += core/queue/maildrop.c core/queue/maildrop.h
 libcore_la_SOURCES += core/queue/sched.h core/queue/sched_private.h core/queue/sched.c core/queue/transport.c core/queue/peer.c core/queue/job.c \
 	core/queue/index.h core/queue/index.c core/queue/index_segment.c \
 	core/queue/qmgr.h core/queue/qmgr_private.h core/queue/qmgr.c core/queue/qmgr_settings.c core/queue/qmgr_active.c \
-	core/queue/qmgr_resolve.c core/queue/qmgr_agent.c core/queue/qmgr_intake.c core/queue/retry.c core/queue/recover.c \
+	core/queue/qmgr_resolve.c core/queue/qmgr_agent.c core/queue/qmgr_intake.c core/queue/retry.c \
+	core/queue/recover_private.h core/queue/recover.c core/queue/recover_told.c core/queue/recover_journal.c core/queue/recover_file.c \
+	core/queue/recover_lost.c \
 	core/queue/checkpoint.c core/queue/compact.c core/queue/control.h core/queue/control.c core/queue/control_show.c \
 	core/queue/control_client.h core/queue/control_client.c core/queue/listing.h core/queue/listing.c core/queue/link.c \
 	core/queue/notify.c core/queue/requeue.c core/queue/claim.c core/queue/stray.c core/queue/recover_offline.h core/queue/recover_offline.c

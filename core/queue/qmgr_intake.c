@@ -46,8 +46,6 @@ static int gap_found(void *arg, const struct ph_msg_ref *ref, struct ph_slice en
 {
 	struct gap *g = arg;
 
-	if (ref->env_length == 0)
-		return 0;               /* damage: the next start looks at it */
 	if (ph_ref_encode(ref, &g->found) < 0 || ph_pack_bytes(&g->found, envelope.p, envelope.n) < 0)
 		return -ENOBUFS;
 	return 0;
@@ -96,10 +94,15 @@ static void gap_main(void *arg)
 		if (u.bad)
 			break;
 		in = (struct ph_slice){ (const char *)u.p, u.n };
-		if (!known(g->seg, ref.offset)) {
-			ph_qmgr_add(q, &ref, env, NULL);
-			n++;
+		if (known(g->seg, ref.offset))
+			continue;
+		if (ref.env_length == 0) {
+			ph_store_quarantine(q->dirfd, &ref, "damaged");
+			ph_segment_cover(g->seg, ref.offset, ref.offset + ref.length);
+			continue;
 		}
+		ph_qmgr_add(q, &ref, env, NULL);
+		n++;
 	}
 	if (n)
 		ph_log(PH_LOG_INFO, "%s: %u messages that were not announced", g->seg->file, n);

@@ -225,9 +225,7 @@ void ph_qmgr_verify_result(struct ph_qmgr *q, const struct ph_entry *e, const st
 bool ph_notify_wanted(struct ph_qmgr *q, struct ph_active *a);
 bool ph_notify_bounced(const struct ph_qmgr *q, const struct ph_entry *e, uint32_t rcpt);       /* is anybody to be told that it failed? */
 int ph_notify_send(struct ph_qmgr *q, struct ph_active *a);             /* Yields */
-/* recover.c */
-size_t ph_recover_names(int dirfd, const char *folder, char ***ret);            /* "folder/name", all; heap */
-uint64_t ph_recover_instance(int dirfd, const char *file);                      /* as it is on disk, 0: there is none */
+/* recover*.c */
 void ph_recover_run(void *q);                           /* what the start does not do itself; a coroutine's function */
 int ph_recover_start(struct ph_qmgr *q, struct ph_err *err);
 /* A message was announced while recovery is under way: when journals spoke of it, it is taken with what they said.  False: it is new. */

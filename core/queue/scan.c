@@ -1,7 +1,8 @@
 /* scan.c: all messages of a file, whatever happened to it.
  *
  * Reads sequentially in large pieces and checks every record.  After damage it looks for the next beginning of a message; what lies between is
- * reported when something intact follows or when it was committed (limit), else it is a torn tail.  Blocks unreadable for the disk are damage.
+ * reported when something intact follows, when it was committed (limit), or when a message ends in it; else it is a torn tail.  Blocks
+ * unreadable for the disk are damage.
  * No state beyond one call; any thread; blocks. */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,8 +15,10 @@ struct scan {
 	uint64_t instance, end;         /* end: nothing behind it counts */
 	bool limited;
 	int (*fn)(void *arg, const struct ph_msg_ref *ref, struct ph_slice envelope);
+	void (*torn)(void *arg, const struct ph_msg_ref *ref);
 	void *arg;
 	uint64_t bad_from;              /* 0: no damage open */
+	uint64_t bad_end;               /* end of the last END record that was passed since; 0: none */
 	char bad_id[PH_QUEUE_ID_MAX];
 };
 
@@ -119,6 +122,16 @@ static enum found look(struct scan *s, uint64_t at, struct ph_msg_ref *ref, stru
 	}
 }
 
+/* A message ended here whose beginning is damaged: so it was complete. */
+static void end_passed(struct scan *s, uint64_t at)
+{
+	const unsigned char *p = s->instance ? ph_window_get(&s->w, at, PH_END_REC) : NULL;
+	struct ph_msg_end e;
+
+	if (p && at + PH_END_REC <= s->end && ph_msg_end_decode(p, s->instance, at, &e) == 0)
+		s->bad_end = at + PH_END_REC;
+}
+
 /* The next place from at on where something may begin; s->end: none. */
 static uint64_t resync(struct scan *s, uint64_t at)
 {
@@ -136,6 +149,8 @@ static uint64_t resync(struct scan *s, uint64_t at)
 			return at;
 		if (rec.type == PH_REC_VOID || rec.type == PH_REC_CLOSE)
 			return at;      /* look decides */
+		if (rec.type == PH_REC_END)
+			end_passed(s, at);
 	}
 	return s->end;
 }
@@ -147,6 +162,7 @@ static void bad_open(struct scan *s, uint64_t at)
 	if (s->bad_from)
 		return;
 	s->bad_from = at;
+	s->bad_end = 0;
 	s->bad_id[0] = '\0';
 	if (head_get(s, at, &h))
 		memcpy(s->bad_id, h.queue_id, sizeof(s->bad_id));
@@ -162,6 +178,30 @@ static int bad_report(struct scan *s, uint64_t to)
 	memcpy(ref.queue_id, s->bad_id, sizeof(ref.queue_id));
 	s->bad_from = 0;
 	return s->fn(s->arg, &ref, (struct ph_slice){ NULL, 0 });
+}
+
+/* The file ends in a damaged stretch.  Up to the last END in it messages were complete; what begins behind that may be an unfinished write. */
+static int tail_report(struct scan *s)
+{
+	struct ph_msg_ref ref = { .instance = s->instance };
+	uint64_t at = s->bad_end ? s->bad_end : s->bad_from;
+	struct ph_msg_head h;
+	int r = 0;
+
+	if (s->bad_from == 0)
+		return 0;
+	if (s->bad_end)
+		r = bad_report(s, s->bad_end);
+	memcpy(ref.file, s->file, strlen(s->file));
+	for (; s->torn && r == 0 && at < s->end; at = resync(s, at + 8)) {
+		if (!head_get(s, at, &h))
+			continue;
+		memcpy(ref.queue_id, h.queue_id, sizeof(ref.queue_id));
+		ref.offset = at;
+		ref.length = h.total && h.total < s->end - at ? h.total : s->end - at;
+		s->torn(s->arg, &ref);
+	}
+	return r;
 }
 
 static int walk(struct scan *s)
@@ -196,9 +236,9 @@ static int walk(struct scan *s)
 	if (r == 0 && s->limited) {
 		if (at < s->end && s->bad_from == 0)
 			bad_open(s, at);
-		r = bad_report(s, s->end);
+		return bad_report(s, s->end);
 	}
-	return r;
+	return r == 0 ? tail_report(s) : r;
 }
 
 /* The header is lost: the newest use of the file that has a message in it. */
@@ -239,7 +279,14 @@ static int scan_all(struct scan *s, uint64_t limit)
 int ph_segment_scan(int queue_dirfd, const char *file, uint64_t limit,
 		    int (*fn)(void *arg, const struct ph_msg_ref *ref, struct ph_slice envelope), void *arg, struct ph_err *err)
 {
-	struct scan s = { .file = file, .fn = fn, .arg = arg };
+	return ph_segment_scan_torn(queue_dirfd, file, limit, fn, NULL, arg, err);
+}
+
+int ph_segment_scan_torn(int queue_dirfd, const char *file, uint64_t limit,
+			 int (*fn)(void *arg, const struct ph_msg_ref *ref, struct ph_slice envelope),
+			 void (*torn)(void *arg, const struct ph_msg_ref *ref), void *arg, struct ph_err *err)
+{
+	struct scan s = { .file = file, .fn = fn, .torn = torn, .arg = arg };
 	int r;
 
 	if (!ph_store_file_valid(file))

@@ -93,10 +93,15 @@ void ph_stored_cache_trim(void);
 
 /* Walk all messages of a file from its beginning up to limit (0: to its end).  fn gets each intact message's ref and envelope bytes (for
  * ph_envelope_decode), and for a damaged stretch a ref with env_length == 0, its offset and length, and its queue id when that is known.
- * What was never acknowledged is silent: a torn tail, a refused message, a message file without its end.  fn: 0 to go on, else the scan
+ * What was never acknowledged is silent: a torn tail (without an END record in it), a refused message, a message file without its end.  fn: 0 to go on, else the scan
  * returns that.  0 or negative with err (the file cannot be read).  Blocking; any thread. */
 int ph_segment_scan(int queue_dirfd, const char *file, uint64_t limit,
 		    int (*fn)(void *arg, const struct ph_msg_ref *ref, struct ph_slice envelope), void *arg, struct ph_err *err);
+/* The same, and torn (not NULL) hears of each message that begins and does not end behind the last whole one: a ref with env_length == 0.
+ * Without an END record it looks like a write that was not finished; the journals may know better. */
+int ph_segment_scan_torn(int queue_dirfd, const char *file, uint64_t limit,
+			 int (*fn)(void *arg, const struct ph_msg_ref *ref, struct ph_slice envelope),
+			 void (*torn)(void *arg, const struct ph_msg_ref *ref), void *arg, struct ph_err *err);
 /* The same for an open file of any name, to its end; references in it name no file, but serve ph_stored_open_fd. */
 int ph_segment_scan_fd(int fd, int (*fn)(void *arg, const struct ph_msg_ref *ref, struct ph_slice envelope), void *arg, struct ph_err *err);
 /* 1: no living writer has this file open (once idle, a file stays idle), 0: one has, -errno.  A file may be discarded because a scan found
@@ -107,6 +112,11 @@ int ph_segment_idle(int queue_dirfd, const char *file);
 int ph_segment_discard(int queue_dirfd, const char *file);
 /* Copy damaged bytes to corrupt/ with a log line; durable on return.  0 or negative. */
 int ph_store_quarantine(int queue_dirfd, const struct ph_msg_ref *ref, const char *why);
+/* Names in a folder below the queue directory that begin with prefix (no hidden ones), sorted, the folder in front; heap.  Blocking; any thread. */
+size_t ph_queue_names(int queue_dirfd, const char *folder, const char *prefix, char ***ret);
+void ph_queue_names_free(char **names, size_t n);
+/* The instance that a file has on disk now; 0: it has none.  Blocking; any thread. */
+uint64_t ph_file_instance(int queue_dirfd, const char *file);
 /* Create the folders of a queue directory, with Postfix's owners and modes (as an ordinary user: modes only).  owner, drop_group: of
  * mail_owner and setgid_group.  What is there is set right.  0 or negative with err. */
 int ph_queue_dirs_make(const char *queue_dir, uid_t owner, gid_t drop_group, struct ph_err *err);

@@ -29,15 +29,13 @@ static void list(void *arg)
 {
 	struct stray *s = arg;
 
-	s->n = ph_recover_names(s->q->dirfd, "incoming", &s->names);
+	s->n = ph_queue_names(s->q->dirfd, "incoming", "", &s->names);
 }
 
 static int found(void *arg, const struct ph_msg_ref *ref, struct ph_slice envelope)
 {
 	struct stray *s = arg;
 
-	if (ref->env_length == 0)
-		return 0;               /* damage: the next start looks at it */
 	return ph_ref_encode(ref, &s->found) < 0 || ph_pack_bytes(&s->found, envelope.p, envelope.n) < 0 ? -ENOBUFS : 0;
 }
 
@@ -45,7 +43,7 @@ static void read_file(void *arg)
 {
 	struct stray *s = arg;
 
-	s->instance = ph_recover_instance(s->q->dirfd, s->file);
+	s->instance = ph_file_instance(s->q->dirfd, s->file);
 	s->idle = ph_segment_idle(s->q->dirfd, s->file);        /* before the scan: then nothing is written behind its back */
 	s->result = s->instance && s->idle == 1 ? ph_segment_scan(s->q->dirfd, s->file, 0, found, s, &s->err) : 0;
 }
@@ -66,6 +64,10 @@ static unsigned take(struct stray *s)
 		if (u.bad)
 			break;
 		in = (struct ph_slice){ (const char *)u.p, u.n };
+		if (ref.env_length == 0) {
+			ph_store_quarantine(s->q->dirfd, &ref, "damaged");
+			continue;
+		}
 		ph_qmgr_add(s->q, &ref, env, NULL);
 		n++;
 	}
@@ -121,9 +123,7 @@ static void stray_main(void *arg)
 		if (*s.file)
 			one_file(&s);
 	}
-	for (i = 0; i < s.n; i++)
-		free(s.names[i]);
-	free(s.names);
+	ph_queue_names_free(s.names, s.n);
 	ph_buf_done(&s.found);
 	q->stray_running = false;
 	if (q->stray_again)

@@ -197,6 +197,7 @@ service_throttle_time = 1s
         wait_for("an empty queue", router.queue_is_empty, 30)
         tap.ok(True, "the queue is empty at the end")
         tap.eq([f for f in os.listdir(router.dir + "/spool/corrupt")], [], "nothing is in corrupt/")
+        tap.eq([x for x in router.log().splitlines() if ": lost: " in x], [], "and no message is called lost")
     return tap.done()
 
 

@@ -347,8 +347,16 @@ static void test_stale(void)
 	ph_store_close(&s);
 }
 
+static struct ph_msg_ref torn;
+
+static void see_torn(void *arg, const struct ph_msg_ref *ref)
+{
+	torn = *ref;
+}
+
 static void test_damage(void)
 {
+	struct ph_err err;
 	struct ph_store *s = store_open(4, 0);
 	struct put p[6];
 	struct seen seen;
@@ -371,7 +379,11 @@ static void test_damage(void)
 	tap_ok(seen.n == 4 && seen.damaged == 2, "a damaged beginning: resynchronised");
 	overwrite(p[5].ref.file, p[5].ref.offset + p[5].ref.length - 8, "xxxx", 4);
 	seen = scan(p[0].ref.file, 0);
-	tap_ok(seen.n == 3 && seen.damaged == 1, "a torn tail is silent, with what precedes it (%d, %d)", seen.n, seen.damaged);
+	tap_ok(seen.n == 3 && seen.damaged == 2 && seen.damage.length == p[4].ref.length,
+	       "a torn tail is silent, but not what ends in front of it (%d, %d)", seen.n, seen.damaged);
+	memset(&torn, 0, sizeof(torn));
+	tap_ok(ph_segment_scan_torn(dirfd_, p[0].ref.file, 0, see, see_torn, &seen, &err) == 0 && torn.offset == p[5].ref.offset &&
+	       torn.length == p[5].ref.length && strcmp(torn.queue_id, p[5].ref.queue_id) == 0, "unless somebody wants to hear of it");
 	seen = scan(p[0].ref.file, p[5].ref.offset + p[5].ref.length);
 	tap_ok(seen.n == 3 && seen.damaged == 2, "but not when it was committed (%d, %d)", seen.n, seen.damaged);
 	overwrite(p[0].ref.file, 0, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 29);
