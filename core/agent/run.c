@@ -201,7 +201,7 @@ static int start(const struct ph_run_spec *s, struct ends *e, struct ph_run **re
 	r->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	r->in = r->out = -1;
 	r->report = report[0];
-	r->deadline_ms = s->limit_ms > 0 ? ph_deadline(s->limit_ms) : PH_NEVER;
+	ph_run_limit(r, s->limit_ms);
 	ph_buf_init(&r->output, s->output_max);
 	*ret = r;
 	return 0;
@@ -250,6 +250,11 @@ int ph_run_socket_start(const struct ph_run_spec *s, int fd, struct ph_run **ret
 	if (rc == 0)
 		*ret_pid = (*ret)->pid;
 	return rc;
+}
+
+void ph_run_limit(struct ph_run *r, int64_t limit_ms)
+{
+	r->deadline_ms = limit_ms > 0 ? ph_deadline(limit_ms) : PH_NEVER;
 }
 
 static void run_kill(struct ph_run *r)

@@ -188,8 +188,8 @@ static void submit(struct ph_offload_pool *pool, struct job *j)
 	start = ++pool->queued > pool->idle && pool->threads < pool->max_threads;
 	if (start)
 		pool->threads++;
-	pthread_cond_signal(&pool->more);
 	pthread_mutex_unlock(&pool->lock);
+	pthread_cond_signal(&pool->more);       /* behind the lock: who wakes must not have to wait for it */
 	if (!start)
 		return;
 	r = thread_start(pool);

@@ -15,7 +15,7 @@
  *        session: ph_session_command, ph_session_instance, ph_session_expand, ph_session_is_own_address, ph_session_is_local_domain, ph_session_verify.
  *        restriction: ph_restriction_ops.prefetch, ph_session_list, ph_session_explaining, PH_ACCESS_CCERT, PH_ACCESS_SASL.
  *        delivery: ph_delivery_ops.check, ph_delivery_result_some, ph_delivery_pass_part, ph_delivery_part_owned, ph_address_list.
- *        run: ph_run_identity, ph_run_environment, ph_run_read, ph_run_spec.dialogue, .gain_privileges.
+ *        run: ph_run_identity, ph_run_environment, ph_run_read, ph_run_limit, ph_run_spec.dialogue, .gain_privileges.
  *        message: ph_mime_downgrade_edit, ph_header_map_addresses.
  *        counter: the kind PH_KIND_COUNTER, posthouse/counter.h. */
 #ifndef POSTHOUSE_MODULE_H

@@ -41,6 +41,8 @@ struct ph_run_spec {
 
 /* Start it.  0 and *ret, or negative with err: -EPERM (root, or not our own uid and we are not root), -EAGAIN (no process), ...  Does not yield. */
 PH_API int ph_run_start(const struct ph_run_spec *spec, struct ph_run **ret, struct ph_err *err);
+/* A new limit, in ms from now on, for a process that is given one piece of work after the other; 0: none.  Since 1.1. */
+PH_API void ph_run_limit(struct ph_run *r, int64_t limit_ms);
 /* Bytes for its descriptor 0.  0; -EPIPE: it does not read any more (not an error for most); -ETIMEDOUT (it was killed).  Yields. */
 PH_API int ph_run_write(struct ph_run *r, const void *p, size_t n);
 /* Exactly n bytes of its output (dialogue).  0; -ENODATA: it has ended; -ETIMEDOUT; other errors.  Yields. */

@@ -392,4 +392,5 @@ void box_abort(struct box *b)
 		unlink(b->temp);
 	if (b->lock[0])
 		unlink(b->lock);
+	b->temp[0] = b->lock[0] = '\0';         /* a second time it would be somebody else's */
 }

@@ -1,53 +1,15 @@
-/* file.c: append to a mailbox file, or create a file in a Maildir: in a child that is the user.
- *
- * The child says "W text\n" for each warning, then "D.S.N text", and ends with 0 (sent), 1 (deferred) or 2 (bounced). */
+/* file.c: append to a mailbox file, or create a file in a Maildir: in a process that is the user (writer.c). */
 #include "local.h"
-#include "../common/box.h"
+#include "writer.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-struct box_job { struct box box; const char *top; int64_t expect; };
-
-/* In the child.  Only what came whole is kept: the parent may have died, or failed to read the message. */
-static int box_child(void *arg)
-{
-	struct box_job *j = arg;
-	struct box *b = &j->box;
-	char buf[32768];
-	int64_t got = 0;
-	ssize_t n = 0;
-	int rc;
-
-	signal(SIGXFSZ, SIG_IGN);
-	rc = box_open(b);
-	if (rc == 0)
-		rc = box_top(b, j->top);
-	while (rc == 0 && (n = read(0, buf, sizeof buf)) > 0) {
-		rc = box_write(b, buf, (size_t)n);
-		got += n;
-	}
-	if (rc == 0 && n == 0 && got == j->expect)
-		rc = box_commit(b);
-	else
-		box_abort(b), rc = -1;
-	if (b->warning[0])
-		dprintf(1, "W %s\n", b->warning);
-	if (rc == 0) {
-		dprintf(1, "%lld", (long long)b->start);
-		return 0;
-	}
-	dprintf(1, "%s %s", b->dsn, b->text);
-	return b->status == PH_BOUNCED ? 2 : 1;
-}
 
 static void box_fill(struct local_state *st, struct box *b, const char *path, uid_t uid)
 {
@@ -73,41 +35,28 @@ static const char *warnings(struct local_state *st, const char *output)
 	return output;
 }
 
-static struct outcome box_run(struct local_state *st, struct ph_run_spec *spec, const struct box *b)
+static struct outcome box_run(struct local_state *st, const struct ph_run_spec *who, const struct box *b)
 {
+	const char *top = local_top(st, b->path[strlen(b->path) - 1] != '/', st->svc->delivered_hdr & LOCAL_HDR_FILE), *output = "";
 	struct outcome o = { PH_DEFERRED, "4.3.0", "the delivery process failed", 0 };
-	struct box_job job = { *b, local_top(st, b->path[strlen(b->path) - 1] != '/', st->svc->delivered_hdr & LOCAL_HDR_FILE), ph_delivery_bytes(st->d) };
-	const char *output = "";
-	struct ph_run *run;
 	struct ph_err err;
-	int status, rc, fed, used = 0, code;
+	int code, used = 0;
 
 	if (ph_delivery_probe(st->d)) {
 		o.status = PH_SENT;
 		return o;
 	}
-	spec->fn = box_child;
-	spec->arg = &job;
-	spec->limit_ms = PH_SECONDS(3600);
-	spec->output_max = 4000;
-	if (ph_run_start(spec, &run, &err) < 0) {
-		o.text = ph_arena_strdup(st->arena, err.text);
-		return o;
-	}
-	fed = local_feed(st, run, "", &err);
-	rc = ph_run_end(run, &status, &output);
+	code = local_writer_run(st, who, b, top, &output, &err);
 	output = warnings(st, output);
-	code = rc == 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	if (code == 0) {
 		o.status = PH_SENT;
 		o.offset = strtoll(output, NULL, 10);
-	} else if (fed < 0) {
+	} else if (code < 0) {
 		o.text = ph_arena_strdup(st->arena, err.text);
-	} else if ((code == 1 || code == 2) && sscanf(output, "%9s %n", o.dsn, &used) == 1 && used > 0) {
+	} else if (sscanf(output, "%9s %n", o.dsn, &used) == 1 && used > 0) {
 		o.status = code == 2 ? PH_BOUNCED : PH_DEFERRED;
 		o.text = ph_arena_strdup(st->arena, output + used);
 	}
-	ph_run_free(&run);
 	return o;
 }
 

@@ -1,5 +1,6 @@
 /* local.c: the local delivery agent: its parameters and the entry for each recipient. */
 #include "local.h"
+#include "writer.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -106,6 +107,7 @@ static int local_start(const struct ph_conf *conf, const void *settings, void **
 	svc->mailbox_transports = ph_maps_open(conf, "mailbox_transport_maps", set->mailbox_transport_maps);
 	svc->fallback_transports = ph_maps_open(conf, "fallback_transport_maps", set->fallback_transport_maps);
 	svc->scanner = local_scanner_new(svc);
+	svc->writers = local_writers_new();
 	*ret = svc;
 	return 0;
 }
@@ -115,6 +117,7 @@ static void local_stop(void *service)
 	struct local_service *svc = service;
 
 	local_scanner_free(&svc->scanner);
+	local_writers_free(&svc->writers);
 	free((char *)svc->default_user);
 	free(svc);
 }

@@ -26,6 +26,7 @@ enum { LOCAL_PROPAGATE_ALIAS = 1, LOCAL_PROPAGATE_FORWARD = 2, LOCAL_PROPAGATE_I
 enum { LOCAL_HDR_COMMAND = 1, LOCAL_HDR_FILE = 2, LOCAL_HDR_FORWARD = 4 };                       /* prepend_delivered_header */
 
 struct local_scanner;
+struct local_writers;
 
 struct local_service {
 	const struct ph_conf *conf;
@@ -41,6 +42,7 @@ struct local_service {
 	int lock_attempts;
 	unsigned propagate, delivered_hdr;
 	struct local_scanner *scanner;
+	struct local_writers *writers;
 };
 
 /* An account, copied. */

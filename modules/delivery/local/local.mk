@@ -4,7 +4,7 @@ delivery_local_la_SOURCES = modules/delivery/local/local.h modules/delivery/loca
 	modules/delivery/local/result.c modules/delivery/local/account.c modules/delivery/local/scan.c modules/delivery/local/delivered.c \
 	modules/delivery/local/delivered.h modules/delivery/local/alias.c modules/delivery/local/list.c modules/delivery/local/leaving.c \
 	modules/delivery/local/include.c modules/delivery/local/forward.c modules/delivery/local/mailbox.c modules/delivery/local/file.c \
-	modules/delivery/local/unknown.c modules/delivery/local/command.c modules/delivery/local/message.c modules/delivery/local/expand.c \
+	modules/delivery/local/unknown.c modules/delivery/local/writer.c modules/delivery/local/writer.h modules/delivery/local/command.c modules/delivery/local/message.c modules/delivery/local/expand.c \
 	modules/delivery/common/box.c modules/delivery/common/box.h modules/delivery/common/exit_status.c modules/delivery/common/exit_status.h
 delivery_local_la_LDFLAGS = $(MODULE_LDFLAGS)
 delivery_local_la_LIBADD = $(MODULE_LIBS)
