@@ -77,7 +77,6 @@ char **ph_run_environment(const struct ph_conf *conf, struct ph_arena *arena)
 	char *list = ph_arena_strdup(arena, ph_conf_get(conf, "export_environment")), *word;
 	struct env e = { ph_arena_alloc(arena, (ENV_MAX + 1) * sizeof *e.v), 0, arena };
 
-	put(&e, "PATH", 4, "/usr/bin:/bin");
 	while ((word = ph_str_token(&list, PH_SEP_LIST))) {
 		size_t n;
 
@@ -96,5 +95,6 @@ char **ph_run_environment(const struct ph_conf *conf, struct ph_arena *arena)
 		else
 			put(&e, word, n, getenv(word));
 	}
+	put(&e, "PATH", 4, "/usr/bin:/bin");    /* whatever export_environment says */
 	return e.v;
 }

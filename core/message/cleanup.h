@@ -62,6 +62,7 @@ struct ph_intake {
 	/* content */
 	struct ph_mime mime;
 	struct ph_buf hdr;              /* the logical header line that is being collected */
+	bool hdr_cut;                   /* and it is longer than header_size_limit */
 	bool started;                   /* the prepended headers are written */
 	bool leading;                   /* nothing of the content but From_ lines was seen */
 	bool partial;                   /* the line goes on in the next piece */

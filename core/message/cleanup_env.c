@@ -44,7 +44,7 @@ static void emit(struct expander *x, const char *addr, const char *original, con
 		e->rcpts = more;
 	}
 	e->rcpts[e->n_rcpts++] = (struct ph_rcpt){
-		.address = addr, .original = !keep_original ? "" : *original ? original : addr, .dsn_orcpt = orcpt, .dsn_notify = notify,
+		.address = addr, .original = *original ? original : addr, .dsn_orcpt = orcpt, .dsn_notify = notify,
 	};
 }
 

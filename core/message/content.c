@@ -67,6 +67,15 @@ static int take_header(struct ph_intake *in, const char *line, size_t n)
 	return in->mime.state == PH_MIME_PRIMARY ? ph_cleanup_header(in, line, n) : ph_content_out_line(in, line, n);
 }
 
+/* As Postfix: what a cut leaves of a folded line goes as well when it is less than a tenth of the limit. */
+static void drop_fragment(struct ph_intake *in)
+{
+	const char *nl = memrchr(in->hdr.data, '\n', in->hdr.len);
+
+	if (nl && in->hdr.len - (size_t)(nl + 1 - in->hdr.data) < (size_t)in->c->s.header_limit / 10)
+		in->hdr.len = (size_t)(nl - in->hdr.data);
+}
+
 /* A logical header line is complete. */
 static int flush_header(struct ph_intake *in)
 {
@@ -75,6 +84,8 @@ static int flush_header(struct ph_intake *in)
 
 	if (!in->hdr.len)
 		return 0;
+	if (in->hdr_cut)
+		drop_fragment(in);
 	name = ph_header_name(in->hdr.data, in->hdr.len);
 	normalise_name(&in->hdr, name);
 	value = ph_header_value(in->hdr.data, in->hdr.len);
@@ -83,6 +94,7 @@ static int flush_header(struct ph_intake *in)
 		in->mime.errors |= PH_MIME_E_8BIT_IN_HEADER;
 	r = take_header(in, in->hdr.data, in->hdr.len);
 	ph_buf_clear(&in->hdr);
+	in->hdr_cut = false;
 	return r;
 }
 
@@ -154,6 +166,7 @@ static void header_append(struct ph_intake *in, const char *p, size_t n)
 	size_t room = in->hdr.len < (size_t)in->c->s.header_limit ? (size_t)in->c->s.header_limit - in->hdr.len : 0;
 
 	ph_buf_append(&in->hdr, p, n < room ? n : room);
+	in->hdr_cut |= n > room;
 }
 
 static int header_line(struct ph_intake *in, const char *line, size_t n, bool cont)

@@ -178,7 +178,8 @@ static void collect(struct notice *n)
 		n->rcpts[n->n++] = (struct ph_bounce_rcpt){ .index = i, .status = status, .action = action_of(n, e, i, &r, status),
 			.dsn = keep(n->a, *r.dsn ? r.dsn : status == PH_SENT ? "2.0.0" : status == PH_BOUNCED ? "5.0.0" : "4.0.0"),
 			.text = text_of(n, &r), .relay = keep(n->a, r.relay), .mta = *r.mta ? keep(n->a, r.mta) : NULL,
-			.diag = *r.diag && !ph_parts_are(r.diag) ? keep(n->a, r.diag) : NULL, .time_us = ph_wall_us() };
+			.diag = *r.diag && !ph_parts_are(r.diag) ? keep(n->a, r.diag) : NULL, .time_us = ph_wall_us(),
+			.address = n->a->addresses ? n->a->addresses[i] : NULL };
 	}
 	qsort_r(n->rcpts, n->n, sizeof(n->rcpts[0]), by_order, n->a);
 }

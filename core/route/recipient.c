@@ -78,8 +78,8 @@ static bool always_known(const struct ph_route *r, const char *recipient)
 	return false;
 }
 
-enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *recipient, struct ph_arena *arena, const char **ret_text, int *ret_code,
-					struct ph_err *err)
+enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *sender, const char *recipient, struct ph_arena *arena, const char **ret_text,
+					int *ret_code, struct ph_err *err)
 {
 	const char *full, *name = NULL;
 	struct ph_resolved res;
@@ -87,7 +87,7 @@ enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *recipien
 	enum ph_lookup l;
 
 	ph_route_rewrite(r, true, recipient, arena, &full);
-	l = ph_route_resolve(r, "", full, arena, &res, err);
+	l = ph_route_resolve(r, sender, full, arena, &res, err);
 	if (l < 0)
 		return l;
 	if (res.bad_syntax) {
@@ -107,7 +107,7 @@ enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *recipien
 	}
 	if (res.error || strcmp(res.transport, "retry") == 0) {
 		*ret_text = res.nexthop;
-		*ret_code = !res.error || (res.nexthop[0] == '4' && res.nexthop[1] == '.') ? 450 : 550;
+		*ret_code = res.error ? 550 : 450;
 		return PH_LOOKUP_NOTFOUND;
 	}
 	maps = class_maps(r, res.cls, &name, ret_code);

@@ -226,6 +226,12 @@ static enum ph_lookup transport_entry(struct plan *p, const char *recipient, con
 	return l;
 }
 
+/* The next hop where the table gives none: for error and retry, it is the reason. */
+static const char *default_nexthop(const struct plan *p, const char *transport)
+{
+	return strcmp(transport, "error") == 0 || strcmp(transport, "retry") == 0 ? "Address is undeliverable" : p->domain;
+}
+
 static enum ph_lookup by_transport_maps(struct plan *p, struct ph_resolved *ret)
 {
 	const char *value, *transport = NULL, *nexthop = NULL;
@@ -241,7 +247,7 @@ static enum ph_lookup by_transport_maps(struct plan *p, struct ph_resolved *ret)
 	split_transport(p->arena, value, &transport, &nexthop);
 	if (transport) {
 		ret->transport = transport;
-		ret->nexthop = nexthop ? nexthop : p->domain;
+		ret->nexthop = nexthop ? nexthop : default_nexthop(p, transport);
 	} else if (nexthop) {
 		ret->nexthop = nexthop;
 	}

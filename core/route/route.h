@@ -26,9 +26,11 @@ struct ph_resolved {
 enum ph_lookup ph_route_resolve(struct ph_route *r, const char *sender, const char *recipient, struct ph_arena *arena, struct ph_resolved *ret, struct ph_err *err);
 /* Log what is wrong with "[literal]", which must be no valid one: without "IPv6:" it was meant to be IPv4. */
 void ph_route_complain_literal(const char *domain);
-/* Is the recipient valid (canonical and virtual alias maps, then local_recipient_maps & co)?  NOTFOUND: *ret_text "User unknown in ... table", *ret_code 550.
+/* Is the recipient valid when the sender sends to it (canonical and virtual alias maps, then local_recipient_maps & co)?  NOTFOUND: *ret_text
+ * "User unknown in ... table", *ret_code 550.
  * Where transport_maps or relocated_maps answer with error:, the text may begin with an enhanced code of its own ("5.1.6 User has moved to x"). */
-enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *recipient, struct ph_arena *arena, const char **ret_text, int *ret_code, struct ph_err *err);
+enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *sender, const char *recipient, struct ph_arena *arena, const char **ret_text, int *ret_code,
+					struct ph_err *err);
 /* reject_unauth_destination's question. */
 enum ph_lookup ph_route_is_authorized(struct ph_route *r, const char *recipient, struct ph_arena *arena, struct ph_err *err);
 

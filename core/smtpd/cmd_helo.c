@@ -9,10 +9,10 @@
 #include "smtpd/session.h"
 
 static const struct { const char *word; unsigned bit; } keywords[] = {
-	{ "8BITMIME", PH_EHLO_8BITMIME }, { "PIPELINING", PH_EHLO_PIPELINING }, { "SIZE", PH_EHLO_SIZE }, { "VRFY", PH_EHLO_VRFY },
-	{ "ETRN", PH_EHLO_ETRN }, { "AUTH", PH_EHLO_AUTH }, { "XVERP", PH_EHLO_XVERP }, { "STARTTLS", PH_EHLO_STARTTLS },
-	{ "XCLIENT", PH_EHLO_XCLIENT }, { "XFORWARD", PH_EHLO_XFORWARD }, { "ENHANCEDSTATUSCODES", PH_EHLO_ENHANCED },
-	{ "DSN", PH_EHLO_DSN }, { "SMTPUTF8", PH_EHLO_SMTPUTF8 }, { "CHUNKING", PH_EHLO_CHUNKING },
+	{ "8BITMIME", PH_EHLO_8BITMIME }, { "AUTH", PH_EHLO_AUTH }, { "ETRN", PH_EHLO_ETRN }, { "PIPELINING", PH_EHLO_PIPELINING },
+	{ "SIZE", PH_EHLO_SIZE }, { "VRFY", PH_EHLO_VRFY }, { "XCLIENT", PH_EHLO_XCLIENT }, { "XFORWARD", PH_EHLO_XFORWARD },
+	{ "ENHANCEDSTATUSCODES", PH_EHLO_ENHANCED }, { "STARTTLS", PH_EHLO_STARTTLS }, { "XVERP", PH_EHLO_XVERP }, { "DSN", PH_EHLO_DSN },
+	{ "SMTPUTF8", PH_EHLO_SMTPUTF8 }, { "CHUNKING", PH_EHLO_CHUNKING },
 	{ "silent-discard", PH_EHLO_SILENT },
 };
 
@@ -129,17 +129,27 @@ static void put_keywords(struct ph_session *s, struct ph_buf *b)
 		ph_buf_puts(b, "\nCHUNKING");
 }
 
+/* As Postfix, which says nothing either when enhanced status codes are among them. */
 static void log_discarded(struct ph_session *s)
 {
 	struct ph_buf b = PH_BUF_INIT(500);
 
-	if (s->ehlo_discard && !(s->ehlo_discard & PH_EHLO_SILENT)) {
+	if (s->ehlo_discard && !(s->ehlo_discard & (PH_EHLO_SILENT | PH_EHLO_ENHANCED))) {
 		for (size_t i = 0; i < PH_ARRAY_LEN(keywords); i++)
 			if (s->ehlo_discard & keywords[i].bit)
 				ph_buf_printf(&b, "%s%s", b.len ? " " : "", keywords[i].word);
 		ph_log(PH_LOG_INFO, "discarding EHLO keywords: %s", ph_buf_str(&b));
 	}
 	ph_buf_done(&b);
+}
+
+/* The table that says what this client may be told about failed: the client shall come again. */
+static int features_unknown(struct ph_session *s)
+{
+	ph_log(PH_LOG_WARNING, "don't know what EHLO features to announce to %s", s->namaddr);
+	ph_log(PH_LOG_INFO, "NOQUEUE: reject: EHLO from %s: 421 4.3.0 %s Server local data error", s->namaddr, s->set->myhostname);
+	ph_smtpd_refuse(s, "421 4.3.0 %s Server local data error", s->set->myhostname);
+	return -EPROTO;
 }
 
 int ph_smtpd_cmd_ehlo(struct ph_session *s, struct ph_smtpd_cmdline *c)
@@ -155,6 +165,8 @@ int ph_smtpd_cmd_ehlo(struct ph_session *s, struct ph_smtpd_cmdline *c)
 		return ph_smtpd_refuse(s, "%s", refused);
 	ph_smtpd_history_flush(s);
 	ph_smtpd_trans_end(s);
+	if (s->ehlo_unknown)
+		return features_unknown(s);
 	log_discarded(s);
 	s->ehlo = true;
 	s->proto = "ESMTP";

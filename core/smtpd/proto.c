@@ -139,6 +139,7 @@ static void ehlo_discard_for_client(struct ph_session *s)
 	const char *value = NULL;
 
 	s->ehlo_discard = s->svc->ehlo_discard;
+	s->ehlo_unknown = false;
 	if (ph_maps_empty(s->svc->ehlo_maps))
 		return;
 	switch (ph_maps_find(s->svc->ehlo_maps, s->addr, false, ph_session_arena(s), &value, &err)) {
@@ -149,9 +150,8 @@ static void ehlo_discard_for_client(struct ph_session *s)
 		break;
 	case PH_LOOKUP_TEMPFAIL:
 	case PH_LOOKUP_PERMERR:
-		ph_log(PH_LOG_WARNING, "%s: smtpd_discard_ehlo_keyword_address_maps lookup error: %s", s->namaddr, err.text);
-		/* The least that can be announced: all of them would be too much for a client that the table names. */
-		s->ehlo_discard = ~0u;
+		ph_log(PH_LOG_WARNING, "%s", err.text);
+		s->ehlo_unknown = true;
 		break;
 	}
 }

@@ -150,6 +150,7 @@ struct ph_session {
 	const char *proto;              /* "SMTP", "ESMTP" */
 	bool ehlo;
 	unsigned ehlo_discard;
+	bool ehlo_unknown;              /* the table that says what to discard failed */
 	bool xclient_ok, xforward_ok;
 	struct ph_smtpd_xforward *xforward;     /* NULL: none */
 	/* who the client says that it is */

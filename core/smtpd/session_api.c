@@ -121,12 +121,14 @@ int ph_session_is_authorized_destination(struct ph_session *s, const char *addre
 
 int ph_session_recipient_known(struct ph_session *s, const char *address, const char **ret_text, int *ret_code, struct ph_err *err)
 {
+	const char *sender = ph_session_sender(s);
+
 	/* The checks that stand at the end of the lists by themselves need not ask again. */
 	if (address == s->recipient)
 		s->rcpt_map_checked = true;
 	else if (s->t && address == s->t->sender)
 		s->sender_map_checked = true;
-	int r = ph_route_recipient_known(s->svc->route, address, ph_session_arena(s), ret_text, ret_code, err);
+	int r = ph_route_recipient_known(s->svc->route, sender ? sender : "", address, ph_session_arena(s), ret_text, ret_code, err);
 
 	s->unlisted = r == PH_LOOKUP_NOTFOUND;
 	return r;

@@ -17,7 +17,7 @@ static int error_start(const struct ph_conf *conf, const void *settings, void **
 	return 0;
 }
 
-/* The status in front of the text, its class made to fit; the text behind it. */
+/* The status in front of the text if its class is ours, else none; the text behind it. */
 static const char *split_status(const char *text, bool defers, char dsn[12])
 {
 	unsigned a, b, c;
@@ -25,7 +25,10 @@ static const char *split_status(const char *text, bool defers, char dsn[12])
 
 	snprintf(dsn, 12, "%d.0.0", defers ? 4 : 5);
 	if (sscanf(text, "%1u.%3u.%3u%n", &a, &b, &c, &used) == 3 && (a == 2 || a == 4 || a == 5) && (text[used] == ' ' || !text[used])) {
-		snprintf(dsn, 12, "%d.%u.%u", defers ? 4 : 5, b, c);
+		if (a == (defers ? 4u : 5u))
+			snprintf(dsn, 12, "%u.%u.%u", a, b, c);
+		else
+			ph_log(PH_LOG_WARNING, "%s_append: ignoring dsn code \"%u.%u.%u\"", defers ? "defer" : "bounce", a, b, c);
 		text += used + strspn(text + used, " ");
 	}
 	return text;

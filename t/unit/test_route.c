@@ -191,7 +191,7 @@ static void known(const char *rcpt, const char *want)
 	const char *text = NULL, *got;
 	struct ph_err err = { 0 };
 	int code = 0;
-	enum ph_lookup l = ph_route_recipient_known(route, rcpt, arena, &text, &code, &err);
+	enum ph_lookup l = ph_route_recipient_known(route, "", rcpt, arena, &text, &code, &err);
 
 	got = l == PH_LOOKUP_FOUND ? "known" : l < 0 ? err.text : ph_arena_printf(arena, "%d %s", code, text);
 	tap_is(got, want, rcpt);
@@ -244,7 +244,7 @@ static void test_failing_table(void)
 			"virtual_mailbox_domains = fail:y\nvirtual_alias_maps =\n", "", &bad, &err);
 	r = ph_route_of(ph_config_main(bad));
 	tap_ok(ph_route_resolve(r, "", "u@x.test", arena, &res, &err) == PH_LOOKUP_TEMPFAIL && *err.text, "a failing class list defers: %s", err.text);
-	tap_ok(ph_route_recipient_known(r, "u@h.test", arena, &text, &code, &err) < 0, "a failing recipient table is no \"unknown\"");
+	tap_ok(ph_route_recipient_known(r, "", "u@h.test", arena, &text, &code, &err) < 0, "a failing recipient table is no \"unknown\"");
 	tap_ok(ph_route_is_authorized(r, "u@x.test", arena, &err) < 0, "nor a permission");
 	ph_config_free(&bad);
 }
@@ -259,9 +259,9 @@ static void test_system_users(void)
 
 	ph_config_parse("myhostname = h.test\nmydestination = h.test\nalias_maps =\nrecipient_delimiter = +\n", "", &c, &err);
 	r = ph_route_of(ph_config_main(c));
-	tap_ok(ph_route_recipient_known(r, "root@h.test", arena, &text, &code, &err) == PH_LOOKUP_FOUND, "unix:passwd.byname: root %s", err.text);
-	tap_ok(ph_route_recipient_known(r, "Root+x@h.test", arena, &text, &code, &err) == PH_LOOKUP_FOUND, "with extension, any case");
-	tap_ok(ph_route_recipient_known(r, "no-such-user@h.test", arena, &text, &code, &err) == PH_LOOKUP_NOTFOUND && code == 550, "unknown user");
+	tap_ok(ph_route_recipient_known(r, "", "root@h.test", arena, &text, &code, &err) == PH_LOOKUP_FOUND, "unix:passwd.byname: root %s", err.text);
+	tap_ok(ph_route_recipient_known(r, "", "Root+x@h.test", arena, &text, &code, &err) == PH_LOOKUP_FOUND, "with extension, any case");
+	tap_ok(ph_route_recipient_known(r, "", "no-such-user@h.test", arena, &text, &code, &err) == PH_LOOKUP_NOTFOUND && code == 550, "unknown user");
 	ph_config_free(&c);
 }
 
