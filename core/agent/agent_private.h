@@ -123,6 +123,9 @@ void ph_agent_child_deliver(struct ph_delivery *d, uid_t uid, gid_t gid);
 void ph_agent_children_rotate(void);
 void ph_agent_children_stop(void);
 void ph_agent_children_forget(void);
+/* In a child after the fork, when its loop is made: close what the parent had open, but for keep, keep_too (-1: none), the log and the
+ * loop's own descriptors (epoll, eventfd: no file type). */
+void ph_agent_close_others(int keep, int keep_too);
 
 /* ---- child_main.c ---- */
 void ph_agent_child_main(int sock, uid_t uid, gid_t gid, bool no_new_privs) __attribute__((noreturn));

@@ -19,8 +19,7 @@
 #include "base/pack.h"
 #include "base/time.h"
 
-/* Close what the parent had open.  The loop's own descriptors (epoll, eventfd: no file type) are new already. */
-static void close_others(int keep)
+void ph_agent_close_others(int keep, int keep_too)
 {
 	struct dirent *e;
 	struct stat st;
@@ -33,7 +32,7 @@ static void close_others(int keep)
 	}
 	while ((e = readdir(dir))) {
 		fd = atoi(e->d_name);
-		if (fd <= 2 || fd == keep || fd == log || fd == dirfd(dir))
+		if (fd <= 2 || fd == keep || fd == keep_too || fd == log || fd == dirfd(dir))
 			continue;
 		if (fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) != 0)
 			close(fd);
@@ -152,7 +151,7 @@ void ph_agent_child_main(int sock, uid_t uid, gid_t gid, bool no_new_privs)
 	signal(SIGCHLD, SIG_DFL);
 	if (ph_loop_init() < 0)
 		_exit(1);
-	close_others(sock);
+	ph_agent_close_others(sock, -1);
 	become(uid, gid, no_new_privs);
 	ph_list_init(&a->deliveries);
 	a->n_deliveries = 0;

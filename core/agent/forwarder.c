@@ -87,6 +87,8 @@ static void child_main(int sock, int dirfd, const struct stat *owner)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	umask(077);
 	ph_agent_children_forget();
+	/* Among what the parent has open are the pipes of commands and mailboxes under way: their readers wait for an end of file. */
+	ph_agent_close_others(sock, dirfd);
 	ph_agent_self.queue_dirfd = dirfd;
 	ph_agent_self.is_child = true;
 	to_parent = ph_ipc_new(sock);
