@@ -73,22 +73,28 @@ void ph_addr_vec_add(struct ph_arena *arena, struct ph_addr_vec *v, const char *
 	v->list[v->n++] = addr;
 }
 
-enum ph_lookup ph_cleanup_lookup(struct ph_intake *in, struct ph_maps *maps, const char *title, const char *addr, bool propagate, struct ph_addr_vec *out)
+enum ph_lookup ph_cleanup_find(struct ph_intake *in, struct ph_maps *maps, const char *title, const char *addr, const char **ret_value,
+			       const char **ret_ext)
 {
-	struct collect c = { in, addr, NULL, propagate, out, false };
 	struct ph_err err = { 0 };
-	const char *value = NULL;
 	enum ph_lookup l;
 
 	if (!*addr)             /* the null sender, in its external form */
-		l = ph_maps_find(maps, "\"\"", false, in->arena, &value, &err);
+		l = ph_maps_find(maps, "\"\"", false, in->arena, ret_value, &err);
 	else
 		l = ph_maps_find_address(maps, in->c->conf, addr, PH_ADDR_FULL | PH_ADDR_NOEXT | PH_ADDR_LOCALPART | PH_ADDR_AT_DOMAIN, NULL, in->arena,
-				 &value, &c.ext, &err);
-	if (l < 0) {
+				 ret_value, ret_ext, &err);
+	if (l < 0)
 		ph_cleanup_map_failed(in, title, addr, &err);
-		return l;
-	}
+	return l;
+}
+
+enum ph_lookup ph_cleanup_lookup(struct ph_intake *in, struct ph_maps *maps, const char *title, const char *addr, bool propagate, struct ph_addr_vec *out)
+{
+	struct collect c = { in, addr, NULL, propagate, out, false };
+	const char *value = NULL;
+	enum ph_lookup l = ph_cleanup_find(in, maps, title, addr, &value, &c.ext);
+
 	if (l == PH_LOOKUP_FOUND) {
 		ph_addrlist_each(value, strlen(value), 1000000, in->arena, collect_one, &c);
 		if (c.full)
@@ -120,8 +126,9 @@ static enum ph_lookup map_one(struct ph_intake *in, struct ph_maps *maps, const 
 		}
 		*addr = v.list[0];
 	}
-	ph_cleanup_mapping_error(in, "unreasonable %s map nesting for %s", title, start);
-	return PH_LOOKUP_PERMERR;
+	/* The words are Postfix's, and so is what it does: the last result counts. */
+	ph_log_as("cleanup", PH_LOG_WARNING, "%s: unreasonable %s map nesting for %s -- message not accepted, try again later", in->queue_id, title, start);
+	return PH_LOOKUP_FOUND;
 }
 
 /* masquerade_domains: the first entry that the domain ends in decides; "!x" protects. */
@@ -164,7 +171,7 @@ static enum ph_lookup map_all(struct ph_intake *in, struct ph_maps *own, unsigne
 	if (own && (own_cls & cls))
 		l = map_one(in, own, own_title, addr);
 	if (l >= 0 && in->c->canonical && (in->c->canonical_cls & cls))
-		l = map_one(in, in->c->canonical, "canonical", addr);
+		l = map_one(in, in->c->canonical, "canonical_maps", addr);
 	if (l >= 0 && in->c->masquerade && (in->c->masquerade_cls & cls))
 		l = masquerade(in, addr);
 	if (l < 0)
@@ -174,12 +181,12 @@ static enum ph_lookup map_all(struct ph_intake *in, struct ph_maps *own, unsigne
 
 enum ph_lookup ph_cleanup_map_sender(struct ph_intake *in, unsigned cls, const char **addr)
 {
-	return map_all(in, in->c->sender_canonical, in->c->sender_canonical_cls, "sender_canonical", cls, addr);
+	return map_all(in, in->c->sender_canonical, in->c->sender_canonical_cls, "sender_canonical_maps", cls, addr);
 }
 
 enum ph_lookup ph_cleanup_map_rcpt(struct ph_intake *in, unsigned cls, const char **addr)
 {
-	return map_all(in, in->c->rcpt_canonical, in->c->rcpt_canonical_cls, "recipient_canonical", cls, addr);
+	return map_all(in, in->c->rcpt_canonical, in->c->rcpt_canonical_cls, "recipient_canonical_maps", cls, addr);
 }
 
 const char *ph_cleanup_header_addr(struct ph_intake *in, bool sender, const char *addr)

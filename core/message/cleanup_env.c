@@ -11,15 +11,13 @@
 
 struct expander {
 	struct ph_intake *in;
-	struct ph_htab seen;            /* "address" or "original\naddress" of recipients that are in */
+	struct ph_htab seen;            /* recipients that are in, with all that tells one from another (emit) */
 	size_t cap;
 };
 
-static const char *fold(struct ph_arena *arena, const char *a, const char *b)
+static const char *fold(struct ph_arena *arena, const char *a)
 {
-	char *key = b ? ph_arena_printf(arena, "%s\n%s", a, b) : ph_arena_strdup(arena, a);
-
-	return ph_str_lower(key);
+	return ph_str_lower(ph_arena_strdup(arena, a));
 }
 
 /* Put a final recipient into the envelope, once. */
@@ -28,7 +26,7 @@ static void emit(struct expander *x, const char *addr, const char *original, con
 	struct ph_intake *in = x->in;
 	struct ph_envelope *e = &in->env;
 	bool keep_original = in->c->s.original_rcpt;
-	const char *key = fold(in->arena, addr, keep_original ? original : NULL);
+	const char *key = ph_str_lower(ph_arena_printf(in->arena, "%s\n%u\n%s\n%s", orcpt ? orcpt : "", notify, keep_original ? original : "", addr));
 
 	if (!(notify & PH_NOTIFY_EXPANDED) && ph_htab_get(&x->seen, key))
 		return;
@@ -111,7 +109,7 @@ static int expand(struct expander *x, const char *addr, const char *original, co
 	while (todo.n && r == 0) {
 		struct work w = todo.w[--todo.n];
 		struct ph_addr_vec v = { .max = out + todo.n < max ? max - out - todo.n : 0 };
-		const char *key = fold(in->arena, w.addr, NULL);
+		const char *key = fold(in->arena, w.addr);
 		enum ph_lookup l = PH_LOOKUP_NOTFOUND;
 
 		if (!ph_htab_get(&done, key) && *w.addr) {
@@ -146,30 +144,34 @@ static int add_bcc(struct expander *x, const char *addr)
 	return expand(x, addr, addr, NULL, PH_NOTIFY_NEVER);
 }
 
+/* A result is one address in its internal form, never a list. */
 static int bcc_by_map(struct expander *x, struct ph_maps *maps, const char *title, const char *addr)
 {
-	struct ph_addr_vec v = { .max = 1000 };
+	const char *copy, *ext;
 	enum ph_lookup l;
 
 	if (!maps || !*addr || (x->in->p.flags & (PH_INTAKE_NO_BCC | PH_INTAKE_NO_MAPPINGS)))
 		return 0;
-	l = ph_cleanup_lookup(x->in, maps, title, addr, false, &v);
+	l = ph_cleanup_find(x->in, maps, title, addr, &copy, &ext);
 	if (l < 0)
 		return x->in->lost;
-	return l == PH_LOOKUP_FOUND ? add_bcc(x, v.list[0]) : 0;
+	return l == PH_LOOKUP_FOUND ? add_bcc(x, copy) : 0;
 }
 
 static int add_rcpt(struct expander *x, const struct ph_intake_rcpt_in *rc)
 {
 	struct ph_intake *in = x->in;
-	const char *addr = rc->address;
+	const char *addr = rc->address, *orcpt = rc->orcpt;
 	int r;
 
 	ph_route_rewrite(in->c->route, true, addr, in->arena, &addr);
 	if (ph_cleanup_map_rcpt(in, PH_CLS_ENV_RCPT, &addr) < 0)
 		return in->lost;
-	r = expand(x, addr, rc->original ? rc->original : rc->address, rc->orcpt, rc->notify);
-	return r < 0 ? r : bcc_by_map(x, in->c->rcpt_bcc, "recipient_bcc", addr);
+	/* RFC 3461 section 4.2: without a sender's ORCPT it is the address as it came in over SMTP.  What is born here has none before its mapping. */
+	if (!orcpt && !rc->original && !in->p.session && strcmp(addr, rc->address) != 0)
+		orcpt = ph_arena_printf(in->arena, "rfc822;%s", ph_address_quote(in->arena, addr));
+	r = expand(x, addr, rc->original ? rc->original : rc->address, orcpt, rc->notify);
+	return r < 0 ? r : bcc_by_map(x, in->c->rcpt_bcc, "recipient_bcc_maps", addr);
 }
 
 static int map_sender(struct ph_intake *in)
@@ -197,7 +199,7 @@ int ph_cleanup_envelope(struct ph_intake *in)
 	if (r == 0 && bcc && *in->c->s.always_bcc)
 		r = add_bcc(&x, in->c->s.always_bcc);
 	if (r == 0)
-		r = bcc_by_map(&x, in->c->sender_bcc, "sender_bcc", in->env.sender);
+		r = bcc_by_map(&x, in->c->sender_bcc, "sender_bcc_maps", in->env.sender);
 	for (size_t i = 0; r == 0 && i < in->n_bccs; i++)
 		r = add_bcc(&x, in->bccs[i]);
 	if (r == 0 && in->env.redirect)

@@ -131,6 +131,8 @@ static int check_domain(const char *internal, bool utf8, struct ph_err *err)
 	if (!dom)
 		return 0;
 	n = strlen(dom);
+	if (n == 0 && at > internal)    /* "user@": the resolver knows resolve_null_domain */
+		return 0;
 	if (n == 0 || n >= sizeof(text))
 		return ph_err_set(err, -EINVAL, "empty or too long domain");
 	memcpy(text, dom, n + 1);

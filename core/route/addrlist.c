@@ -15,6 +15,7 @@ struct node {
 	char op;                        /* N_OP */
 	struct ph_slice text;           /* as it was written; N_ADDR: empty when rebuilt is set */
 	bool quoted;                    /* N_WORD: text stands between quotes */
+	bool bare_at;                   /* N_ADDR: a@b@c, which needs quotes and has none: it is written anew */
 	const char *internal;           /* N_ADDR: what fn gets; NULL: the null address <> */
 	const char *changed;            /* N_ADDR: new external text, or NULL */
 };
@@ -85,7 +86,7 @@ static int push_address(struct list *l, const struct item *it, size_t a, size_t 
 {
 	struct node *n = push(l, N_ADDR);
 	bool word = false, any = false;
-	int r = 0;
+	int r = 0, ats = 0;
 
 	ph_buf_clear(&l->text);
 	for (size_t i = a; i < b && r >= 0; i++) {
@@ -94,6 +95,7 @@ static int push_address(struct list *l, const struct item *it, size_t a, size_t 
 		if (t->type == PH_TOK_COMMENT)
 			continue;
 		any = true;
+		ats += t->type == PH_TOK_OP && t->op == '@';
 		if (word && t->type != PH_TOK_OP)
 			r = ph_buf_putc(&l->text, ' ');
 		if (r >= 0)
@@ -106,6 +108,7 @@ static int push_address(struct list *l, const struct item *it, size_t a, size_t 
 	}
 	if (r < 0)
 		return r;
+	n->bare_at = ats > 1;
 	n->internal = any ? ph_arena_strndup(l->arena, ph_buf_str(&l->text), l->text.len) : NULL;
 	for (size_t i = a; i < b; i++)
 		if (it->tok[i].type == PH_TOK_COMMENT)
@@ -292,7 +295,7 @@ int ph_addrlist_rewrite(const char *text, size_t n, size_t max_tokens, struct ph
 		if (a->type != N_ADDR || !a->internal)
 			continue;
 		to = fn(arg, a->internal);
-		if (to && strcmp(to, a->internal) != 0) {
+		if (to && (a->bare_at || strcmp(to, a->internal) != 0)) {
 			a->changed = ph_address_quote(arena, to);
 			changed++;
 		}

@@ -101,7 +101,7 @@ enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *sender, 
 	if (l != PH_LOOKUP_NOTFOUND)
 		return l;
 	if (res.cls == PH_CLASS_VIRTUAL_ALIAS && res.error) {
-		*ret_text = r->s.show_table ? "User unknown in virtual alias table" : "User unknown";
+		*ret_text = r->s.show_table ? "5.1.1 User unknown in virtual alias table" : "5.1.1 User unknown";
 		*ret_code = r->s.code_alias;
 		return PH_LOOKUP_NOTFOUND;
 	}

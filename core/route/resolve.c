@@ -14,6 +14,7 @@ struct plan {
 	const char *sender;
 	char *text;                     /* the address while routing is stripped, writable */
 	const char *saved;              /* last domain that was stripped because it is ours, or NULL */
+	bool quoted;                    /* what is left is a local part in quotes, whatever it holds (resolve_dequoted_address = no) */
 	const char *domain;             /* of the result */
 };
 
@@ -44,8 +45,10 @@ static enum ph_lookup strip_routing(struct plan *p)
 			}
 			*at = '\0';
 			p->saved = at + 1;
-			if (!r->s.dequoted && ph_address_needs_quotes(p->text, strlen(p->text)))
+			if (!r->s.dequoted && ph_address_needs_quotes(p->text, strlen(p->text))) {
+				p->quoted = true;
 				return PH_LOOKUP_FOUND;
+			}
 			if (last_at(p->text))
 				continue;
 		}
@@ -87,7 +90,7 @@ void ph_route_complain_literal(const char *domain)
 static bool finish_address(struct plan *p, struct ph_resolved *ret)
 {
 	struct ph_route *r = p->r;
-	char *at = last_at(p->text);
+	char *at = p->quoted ? NULL : last_at(p->text);
 	const char *domain;
 
 	if (at) {

@@ -229,6 +229,26 @@ const char *ph_smtpd_check_size(struct ph_session *s, int64_t size)
 	return NULL;
 }
 
+static bool in_rewrite_tables(struct ph_session *s)
+{
+	const char *value;
+	struct ph_err err = { 0, "" };
+
+	if (!s->svc->rewrite_tables)
+		return false;
+	switch (ph_maps_find(s->svc->rewrite_tables, s->addr, false, ph_session_arena(s), &value, &err)) {
+	case PH_LOOKUP_FOUND:
+		return true;
+	case PH_LOOKUP_NOTFOUND:
+		return false;
+	case PH_LOOKUP_TEMPFAIL:
+	case PH_LOOKUP_PERMERR:
+		ph_log(PH_LOG_WARNING, "local_header_rewrite_clients: lookup error for \"%s\": %s", s->addr, err.text);
+		return false;
+	}
+	return false;
+}
+
 bool ph_smtpd_rewrite_local(struct ph_session *s)
 {
 	if (s->svc->standalone)
@@ -237,7 +257,7 @@ bool ph_smtpd_rewrite_local(struct ph_session *s)
 		int warn = s->warn_if_reject, depth = s->recursion;
 
 		s->quiet = true;
-		s->rewrite_local = ph_rlist_run(s, s->svc->rewrite_clients, s->namaddr, "Client host", PH_ACCESS_CLIENT) == PH_CHECK_OK;
+		s->rewrite_local = in_rewrite_tables(s) || ph_rlist_run(s, s->svc->rewrite_clients, s->namaddr, "Client host", PH_ACCESS_CLIENT) == PH_CHECK_OK;
 		s->quiet = false;
 		s->warn_if_reject = warn;
 		s->recursion = depth;

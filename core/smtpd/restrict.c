@@ -22,7 +22,6 @@ static const char *current_name(const char *name)
 		{ "reject_unknown_address", "reject_unknown_sender_domain" },
 		{ "reject_rbl", "reject_rbl_client" },
 		{ "check_recipient_maps", "reject_unlisted_recipient" },
-		{ "check_address_map", "check_client_access" },         /* local_header_rewrite_clients */
 	};
 
 	for (size_t i = 0; i < PH_ARRAY_LEN(names); i++)

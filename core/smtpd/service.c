@@ -55,6 +55,23 @@ static void class_names(struct ph_smtpd_service *svc)
 	svc->classes = names;
 }
 
+/* Words and tables of client addresses (behind check_address_map, or without it): any of them will do. */
+static void rewrite_clients(struct ph_smtpd_service *svc, const char *text)
+{
+	char *copy = ph_strdup(text), *cursor = copy, *w;
+	struct ph_buf words = PH_BUF_INIT(2 * strlen(text) + 16), tables = PH_BUF_INIT(2 * strlen(text) + 16);
+
+	while ((w = ph_str_token(&cursor, PH_SEP_LIST)))
+		if (strcasecmp(w, "check_address_map") != 0)
+			ph_buf_printf(strchr(w, ':') ? &tables : &words, "%s, ", w);
+	svc->rewrite_clients = ph_rlist_new(svc, "local_header_rewrite_clients", ph_buf_str(&words));
+	if (tables.len)
+		svc->rewrite_tables = ph_maps_open(svc->conf, "local_header_rewrite_clients", ph_buf_str(&tables));
+	ph_buf_done(&words);
+	ph_buf_done(&tables);
+	free(copy);
+}
+
 static void lists(struct ph_smtpd_service *svc)
 {
 	const struct ph_smtpd_settings *set = &svc->set;
@@ -68,7 +85,7 @@ static void lists(struct ph_smtpd_service *svc)
 	svc->data = ph_rlist_new(svc, "smtpd_data_restrictions", set->data_restrictions);
 	svc->eod = ph_rlist_new(svc, "smtpd_end_of_data_restrictions", set->eod_restrictions);
 	svc->etrn = ph_rlist_new(svc, "smtpd_etrn_restrictions", set->etrn_restrictions);
-	svc->rewrite_clients = ph_rlist_new(svc, "local_header_rewrite_clients", set->local_header_rewrite_clients);
+	rewrite_clients(svc, set->local_header_rewrite_clients);
 }
 
 /* The server must not become an open relay by a forgotten word. */

@@ -61,6 +61,7 @@ struct ph_smtpd_service {
 	struct ph_maps *milter_maps, *ehlo_maps, *command_filter, *footer_maps;
 	struct ph_smtpd_words noop, forbidden;
 	struct ph_rlist *client, *helo, *sender, *relay, *recipient, *data, *eod, *etrn, *rewrite_clients;
+	struct ph_maps *rewrite_tables;         /* local_header_rewrite_clients: its tables of client addresses; NULL: none */
 	struct ph_rcache *rcache;               /* lists found in access tables */
 	const char *const *classes;             /* names of smtpd_restriction_classes, NULL-terminated */
 	struct ph_tls_ctx *tls;                 /* NULL: none, or broken (tls_broken) */

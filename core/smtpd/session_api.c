@@ -5,7 +5,7 @@
 
 #include "queue/verify.h"
 #include "smtpd/expand.h"
-#include "smtpd/session.h"
+#include "smtpd/restrict.h"
 
 #define CHECK(s) ph_assert((s)->magic == PH_SMTPD_SESSION_MAGIC)
 
@@ -119,6 +119,20 @@ int ph_session_is_authorized_destination(struct ph_session *s, const char *addre
 	return ph_route_is_authorized(s->svc->route, address, ph_session_arena(s), err);
 }
 
+/* "5.1.6 User has moved to x": the table speaks of a recipient; of a sender it would say 5.1.7. */
+static const char *adapt_dsn(struct ph_session *s, const char *text, const char *cls)
+{
+	size_t n = strcspn(text, " ");
+	char dsn[12];
+
+	if (n >= sizeof(dsn) || (text[0] != '4' && text[0] != '5') || text[1] != '.' || text[n] != ' ')
+		return text;
+	memcpy(dsn, text, n);
+	dsn[n] = '\0';
+	ph_dsn_fix(dsn, cls);
+	return ph_arena_printf(ph_session_arena(s), "%s%s", dsn, text + n);
+}
+
 int ph_session_recipient_known(struct ph_session *s, const char *address, const char **ret_text, int *ret_code, struct ph_err *err)
 {
 	const char *sender = ph_session_sender(s);
@@ -131,6 +145,8 @@ int ph_session_recipient_known(struct ph_session *s, const char *address, const 
 	int r = ph_route_recipient_known(s->svc->route, sender ? sender : "", address, ph_session_arena(s), ret_text, ret_code, err);
 
 	s->unlisted = r == PH_LOOKUP_NOTFOUND;
+	if (s->unlisted)
+		*ret_text = adapt_dsn(s, *ret_text, address == s->recipient ? "Recipient address" : "Sender address");
 	return r;
 }
 

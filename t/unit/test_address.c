@@ -20,7 +20,7 @@ static const struct {
 	{ "<a@here.test,b@here.test>", NULL }, { "<u@[1.2.3.4>", "u@[1.2.3.4]" }, { "<u@[127.1]>", NULL }, { "<u@[300.1.1.1]>", NULL },
 	{ "<u@[tag:x]>", NULL }, { "<u@[IPv6:::1]>", "u@[IPv6:::1]" }, { "<u@[IPv6:1::2::3]>", NULL }, { "<u@[0x7f.1]>", NULL },
 	{ "<@here.test>", "@here.test" }, { "<\"\"@here.test>", "@here.test" }, { "<.u@here.test>", ".u@here.test" },
-	{ "<u..x@here.test>", "u..x@here.test" }, { "<user@>", NULL }, { "<u@here.test.>", "u@here.test." }, { "<u@here.test..>", NULL },
+	{ "<u..x@here.test>", "u..x@here.test" }, { "<user@>", "user@" }, { "<u@here.test.>", "u@here.test." }, { "<u@here.test..>", NULL },
 	{ "<u@.here.test>", NULL }, { "<\"a\\\"b\"@here.test>", "a\"b@here.test" }, { "<us\\er@here.test>", "user@here.test" },
 	{ "<u@here.test\\>", NULL }, { "<\"u@here.test>", NULL }, { "<a b@here.test>", NULL }, { "< u @ here.test >", "u@here.test" },
 	{ "<<u@here.test>>", "u@here.test" }, { "<u@here.test", NULL }, { "<\"a>b\"@d.test>", "a>b@d.test" }, { "<postmaster>", "postmaster" },

@@ -204,7 +204,7 @@ static void test_known(void)
 	known("nobody@here.test", "550 User unknown in local recipient table");
 	known("user", "known");
 	known("a@va.test", "known");
-	known("x@va.test", "550 User unknown in virtual alias table");
+	known("x@va.test", "550 5.1.1 User unknown in virtual alias table");
 	known("u@vm.test", "known");
 	known("u+x@vm.test", "known");
 	known("x@vm.test", "550 User unknown in virtual mailbox table");
