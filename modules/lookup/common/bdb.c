@@ -6,7 +6,9 @@
  * makes a score of them.  Between two turns the lock is free, so a writer gets its chance hundreds of times a second.  Our own writers
  * build a new file and rename it.  get may yield while it waits for a writer's lock; the rest does not.
  *
- * Keys and values may or may not end in a NUL byte, as the tool that made them chose: both are tried until one was found. */
+ * Keys and values may or may not end in a NUL byte, as the tool that made them chose: the first key of the file tells, and while there is
+ * none, both are tried.  What was found, or not, is remembered as long as the file stays as it is: a mailing asks for the same domain once for each
+ * recipient. */
 #include "bdb.h"
 #include "newfile.h"
 
@@ -32,11 +34,17 @@ const struct ph_param lbdb_params[2] = {
 		 "memory for the pages of a hash or btree table that is created, in bytes"),
 };
 
+#define REMEMBERED 64           /* answers; the key decides the place */
+#define REMEMBER_BYTES 400      /* of key and value together */
+
+struct remembered { bool used, found; char text[REMEMBER_BYTES]; /* key, NUL, value */ };
+
 struct table {
 	char *path;             /* "x.db" */
 	bool btree;
 	int mode;
 	uint32_t cache_bytes;
+	bool may_with_nul, may_without_nul;     /* as asked for */
 	bool with_nul, without_nul;     /* what may be; both until one is known */
 	int lock_fd;            /* the file itself; -1 when there was none to lock */
 	struct stat seen;       /* when db was opened */
@@ -45,6 +53,7 @@ struct table {
 	DB_ENV *env;
 	DB *db;
 	DBC *cursor;
+	struct remembered *memory;      /* of the open file; NULL: not yet */
 	struct lnewfile out;    /* CREATE, UPDATE */
 	char said[160];         /* by the library about the last error */
 };
@@ -75,6 +84,8 @@ static void db_close(struct table *t)
 	t->cursor = NULL;
 	t->db = NULL;
 	t->env = NULL;
+	free(t->memory);
+	t->memory = NULL;
 }
 
 static int db_open(struct table *t, const char *file, uint32_t flags, struct ph_err *err)
@@ -111,13 +122,37 @@ static int db_open(struct table *t, const char *file, uint32_t flags, struct ph_
 	return 0;
 }
 
+/* All keys of a file are of one kind. */
+static void look_at_first_key(struct table *t)
+{
+	DBC *c;
+	DBT k, v;
+
+	if (!t->with_nul || !t->without_nul || t->db->cursor(t->db, NULL, &c, 0) != 0)
+		return;
+	memset(&k, 0, sizeof k);
+	memset(&v, 0, sizeof v);
+	if (c->get(c, &k, &v, DB_FIRST) == 0 && k.size > 0) {
+		t->with_nul = ((const char *)k.data)[k.size - 1] == '\0';
+		t->without_nul = !t->with_nul;
+	}
+	c->close(c);
+}
+
 /* (Re)open for reading, with the shared lock held. */
 static int open_locked(struct table *t, struct ph_err *err)
 {
+	int r;
+
 	db_close(t);
+	t->with_nul = t->may_with_nul;
+	t->without_nul = t->may_without_nul;
 	if (fstat(t->lock_fd, &t->seen) < 0)
 		return ph_err_errno(err, -errno, "open database %s", t->path);
-	return db_open(t, t->path, DB_RDONLY, err);
+	r = db_open(t, t->path, DB_RDONLY, err);
+	if (r == 0)
+		look_at_first_key(t);
+	return r;
 }
 
 static int open_read(struct table *t, struct ph_err *err)
@@ -194,8 +229,8 @@ int lbdb_open(const struct ph_table_spec *spec, bool btree, void **ret, struct p
 	t->btree = btree;
 	t->mode = spec->mode;
 	t->lock_fd = -1;
-	t->with_nul = !(spec->flags & PH_TABLE_NO_NUL);
-	t->without_nul = !(spec->flags & PH_TABLE_WITH_NUL);
+	t->with_nul = t->may_with_nul = !(spec->flags & PH_TABLE_NO_NUL);
+	t->without_nul = t->may_without_nul = !(spec->flags & PH_TABLE_WITH_NUL);
 	if (spec->mode == PH_TABLE_CREATE && t->with_nul)
 		t->without_nul = false;         /* the custom of this type */
 	t->cache_bytes = (uint32_t)(spec->mode == PH_TABLE_READ ? set->read_bytes : set->create_bytes);
@@ -289,6 +324,31 @@ static enum ph_lookup get_locked(struct table *t, const char *key, struct ph_are
 	return PH_LOOKUP_FOUND;
 }
 
+/* ---- answers of the file as it is ---- */
+
+static struct remembered *place_of(struct table *t, const char *key, size_t n)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (unsigned char)key[i]) * 16777619u;
+	if (!t->memory)
+		t->memory = ph_alloc(REMEMBERED * sizeof *t->memory);
+	return &t->memory[(h ^ (h >> 16)) % REMEMBERED];
+}
+
+static void remember(struct remembered *m, const char *key, size_t n, const char *value)
+{
+	size_t bytes = value ? strlen(value) : 0;
+
+	m->used = n + bytes + 2 <= sizeof m->text;
+	m->found = value != NULL;
+	if (m->used) {
+		memcpy(m->text, key, n + 1);
+		memcpy(m->text + n + 1, value ? value : "", bytes + 1);
+	}
+}
+
 /* The lock until the end of this turn, and the file as it is now. */
 static int read_begin(struct table *t, struct ph_err *err)
 {
@@ -314,6 +374,9 @@ static int read_begin(struct table *t, struct ph_err *err)
 enum ph_lookup lbdb_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
 {
 	struct table *t = table;
+	struct remembered *m;
+	enum ph_lookup status;
+	size_t n;
 
 	if (t->mode == PH_TABLE_READ && (!t->locked || t->db == NULL) && read_begin(t, err) < 0)
 		return PH_LOOKUP_TEMPFAIL;
@@ -321,7 +384,19 @@ enum ph_lookup lbdb_get(void *table, const char *key, struct ph_arena *arena, co
 		ph_err_set(err, -EAGAIN, "open database %s: it could not be opened a moment ago", t->path);
 		return PH_LOOKUP_TEMPFAIL;
 	}
-	return get_locked(t, key, arena, ret_value, err);
+	if (t->mode != PH_TABLE_READ)
+		return get_locked(t, key, arena, ret_value, err);
+	n = strlen(key);
+	m = place_of(t, key, n);
+	if (m->used && strcmp(m->text, key) == 0) {
+		if (m->found)
+			*ret_value = ph_arena_strdup(arena, m->text + n + 1);
+		return m->found ? PH_LOOKUP_FOUND : PH_LOOKUP_NOTFOUND;
+	}
+	status = get_locked(t, key, arena, ret_value, err);
+	if (status >= 0)
+		remember(m, key, n, status == PH_LOOKUP_FOUND ? *ret_value : NULL);
+	return status;
 }
 
 int lbdb_put(void *table, const char *key, const char *value, bool replace, struct ph_err *err)
