@@ -37,13 +37,14 @@ need_packages() {
 
 # build_tree DIR LOG CONFIGURE-ARGUMENT...: configure (once, or when the arguments change) and make and install into DIR/inst.
 build_tree() {
-	local dir=$1 log=$2; shift 2
+	local dir=$1 log=$2 shell=/bin/bash; shift 2
+	[ -x /bin/dash ] && shell=/bin/dash     # libtool is a script that runs once an object: half its time is the shell's
 	mkdir -p "$dir" || return 1
 	if [ ! -x "$TOP/configure" ] || [ "$TOP/configure.ac" -nt "$TOP/configure" ] || [ "$TOP/Makefile.am" -nt "$TOP/Makefile.in" ]; then
 		(cd "$TOP" && autoreconf -fi) >> "$log" 2>&1 || return 1
 	fi
 	if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/.configured" 2>/dev/null)" != "$*" ]; then
-		(cd "$dir" && "$TOP/configure" --prefix="$dir/inst" "$@") >> "$log" 2>&1 || return 1
+		(cd "$dir" && CONFIG_SHELL=$shell "$shell" "$TOP/configure" --prefix="$dir/inst" "$@") >> "$log" 2>&1 || return 1
 		echo "$*" > "$dir/.configured"
 	fi
 	make -C "$dir" -j"$(nproc)" >> "$log" 2>&1 && make -C "$dir" install >> "$log" 2>&1

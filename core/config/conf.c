@@ -236,6 +236,11 @@ const char *ph_conf_service_param(const struct ph_conf *conf, const char *servic
 	return ph_conf_get(conf, fallback);
 }
 
+const struct ph_conf *ph_conf_base(const struct ph_conf *conf)
+{
+	return conf->base ? conf->base : conf != conf->config->main_view ? conf->config->main_view : NULL;
+}
+
 /* ---- objects that live with a view ---- */
 
 void *ph_conf_attach_get(const struct ph_conf *conf, const char *key)

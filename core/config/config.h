@@ -50,6 +50,8 @@ const struct ph_service *ph_config_services(const struct ph_config *c, size_t *n
 const struct ph_service *ph_config_service(const struct ph_config *c, const char *name, enum ph_service_type type);
 /* A further view: base plus overrides (a session-specific or cleanup-service view).  Lives as long as base. */
 const struct ph_conf *ph_conf_derive(const struct ph_conf *base, const char *const *names, const char *const *values, size_t n);
+/* What a view is based on: the view it was derived from, main.cf's for a service; NULL for main.cf's. */
+const struct ph_conf *ph_conf_base(const struct ph_conf *conf);
 const struct ph_config *ph_conf_config(const struct ph_conf *conf);
 /* What is wrong, or set without effect.  report is called for each finding: severity PH_CHECK_*; file NULL when text names the place
  * itself; line 0: the whole file.  Returns the number of PH_CHECK_ERRORs: more than 0 stops a start.  Loads the descriptors of all modules on

@@ -115,6 +115,8 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 	ph_log_open(&log);
 	ph_log_set_immediate(false);
 	ph_crash_report();
+	if (!runs_commands(role))
+		ph_rootfiles_open(m);
 	if (role == PH_ROLE_SMTPD)
 		ph_smtpd_prepare(m->current->config);
 	if (!runs_commands(role))
@@ -306,11 +308,9 @@ void ph_children_reap(struct ph_master *m)
 	}
 }
 
-void ph_children_signal(struct ph_master *m, const struct ph_generation *not_of, int sig)
+void ph_children_signal(struct ph_master *m, int sig)
 {
 	ph_list_for_each(c, &m->children, struct ph_child, link) {
-		if (c->gen == not_of)
-			continue;
 		c->stopping = true;
 		kill(c->pid, sig);
 	}

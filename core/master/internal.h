@@ -54,6 +54,7 @@ struct ph_child {
 	struct ph_generation *gen;
 	int64_t started_ms;
 	bool stopping;
+	bool old;                       /* scratch: was there before the ones that replace it */
 	int log_control;                /* the log file's descriptor goes this way when it is opened anew */
 };
 
@@ -83,6 +84,8 @@ struct ph_master {
 	int signal_fd, pid_fd, ready_fd;
 	int stop_signal;                /* why we end; 0: we do not */
 	int64_t stop_deadline_ms;
+	struct ph_rootfile *rootfiles;  /* that workers cannot open themselves; NULL: none */
+	int64_t rootfiles_look_ms;      /* when to look at them again */
 	void *client_counters;          /* shared memory of the smtpd workers' per-client limits */
 };
 
@@ -100,10 +103,15 @@ bool ph_role_single(enum ph_role role);
 int ph_child_start(struct ph_master *m, enum ph_role role, unsigned index);
 /* Reap what has died; schedules restarts. */
 void ph_children_reap(struct ph_master *m);
-void ph_children_signal(struct ph_master *m, const struct ph_generation *not_of, int sig);
+void ph_children_signal(struct ph_master *m, int sig);
 /* Start what is due; milliseconds until the next is due, or -1. */
 int ph_starts_run(struct ph_master *m);
 void ph_start_at(struct ph_master *m, enum ph_role role, unsigned index, int64_t at_ms, unsigned quick_deaths);
+/* rootfiles.c: what root alone can read.  In a worker, before it gives up root: open it. */
+void ph_rootfiles_open(const struct ph_master *m);
+/* In the master: remember what m->current names; has any of it changed since?  *ret_wait_ms: when to ask again, -1: never. */
+void ph_rootfiles_watch(struct ph_master *m);
+bool ph_rootfiles_changed(struct ph_master *m, int *ret_wait_ms);
 /* Tell the queue manager which agents live. */
 void ph_qmgr_tell_agents(struct ph_master *m);
 void ph_qmgr_tell_gone(struct ph_master *m, const struct ph_child *c);

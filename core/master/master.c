@@ -177,6 +177,7 @@ static int master_start(struct ph_master *m, struct ph_err *err)
 	}
 	ph_pidfile_write(m->pid_fd);
 	ph_log(PH_LOG_INFO, "daemon started -- version %s, configuration %s", g->mail_version, ph_config_dir(config));
+	ph_rootfiles_watch(m);
 	start_singles(m);
 	start_workers(m);
 	ph_starts_run(m);
@@ -193,6 +194,28 @@ static void tell_ready(int fd, const struct ph_err *err)
 }
 
 /* ---- reload ---- */
+
+/* All that run give way to new ones on m->current. */
+static void workers_replace(struct ph_master *m)
+{
+	ph_list_for_each_safe(s, &m->starts, struct ph_start, link) {
+		ph_list_del(&s->link);
+		free(s);
+	}
+	ph_list_for_each(c, &m->children, struct ph_child, link)
+		c->old = true;
+	ph_rootfiles_watch(m);
+	start_workers(m);
+	ph_starts_run(m);       /* the new ones listen before the old ones stop */
+	ph_list_for_each(c, &m->children, struct ph_child, link) {
+		if (!c->old)
+			continue;
+		c->stopping = true;
+		kill(c->pid, SIGTERM);
+	}
+	start_singles(m);
+	ph_starts_run(m);
+}
 
 static void reload_report(void *arg, int severity, const char *text)
 {
@@ -224,15 +247,7 @@ int ph_reload(struct ph_master *m)
 	m->current = g;
 	ph_log_reopen();
 	ph_log(PH_LOG_INFO, "reload -- version %s, configuration %s", ph_conf_general(ph_config_main(config))->mail_version, ph_config_dir(config));
-	ph_list_for_each_safe(s, &m->starts, struct ph_start, link) {
-		ph_list_del(&s->link);
-		free(s);
-	}
-	start_workers(m);
-	ph_starts_run(m);       /* the new ones listen before the old ones stop */
-	ph_children_signal(m, g, SIGTERM);
-	start_singles(m);
-	ph_starts_run(m);
+	workers_replace(m);
 	ph_bound_prune(&m->bound, g->number);
 	ph_generation_unref(&old);
 	return 0;
@@ -252,7 +267,7 @@ static void begin_stop(struct ph_master *m, int sig)
 	ph_log(PH_LOG_INFO, "terminating on signal %d", sig);
 	m->stop_signal = sig;
 	m->stop_deadline_ms = ph_now_ms_exact() + (sig == SIGQUIT ? 0 : grace);
-	ph_children_signal(m, NULL, SIGTERM);
+	ph_children_signal(m, SIGTERM);
 }
 
 /* "postfix logrotate" has renamed the file: everybody goes on in a new one. */
@@ -290,19 +305,30 @@ static void handle_signals(struct ph_master *m)
 	ph_children_reap(m);
 }
 
+/* What time brings.  Milliseconds until it has to be called again, or -1. */
+static int work(struct ph_master *m)
+{
+	int wait, start;
+
+	if (ph_rootfiles_changed(m, &wait))
+		workers_replace(m);
+	start = ph_starts_run(m);
+	return wait < 0 || (start >= 0 && start < wait) ? start : wait;
+}
+
 static void master_loop(struct ph_master *m)
 {
 	struct pollfd p = { .fd = m->signal_fd, .events = POLLIN };
 	bool killed = false;
 
 	while (!m->stop_signal || !ph_list_empty(&m->children)) {
-		int timeout = m->stop_signal ? -1 : ph_starts_run(m);
+		int timeout = m->stop_signal ? -1 : work(m);
 
 		if (m->stop_signal && !killed) {
 			int64_t left = m->stop_deadline_ms - ph_now_ms_exact();
 
 			if (left <= 0) {
-				ph_children_signal(m, NULL, SIGKILL);
+				ph_children_signal(m, SIGKILL);
 				killed = true;
 			} else {
 				timeout = (int)left;

@@ -38,6 +38,7 @@ struct ph_table {
 	char *why;
 	char *failure;                          /* of the last look-up that failed; NULL: no reason was given */
 	char *path;                             /* watched file, or NULL */
+	bool kept;                              /* opened by root, for derived views, too */
 	struct stat seen;
 	int64_t next_look_ms;
 };
@@ -286,6 +287,32 @@ static struct ph_table *shared_new(const struct ph_conf *conf, const char *text)
 	return t;
 }
 
+static bool any_kept;           /* in this process */
+
+/* The table that root has opened for conf or for what conf is derived from. */
+static struct ph_table *find_kept(const struct ph_conf *conf, const char *key)
+{
+	struct ph_table *t = NULL;
+
+	for (; any_kept && conf; conf = ph_conf_base(conf)) {
+		t = ph_conf_attach_get(conf, key);
+		if (t && t->kept)
+			return t;
+	}
+	return NULL;
+}
+
+void ph_table_keep(const struct ph_conf *conf, const char *text)
+{
+	struct ph_table *t = ph_table_shared(conf, text);
+
+	if (t->cur == NULL)
+		return;                 /* it is tried again, and the log says why it fails */
+	free(t->path);
+	t->path = NULL;
+	t->kept = any_kept = true;
+}
+
 struct ph_table *ph_table_shared(const struct ph_conf *conf, const char *text)
 {
 	size_t n = strlen(text) + sizeof "table:";
@@ -294,6 +321,8 @@ struct ph_table *ph_table_shared(const struct ph_conf *conf, const char *text)
 
 	snprintf(key, n, "table:%s", text);
 	t = ph_conf_attach_get(conf, key);
+	if (t == NULL)
+		t = find_kept(conf, key);
 	if (t == NULL) {
 		t = shared_new(conf, text);
 		ph_conf_attach_set(conf, key, t, free_shared);

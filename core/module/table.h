@@ -9,6 +9,9 @@ struct ph_table;
 /* The table "type:name" for look-ups, shared within conf.  Never fails: what cannot be opened answers TEMPFAIL, what does not exist
  * PERMERR.  Lives as long as conf. */
 struct ph_table *ph_table_shared(const struct ph_conf *conf, const char *text);
+/* Before the process gives up root: open a table that root alone can read, for conf and all views derived from it.  It is not opened anew when its
+ * file changes, which this process could not: the master replaces the process then. */
+void ph_table_keep(const struct ph_conf *conf, const char *text);
 /* For postmap: not shared, no surrogate: NULL with err.  flags, perm: as in struct ph_table_spec.  To be closed with
  * ph_table_close. */
 struct ph_table *ph_table_open(const struct ph_conf *conf, const char *type, const char *name, int mode, unsigned flags,

@@ -11,4 +11,6 @@ struct ph_tls_protocols {
 };
 int ph_tls_protocols_parse(const char *list, struct ph_tls_protocols *ret, struct ph_err *err);
 
+/* Before the process gives up root: read a PEM file that root alone can read, for all contexts made later.  What cannot be read is left to them. */
+void ph_tls_keep_file(const char *path);
 #endif

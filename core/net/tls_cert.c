@@ -1,5 +1,6 @@
-/* tls_cert.c: certificates and keys from files.  No state; no yield (reads files). */
+/* tls_cert.c: certificates and keys from files.  State: the files that root has read for later (ph_tls_keep_file).  No yield (reads files). */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,14 +9,88 @@
 
 #include "net/tls_private.h"
 
+/* ---- files that the process may not read any more ---- */
+
+#define KEPT_MAX_BYTES ((long)1024 * 1024)
+
+static struct kept {
+	struct kept *next;
+	char *path, *data;
+	int n;
+} *kept;
+
+void ph_tls_keep_file(const char *path)
+{
+	struct kept *k = ph_alloc(sizeof(*k));
+	FILE *f = fopen(path, "re");
+	size_t n;
+
+	k->data = ph_alloc(KEPT_MAX_BYTES);
+	n = f ? fread(k->data, 1, KEPT_MAX_BYTES, f) : 0;
+	if (f)
+		fclose(f);
+	if (n == 0 || n == KEPT_MAX_BYTES) {    /* whoever needs it says that it cannot be read */
+		free(k->data);
+		free(k);
+		return;
+	}
+	k->data = ph_realloc(k->data, n);
+	k->n = (int)n;
+	k->path = ph_strdup(path);
+	k->next = kept;
+	kept = k;
+}
+
+static BIO *file_open(const char *path)
+{
+	const struct kept *k;
+
+	for (k = kept; k; k = k->next)
+		if (strcmp(k->path, path) == 0)
+			return BIO_new_mem_buf(k->data, k->n);
+	return BIO_new_file(path, "r");
+}
+
+/* ---- a certificate and its key ---- */
+
+/* The certificate, then those above it. */
+static bool use_certificates(SSL_CTX *ctx, BIO *bio)
+{
+	X509 *x = bio ? PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL) : NULL;
+	bool ok = x && SSL_CTX_use_certificate(ctx, x) == 1 && SSL_CTX_clear_chain_certs(ctx) == 1;
+
+	X509_free(x);
+	while (ok && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+		ok = SSL_CTX_add0_chain_cert(ctx, x) == 1;
+		if (!ok)
+			X509_free(x);
+	}
+	if (ok && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		ok = false;
+	if (ok)
+		ERR_clear_error();
+	BIO_free(bio);
+	return ok;
+}
+
+static bool use_key(SSL_CTX *ctx, BIO *bio)
+{
+	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+	bool ok = key && SSL_CTX_use_PrivateKey(ctx, key) == 1;
+
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+	return ok;
+}
+
 int ph_tls_load_pair(SSL_CTX *ctx, const char *cert, const char *key, struct ph_err *err)
 {
 	if (key == NULL || *key == '\0')
 		key = cert;
 	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+	if (!use_certificates(ctx, file_open(cert)))
 		return ph_tls_err(err, -EINVAL, "cannot get certificate from file \"%s\"", cert);
-	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+	if (!use_key(ctx, file_open(key)))
 		return ph_tls_err(err, -EINVAL, "cannot get private key from file \"%s\"", key);
 	if (SSL_CTX_check_private_key(ctx) != 1)
 		return ph_tls_err(err, -EINVAL, "private key \"%s\" does not match certificate \"%s\"", key, cert);
@@ -125,7 +200,7 @@ int ph_tls_load_chain_files(SSL_CTX *ctx, const char *list, struct ph_err *err)
 
 	ERR_clear_error();
 	while (r == 0 && (path = ph_str_token(&cursor, PH_SEP_LIST)) != NULL)
-		r = load_chain(ctx, &c, BIO_new_file(path, "r"), path, err);
+		r = load_chain(ctx, &c, file_open(path), path, err);
 	if (r == 0)
 		r = chain_use(ctx, &c, err);
 	chain_clear(&c);
