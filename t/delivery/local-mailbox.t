@@ -12,7 +12,7 @@ tap = Tap()
 if os.geteuid() != 0:
     print("1..0 # SKIP needs root")
     sys.exit(0)
-inst = Instance("mydestination = here.test\nlocal_recipient_maps =\nmail_spool_directory = @DIR@/box/\nmailbox_size_limit = 20000\nmessage_size_limit = 0\n"
+inst = Instance("mydestination = here.test\nlocal_recipient_maps =\nmail_spool_directory = @DIR@/box/\nmailbox_size_limit = 1000000\nmessage_size_limit = 800000\n"
                 "alias_maps = inline:{{file=@DIR@/box/file}, {gone=@DIR@/nowhere/file}}\n", "local unix - n n - - local\n")
 box = inst.dir + "/box"
 
@@ -81,19 +81,26 @@ def main():
         second = writers("games")
         tap.ok(len(second) == 1 and second != first, "it has a new one", second)
         # Across the bound between memory and pieces, and with bytes that are easily lost.
-        body = "".join("%06d From the Start\nFrom %d\n" % (i, i) for i in range(20000))
+        body = "".join("%06d From the Start\nFrom %d\n" % (i, i) for i in range(17000))
         send("games", body)
         text = open("%s/games/new/%s" % (box, mails("games")[-1])).read()
         tap.ok(text.endswith(body), "a large message is whole", (len(text), len(body)))
         tap.ok(writers("games") == second, "and the process is still in step")
         # What fails leaves nothing, and does not harm what follows.
-        tap.ok("status=sent (delivered to file" in send("file"), "a file")
+        tap.ok("status=sent (delivered to file" in send("file", body), "a file")
         nobody, size = writers("nobody"), os.stat(box + "/file").st_size
         tap.ok("status=bounced" in send("file", body), "a message that does not fit is returned", inst.log()[-800:])
         tap.ok(os.stat(box + "/file").st_size == size, "nothing of it stays")
         tap.ok("status=bounced" in send("gone"), "a file in no folder")
         tap.ok("status=sent" in send("file") and os.stat(box + "/file").st_size > size and not os.path.exists(box + "/file.lock"), "the next one comes through")
         tap.ok(nobody and writers("nobody") == nobody, "all by the same process", (nobody, writers("nobody")))
+        # Limits that contradict each other: no delivery at all, as in Postfix.
+        inst.command("postconf", "-e", "mailbox_size_limit = 799999", check=True)
+        c = inst.command("postfix", "check")
+        tap.ok("service local: configuration error: mailbox_size_limit is smaller than message_size_limit" in c.stdout + c.stderr, "the check says so", c)
+        inst.command("postfix", "stop", check=True)
+        inst.start()
+        tap.ok("status=deferred" in send("games"), "a mailbox that cannot hold the largest message: mail waits", inst.log()[-900:])
     return tap.done()
 
 

@@ -272,6 +272,20 @@ fail:
 	return box_errno(b, "4.2.0", "link to %s", final);
 }
 
+int box_limit_check(const struct ph_conf *conf, const char *name, int64_t limit, struct ph_err *err)
+{
+	const char *text = ph_conf_get(conf, "message_size_limit");
+	int64_t message;
+
+	if (limit <= 0 || !text || ph_str_int64(text, 0, INT64_MAX, &message) < 0)
+		return 0;
+	if (message == 0)
+		return ph_err_set(err, -EINVAL, "configuration error: %s is limited but message_size_limit is unlimited", name);
+	if (limit < message)
+		return ph_err_set(err, -EINVAL, "configuration error: %s is smaller than message_size_limit", name);
+	return 0;
+}
+
 void box_dir(const struct box *b, char *buf, size_t bytes)
 {
 	snprintf(buf, bytes, "%snew", b->path);

@@ -30,6 +30,10 @@ struct box {
 	char lock[1024], temp[1200];
 };
 
+/* A mailbox that cannot hold the largest message would make every such message bounce.  name: of the parameter that holds limit.  0, or negative with err, in
+ * Postfix's words. */
+int box_limit_check(const struct ph_conf *conf, const char *name, int64_t limit, struct ph_err *err);
+
 /* 0, or -1: status, dsn and text are set and nothing is left behind. */
 int box_open(struct box *b);
 /* The lines on top of the message ("From sender date", Return-Path: ...), as they are; before the first box_write. */

@@ -79,6 +79,13 @@ static void take_settings(struct local_service *svc, const struct shared_setting
 	svc->delivered_hdr = mask(svc->set->prepend_delivered_header, "command", "file", "forward");
 }
 
+static int local_check(const struct ph_conf *conf, const void *settings, struct ph_err *err)
+{
+	const struct local_settings *set = settings;
+
+	return box_limit_check(conf, "mailbox_size_limit", set->mailbox_size_limit, err);
+}
+
 static int local_start(const struct ph_conf *conf, const void *settings, void **ret, struct ph_err *err)
 {
 	const struct local_settings *set = settings;
@@ -88,7 +95,7 @@ static int local_start(const struct ph_conf *conf, const void *settings, void **
 	struct shared_settings shared;
 	struct passwd *pw = getpwnam(privs);
 
-	if (ph_conf_settings(conf, shared_params, PH_ARRAY_LEN(shared_params), &shared, err) < 0) {
+	if (local_check(conf, settings, err) < 0 || ph_conf_settings(conf, shared_params, PH_ARRAY_LEN(shared_params), &shared, err) < 0) {
 		free(svc);
 		return -EINVAL;
 	}
@@ -151,7 +158,7 @@ static void local_deliver(void *service, struct ph_delivery *d)
 }
 
 static const struct ph_delivery_ops ops = {
-	.size = sizeof ops, .start = local_start, .stop = local_stop, .deliver = local_deliver, .single_recipient = true,
+	.size = sizeof ops, .start = local_start, .check = local_check, .stop = local_stop, .deliver = local_deliver, .single_recipient = true,
 };
 
 PH_MODULE(PH_KIND_DELIVERY, "local", "1.0", "local accounts: aliases, .forward files, mailboxes, commands", .ops.delivery = &ops,

@@ -44,10 +44,21 @@ struct virtual_service {
 	struct dir_sync *dirs;
 };
 
+static int virtual_check(const struct ph_conf *conf, const void *settings, struct ph_err *err)
+{
+	const struct virtual_settings *set = settings;
+
+	return box_limit_check(conf, "virtual_mailbox_limit", set->limit, err);
+}
+
 static int virtual_start(const struct ph_conf *conf, const void *settings, void **ret, struct ph_err *err)
 {
-	struct virtual_service *svc = ph_alloc(sizeof *svc);
+	struct virtual_service *svc;
+	int rc = virtual_check(conf, settings, err);
 
+	if (rc < 0)
+		return rc;
+	svc = ph_alloc(sizeof *svc);
 	svc->conf = conf;
 	svc->set = settings;
 	svc->boxes = ph_maps_open(conf, "virtual_mailbox_maps", svc->set->maps);
@@ -325,7 +336,7 @@ static void virtual_stop(void *service)
 }
 
 static const struct ph_delivery_ops ops = {
-	.size = sizeof ops, .start = virtual_start, .stop = virtual_stop, .deliver = virtual_deliver, .identity = virtual_identity,
+	.size = sizeof ops, .start = virtual_start, .check = virtual_check, .stop = virtual_stop, .deliver = virtual_deliver, .identity = virtual_identity,
 	.single_recipient = true,
 };
 
