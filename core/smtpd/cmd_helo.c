@@ -129,18 +129,24 @@ static void put_keywords(struct ph_session *s, struct ph_buf *b)
 		ph_buf_puts(b, "\nCHUNKING");
 }
 
+const char *ph_smtpd_ehlo_names(unsigned mask, struct ph_arena *arena)
+{
+	struct ph_buf b = PH_BUF_INIT(500);
+	const char *text;
+
+	for (size_t i = 0; i < PH_ARRAY_LEN(keywords); i++)
+		if (mask & keywords[i].bit)
+			ph_buf_printf(&b, "%s%s", b.len ? " " : "", keywords[i].word);
+	text = ph_arena_strdup(arena, ph_buf_str(&b));
+	ph_buf_done(&b);
+	return text;
+}
+
 /* As Postfix, which says nothing either when enhanced status codes are among them. */
 static void log_discarded(struct ph_session *s)
 {
-	struct ph_buf b = PH_BUF_INIT(500);
-
-	if (s->ehlo_discard && !(s->ehlo_discard & (PH_EHLO_SILENT | PH_EHLO_ENHANCED))) {
-		for (size_t i = 0; i < PH_ARRAY_LEN(keywords); i++)
-			if (s->ehlo_discard & keywords[i].bit)
-				ph_buf_printf(&b, "%s%s", b.len ? " " : "", keywords[i].word);
-		ph_log(PH_LOG_INFO, "discarding EHLO keywords: %s", ph_buf_str(&b));
-	}
-	ph_buf_done(&b);
+	if (s->ehlo_discard && !(s->ehlo_discard & (PH_EHLO_SILENT | PH_EHLO_ENHANCED)))
+		ph_log(PH_LOG_INFO, "discarding EHLO keywords: %s", ph_smtpd_ehlo_names(s->ehlo_discard, ph_session_arena(s)));
 }
 
 /* The table that says what this client may be told about failed: the client shall come again. */

@@ -71,16 +71,14 @@ static size_t dsn_length(const char *text)
 }
 
 /* "\c" in front: the footer goes on in the reply's last line; else each of its lines is a line of the reply, with the same codes. */
-static void append_footer(struct ph_session *s, struct ph_buf *b)
+void ph_smtpd_footer(struct ph_session *s, struct ph_maps *maps, const char *tmpl, struct ph_buf *b)
 {
-	const char *tmpl = s->set->reject_footer, *p, *nl;
 	struct ph_arena *a = ph_session_arena(s);
-	const char *value, *text;
+	const char *value, *text, *p, *nl;
 	char prefix[24];
 	size_t n;
 
-	if (!ph_maps_empty(s->svc->footer_maps) &&
-	    ph_maps_find(s->svc->footer_maps, ph_buf_str(b), false, a, &value, NULL) == PH_LOOKUP_FOUND)
+	if (!ph_maps_empty(maps) && ph_maps_find(maps, ph_buf_str(b), false, a, &value, NULL) == PH_LOOKUP_FOUND)
 		tmpl = value;
 	if (!*tmpl)
 		return;
@@ -160,7 +158,7 @@ int ph_smtpd_reply(struct ph_session *s, const char *fmt, ...)
 			if (dsn_length(b.data + 4))
 				b.data[4] = '4';
 		}
-		append_footer(s, &b);
+		ph_smtpd_footer(s, s->svc->footer_maps, s->set->reject_footer, &b);
 		neutralise(b.data);
 		if (strncmp(b.data, "421", 3) == 0 || strncmp(b.data, "521", 3) == 0)
 			s->closing = true;

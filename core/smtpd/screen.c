@@ -12,6 +12,7 @@
 
 #include "base/co_private.h"
 #include "smtpd/limits.h"
+#include "smtpd/screen_text.h"
 
 /* ---- the service ---- */
 
@@ -48,26 +49,11 @@ void ph_screen_free(struct ph_screen **pp)
 	for (size_t i = 0; i < ps->n_sites; i++)
 		free(ps->sites[i].domain);
 	free(ps->sites);
+	for (size_t i = 0; i < ps->n_access; i++)
+		free(ps->access[i].title);
 	free(ps->access);
 	ph_smtpd_words_free(&ps->forbidden);
 	free(ps);
-}
-
-/* "0", "0.13", "1.2", "12": two significant digits, at most two behind the point. */
-const char *ph_screen_age(int64_t ms, char *buf, size_t bytes)
-{
-	char *p;
-
-	if (ms >= 9950) {
-		snprintf(buf, bytes, "%lld", (long long)((ms + 500) / 1000));
-		return buf;
-	}
-	snprintf(buf, bytes, ms >= 995 ? "%.1f" : "%.2f", (double)ms / 1000);
-	for (p = buf + strlen(buf) - 1; *p == '0'; p--)
-		*p = '\0';
-	if (*p == '.')
-		*p = '\0';
-	return buf;
 }
 
 /* ---- last words ---- */
@@ -125,7 +111,7 @@ static int access_verdict(struct ph_screen_client *c)
 			break;
 		case PH_LOOKUP_TEMPFAIL:
 		case PH_LOOKUP_PERMERR:
-			ph_log(PH_LOG_WARNING, "postscreen_access_list: lookup error for %s: %s", c->s->addr, err.text);
+			ph_log(PH_LOG_WARNING, "postscreen_access_list: %s: table lookup error -- ignoring the remainder of this access list", a->title);
 			return 0;
 		}
 		if (strcasecmp(value, "permit") == 0)
@@ -134,7 +120,7 @@ static int access_verdict(struct ph_screen_client *c)
 			return -1;
 		if (strcasecmp(value, "dunno") == 0)
 			return 0;
-		ph_log(PH_LOG_WARNING, "postscreen_access_list: unknown command: %.100s", value);
+		ph_log(PH_LOG_WARNING, "%s: unknown command: %.100s -- ignoring the remainder of this access list", a->title, value);
 		return 0;
 	}
 	return 0;
@@ -142,32 +128,19 @@ static int access_verdict(struct ph_screen_client *c)
 
 /* ---- early tests ---- */
 
-static void pass_test(struct ph_screen_client *c, enum ph_screen_test t, int64_t ttl_ms)
+void ph_screen_pass(struct ph_screen_client *c, enum ph_screen_test t, int64_t ttl_ms)
 {
 	c->todo[t] = false;
+	c->renewed = true;
 	c->stamps[t] = ph_wall_us() / 1000000 + ttl_ms / 1000;
 }
 
 static void log_pregreet(struct ph_screen_client *c, int64_t after_ms)
 {
 	struct ph_slice in = ph_stream_peek(c->s->io);
-	struct ph_buf b = PH_BUF_INIT(600);
 	char age[24];
 
-	for (size_t i = 0; i < in.n && i < 100; i++) {
-		unsigned char ch = (unsigned char)in.p[i];
-
-		if (ch == '\r' || ch == '\n' || ch == '\t')
-			ph_buf_puts(&b, ch == '\r' ? "\\r" : ch == '\n' ? "\\n" : "\\t");
-		else if (ch < 32 || ch >= 127)
-			ph_buf_printf(&b, "\\%03o", ch);
-		else if (ch == '\\')
-			ph_buf_puts(&b, "\\\\");
-		else
-			ph_buf_putc(&b, ch);
-	}
-	ph_log(PH_LOG_INFO, "PREGREET %zu after %s from %s: %s", in.n, ph_screen_age(after_ms, age, sizeof(age)), c->who, ph_buf_str(&b));
-	ph_buf_done(&b);
+	ph_log(PH_LOG_INFO, "PREGREET %zu after %s from %s: %s", in.n, ph_screen_age(after_ms, age, sizeof(age)), c->who, ph_screen_escaped(c->arena, in.p, in.n));
 }
 
 /* Wait for the client not to talk.  0: go on; 1: it is to be dropped; negative: it is gone. */
@@ -185,7 +158,7 @@ static int wait_greet(struct ph_screen_client *c, struct ph_screen_dnsbl *lists)
 	n = ph_stream_peek(c->s->io).n ? 1 : ph_stream_fill(c->s->io, deadline);
 	if (n == -ETIMEDOUT) {
 		if (c->todo[PH_SCREEN_PREGREET])
-			pass_test(c, PH_SCREEN_PREGREET, ps->ttl_ms[PH_SCREEN_PREGREET]);
+			ph_screen_pass(c, PH_SCREEN_PREGREET, ps->ttl_ms[PH_SCREEN_PREGREET]);
 		return 0;
 	}
 	if (n <= 0) {
@@ -228,11 +201,11 @@ static int judge_lists(struct ph_screen_client *c, struct ph_screen_dnsbl *lists
 	int score = ph_screen_dnsbl_score(lists, &domain, &ttl);
 
 	if (score < ps->set.dnsbl_threshold) {
-		pass_test(c, PH_SCREEN_DNSBL, ttl);
+		ph_screen_pass(c, PH_SCREEN_DNSBL, ttl);
 		if (ps->set.dnsbl_allow_threshold < 0 && score <= ps->set.dnsbl_allow_threshold)
 			for (int t = PH_SCREEN_PIPELINING; t < PH_SCREEN_TESTS; t++)
 				if (c->todo[t])
-					pass_test(c, (enum ph_screen_test)t, ttl);
+					ph_screen_pass(c, (enum ph_screen_test)t, ttl);
 		return 0;
 	}
 	ph_log(PH_LOG_INFO, "DNSBL rank %d for %s", score, c->who);
@@ -276,15 +249,32 @@ static bool any(const bool *todo, int from, int to)
 	return false;
 }
 
+#define NEVER_ASKED 1          /* the stamp of a test that was switched off */
+
 /* Which tests has the client not passed, or too long ago?  true: it has passed some before. */
 static bool load(struct ph_screen_client *c)
 {
 	int64_t now = ph_wall_us() / 1000000;
 	bool old = c->ps->cache && ph_screen_cache_get(c->ps->cache, c->s->addr, c->stamps);
 
-	for (int t = 0; t < PH_SCREEN_TESTS; t++)
-		c->todo[t] = c->ps->enabled[t] && c->stamps[t] <= now;
+	for (int t = 0; t < PH_SCREEN_TESTS; t++) {
+		c->todo[t] = c->ps->enabled[t] && c->stamps[t] < now;
+		c->is_new |= c->ps->enabled[t] && c->stamps[t] == 0;
+		if (!c->ps->enabled[t] && c->stamps[t] == 0)
+			c->stamps[t] = NEVER_ASKED;
+	}
 	return old;
+}
+
+/* The client is done with, or goes on to the server: who has failed nothing is remembered for what it has passed so far. */
+static void conclude(struct ph_screen_client *c)
+{
+	if (c->failed)
+		return;
+	if (any(c->ps->enabled, 0, PH_SCREEN_TESTS) && !any(c->todo, 0, PH_SCREEN_TESTS))
+		ph_log(PH_LOG_INFO, "PASS %s %s", c->is_new ? "NEW" : "OLD", c->who);
+	if (c->ps->cache && c->renewed)
+		ph_screen_cache_put(c->ps->cache, c->s->addr, c->stamps);
 }
 
 /* May the client come onto the temporary list on this address of ours? */
@@ -314,13 +304,10 @@ static bool tests(struct ph_screen_client *c)
 		return false;
 	if (c->reject || any(c->todo, PH_SCREEN_PIPELINING, PH_SCREEN_TESTS)) {
 		ph_screen_engine(c);
+		conclude(c);
 		return disconnect(c);
 	}
-	if (!c->failed) {
-		ph_log(PH_LOG_INFO, "PASS NEW %s", c->who);
-		if (ps->cache)
-			ph_screen_cache_put(ps->cache, c->s->addr, c->stamps);
-	}
+	conclude(c);
 	return true;
 }
 

@@ -48,6 +48,7 @@ struct ph_screen_access {
 	bool mynetworks;
 	int fixed;                      /* 1 permit, -1 reject, 0: a table */
 	struct ph_maps *map;
+	char *title;                    /* "type:name" */
 };
 
 /* One postscreen line of master.cf. */
@@ -68,7 +69,7 @@ struct ph_screen {
 	struct ph_maps *ehlo_maps, *command_filter, *footer_maps, *reply_map;
 	struct ph_smtpd_words forbidden;
 	unsigned ehlo_discard;
-	bool tls;
+	bool tls, enforce_tls;
 	int screening;                  /* sessions that are being looked at */
 	struct ph_screen_cache *cache;  /* NULL: none */
 	const char *fatal;
@@ -81,7 +82,9 @@ struct ph_screen_client {
 	struct ph_session *s;
 	int64_t stamps[PH_SCREEN_TESTS];        /* seconds since 1970 until which a test counts as passed; 0: never */
 	bool todo[PH_SCREEN_TESTS];
-	bool failed;                    /* some test, whatever its action: nothing is remembered */
+	bool failed;                    /* some test: nothing is remembered */
+	bool is_new;                    /* there is a test that it has never passed */
+	bool renewed;                   /* stamps has news for the temporary list */
 	int64_t dnsbl_ttl_ms;
 	const char *reject;             /* reply to RCPT: an enforced test failed; NULL */
 	char reject_text[400];
@@ -95,8 +98,8 @@ struct ph_screen *ph_screen_new(const struct ph_config *config, const struct ph_
 void ph_screen_free(struct ph_screen **ps);
 /* Look at the client of s.  true: it may go on to the SMTP server; false: it is finished with.  Yields. */
 bool ph_screen_client(struct ph_screen *ps, struct ph_session *s);
-/* A time as Postfix's log lines have it. */
-const char *ph_screen_age(int64_t ms, char *buf, size_t bytes);
+/* A test is passed, for so long. */
+void ph_screen_pass(struct ph_screen_client *c, enum ph_screen_test t, int64_t ttl_ms);
 /* screen_conf.c */
 int ph_screen_settings_load(const struct ph_conf *conf, struct ph_screen_settings *st, struct ph_err *err);
 int ph_screen_compile(struct ph_screen *ps, struct ph_err *err);

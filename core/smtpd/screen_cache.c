@@ -12,6 +12,7 @@
 #include "base/loop.h"
 #include "module/table.h"
 #include "smtpd/limits.h"
+#include "smtpd/screen_text.h"
 #include "smtpd/screen.h"
 
 #define FLUSH_MS 5000
@@ -111,21 +112,6 @@ static void shared_put(struct ph_screen_cache *c, const char *addr, const int64_
 
 /* ---- the file ---- */
 
-static bool parse(const char *text, int64_t stamps[PH_SCREEN_TESTS])
-{
-	char *end;
-
-	for (int k = 0; k < PH_SCREEN_TESTS; k++) {
-		stamps[k] = strtoll(text, &end, 10);
-		if (end == text || stamps[k] < 0 || (*end != ';' && *end != '\0'))
-			return false;
-		text = *end ? end + 1 : end;
-		if (!*text && k + 1 < PH_SCREEN_TESTS)
-			return k >= PH_SCREEN_DNSBL;    /* older releases knew fewer tests */
-	}
-	return true;
-}
-
 static struct ph_table *open_table(struct ph_screen_cache *c, int mode, struct ph_err *err)
 {
 	const char *colon = strchr(c->table, ':');
@@ -170,9 +156,9 @@ static void make_table(struct ph_screen_cache *c)
 
 static int put_entry(struct ph_table *t, const char *addr, const int64_t s[PH_SCREEN_TESTS], struct ph_err *err)
 {
-	char text[PH_SCREEN_TESTS * 24];
+	char text[PH_SCREEN_ENTRY_BYTES];
 
-	snprintf(text, sizeof(text), "%lld;%lld;%lld;%lld;%lld", (long long)s[0], (long long)s[1], (long long)s[2], (long long)s[3], (long long)s[4]);
+	ph_screen_entry_format(s, text);
 	return ph_table_ops(t)->put(ph_table_handle(t), addr, text, true, err);
 }
 
@@ -238,7 +224,7 @@ static void sort_entries(struct ph_screen_cache *c, struct ph_table *t, struct c
 		if (strcmp(key, CLEANUP_KEY) == 0)
 			continue;
 		max = 0;
-		if (parse(value, stamps))
+		if (ph_screen_entry_parse(value, stamps))
 			for (int k = 0; k < PH_SCREEN_TESTS; k++)
 				max = stamps[k] > max ? stamps[k] : max;
 		if (max >= oldest || strlen(key) >= sizeof(p->addr)) {
@@ -331,7 +317,7 @@ bool ph_screen_cache_get(struct ph_screen_cache *c, const char *addr, int64_t st
 	if (!c->table)
 		return false;
 	a = ph_arena_new();
-	found = table_get(c, addr, a, &value) && parse(value, stamps);
+	found = table_get(c, addr, a, &value) && ph_screen_entry_parse(value, stamps);
 	ph_arena_free(&a);
 	if (!found)
 		memset(stamps, 0, PH_SCREEN_TESTS * sizeof(*stamps));

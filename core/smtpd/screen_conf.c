@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "smtpd/screen.h"
+#include "smtpd/screen_text.h"
 
 #define S struct ph_screen_settings
 
@@ -92,39 +92,13 @@ static int compile_access(struct ph_screen *ps, struct ph_err *err)
 			a->mynetworks = true;
 		else if (strcasecmp(w, "permit") == 0 || strcasecmp(w, "reject") == 0)
 			a->fixed = strcasecmp(w, "permit") == 0 ? 1 : -1;
-		else if (strchr(w, ':'))
+		else if (strchr(w, ':')) {
 			a->map = ph_maps_open(ps->conf, "postscreen_access_list", w);
-		else
+			a->title = ph_strdup(w);
+		} else
 			r = ph_err_set(err, -EINVAL, "postscreen_access_list: unknown word \"%s\"", w);
 	}
 	free(copy);
-	return r;
-}
-
-/* "domain=127.0.0.[2..5]*3" */
-static int compile_site(struct ph_screen *ps, char *w, struct ph_err *err)
-{
-	struct ph_screen_site *s;
-	char *star = strrchr(w, '*'), *eq;
-	int64_t weight = 1;
-	int r = 0;
-
-	if (star) {
-		*star = '\0';
-		if (ph_str_int64(star + 1, -1000000, 1000000, &weight) < 0)
-			return ph_err_set(err, -EINVAL, "postscreen_dnsbl_sites: bad weight \"%s\" of \"%s\"", star + 1, w);
-	}
-	eq = strchr(w, '=');
-	if (eq)
-		*eq++ = '\0';
-	ps->sites = ph_realloc(ps->sites, (ps->n_sites + 1) * sizeof(*ps->sites));
-	s = &ps->sites[ps->n_sites++];
-	memset(s, 0, sizeof(*s));
-	s->domain = ph_strdup(w);
-	s->weight = (int)weight;
-	s->filtered = eq != NULL;
-	if (eq)
-		r = ph_dnslist_filter_parse(eq, &s->filter, err);
 	return r;
 }
 
@@ -133,8 +107,11 @@ static int compile_sites(struct ph_screen *ps, struct ph_err *err)
 	char *copy = ph_strdup(ps->set.dnsbl_sites), *cursor = copy, *w;
 	int r = 0;
 
-	while (r == 0 && (w = ph_str_token(&cursor, PH_SEP_LIST)))
-		r = compile_site(ps, w, err);
+	while (r == 0 && (w = ph_str_token(&cursor, PH_SEP_LIST))) {
+		ps->sites = ph_realloc(ps->sites, (ps->n_sites + 1) * sizeof(*ps->sites));
+		r = ph_screen_site_parse(w, &ps->sites[ps->n_sites], err);
+		ps->n_sites += r == 0;
+	}
 	free(copy);
 	return r;
 }
@@ -154,7 +131,7 @@ static int compile_actions(struct ph_screen *ps, struct ph_err *err)
 		r = action("postscreen_bare_newline_action", set->bare_lf_action, &ps->actions[PH_SCREEN_BARE_LF], err);
 	if (r == 0)
 		r = action("postscreen_denylist_action", set->denylist_action, &ps->deny_action, err);
-	ps->enabled[PH_SCREEN_PREGREET] = true;
+	ps->enabled[PH_SCREEN_PREGREET] = *set->greet_banner != '\0';
 	ps->enabled[PH_SCREEN_DNSBL] = ps->n_sites > 0;
 	ps->enabled[PH_SCREEN_PIPELINING] = set->pipelining_enable;
 	ps->enabled[PH_SCREEN_NON_SMTP] = set->non_smtp_enable;
@@ -186,6 +163,7 @@ int ph_screen_compile(struct ph_screen *ps, struct ph_err *err)
 	ps->reply_map = ph_maps_open(ps->conf, "postscreen_dnsbl_reply_map", ps->set.dnsbl_reply_map);
 	ps->ehlo_discard = ph_smtpd_ehlo_mask(ps->set.discard_ehlo);
 	ps->tls = ps->svc && ps->svc->tls && strcasecmp(level, "none") != 0 && (*level || ps->set.use_tls || ps->set.enforce_tls);
+	ps->enforce_tls = strcasecmp(level, "encrypt") == 0 || (!*level && ps->set.enforce_tls);
 	ph_smtpd_words_open(ps->conf, "postscreen_forbidden_commands", ps->set.forbidden_commands, &ps->forbidden);
 	return r;
 }

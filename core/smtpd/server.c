@@ -41,21 +41,32 @@ struct start {                  /* what a new session's coroutine is handed */
 
 /* ---- the PROXY header ---- */
 
-static int proxy_refused(struct ph_session *s, const char *why, struct ph_slice in)
+static int proxy_refused(struct ph_session *s, const struct ph_screen *ps, const char *why, struct ph_slice in)
 {
 	struct ph_buf b = PH_BUF_INIT(600);
 
 	for (size_t i = 0; i < in.n && i < 100; i++)
 		ph_buf_printf(&b, in.p[i] == '\r' ? "\\r" : in.p[i] == '\n' ? "\\n" : (unsigned char)in.p[i] < 32 ? "?" : "%c", in.p[i]);
-	ph_log(PH_LOG_WARNING, "haproxy read: %s: %s", why, ph_buf_str(&b));
+	ph_log(PH_LOG_WARNING, "haproxy read: %s%s%s", why, in.n ? ": " : "", ph_buf_str(&b));
 	ph_buf_done(&b);
-	ph_smtpd_reply(s, "421 4.3.0 %s Server local error", s->set->myhostname);
+	if (ps)
+		ph_smtpd_reply(s, "421 4.3.2 No system resources");
+	else
+		ph_smtpd_reply(s, "421 4.3.0 %s Server local error", s->set->myhostname);
 	ph_smtpd_flush(s);
 	return -EPROTO;
 }
 
+/* Is the client's address of a kind that inet_protocols has? */
+static bool known_protocol(const struct ph_session *s, const struct ph_proxy_info *info)
+{
+	const char *list = ph_conf_get(s->svc->conf, "inet_protocols");
+
+	return !list || strstr(list, "all") || strstr(list, strchr(info->client, ':') ? "ipv6" : "ipv4");
+}
+
 /* Who the client is stands in front of its first byte. */
-static int read_proxy_header(struct ph_session *s, int64_t limit_ms)
+static int read_proxy_header(struct ph_session *s, const struct ph_screen *ps, int64_t limit_ms)
 {
 	int64_t deadline = ph_now_ms() + limit_ms;
 	struct ph_proxy_info info;
@@ -65,15 +76,17 @@ static int read_proxy_header(struct ph_session *s, int64_t limit_ms)
 	for (;;) {
 		n = ph_proxy_parse(ph_stream_peek(s->io), &info, &why);
 		if (n < 0)
-			return proxy_refused(s, why, ph_stream_peek(s->io));
+			return proxy_refused(s, ps, why, ph_stream_peek(s->io));
 		if (n > 0)
 			break;
 		n = ph_stream_fill(s->io, deadline);
 		if (n == -ETIMEDOUT)
-			return proxy_refused(s, "timeout", ph_stream_peek(s->io));
+			return proxy_refused(s, ps, "time limit exceeded", (struct ph_slice){ "", 0 });
 		if (n <= 0)
-			return -ENODATA;
+			return ph_stream_peek(s->io).n ? proxy_refused(s, ps, "missing protocol header terminator", ph_stream_peek(s->io)) : -ENODATA;
 	}
+	if (!info.local && !known_protocol(s, &info))
+		return proxy_refused(s, ps, "bad or missing protocol type", ph_stream_peek(s->io));
 	ph_stream_consume(s->io, (size_t)n);
 	if (info.local)
 		return 0;
@@ -91,7 +104,7 @@ static int read_proxy_header(struct ph_session *s, int64_t limit_ms)
 static bool screen(struct ph_screen *ps, struct ph_session *s)
 {
 	ph_co_set_ident(ps->set.syslog_name, "postscreen");
-	if (*ps->set.proxy && read_proxy_header(s, ps->set.proxy_timeout_ms) < 0)
+	if (*ps->set.proxy && read_proxy_header(s, ps, ps->set.proxy_timeout_ms) < 0)
 		return false;
 	if (!ph_screen_client(ps, s))
 		return false;
@@ -107,7 +120,7 @@ static void session(struct ph_session *s, struct ph_screen *ps)
 	if (ps && !screen(ps, s))
 		return;
 	if (!ps && s->svc->proxy_protocol)
-		r = read_proxy_header(s, s->set->upstream_proxy_timeout_ms);
+		r = read_proxy_header(s, NULL, s->set->upstream_proxy_timeout_ms);
 	if (r == 0)
 		ph_smtpd_peer_lookup(s);
 	else if (s->name_status != 2 && strcmp(s->addr, "127.0.0.1") == 0)

@@ -23,6 +23,7 @@ enum {
 	PH_EHLO_XCLIENT = 2048, PH_EHLO_XFORWARD = 4096, PH_EHLO_XVERP = 8192, PH_EHLO_SILENT = 16384,
 };
 unsigned ph_smtpd_ehlo_mask(const char *words);
+const char *ph_smtpd_ehlo_names(unsigned mask, struct ph_arena *arena);
 
 enum ph_smtpd_bare_lf { PH_BARE_LF_NO, PH_BARE_LF_NORMALIZE, PH_BARE_LF_NOTE, PH_BARE_LF_REJECT };
 enum ph_smtpd_tls_level { PH_SMTPD_TLS_NONE, PH_SMTPD_TLS_MAY, PH_SMTPD_TLS_ENCRYPT };
@@ -214,6 +215,8 @@ struct ph_session {
 /* One reply, complete with code and enhanced code; "\n" in text begins further lines of the same reply.  Buffered.  May yield.
  * Negative: the connection is gone. */
 int ph_smtpd_reply(struct ph_session *s, const char *fmt, ...) PH_PRINTF(2, 3);
+/* Put the footer that maps have for the reply b, else tmpl, behind it: after a line break, or ("\\c" in front) in its last line.  Yields when a table does. */
+void ph_smtpd_footer(struct ph_session *s, struct ph_maps *maps, const char *tmpl, struct ph_buf *b);
 /* The same as the result of a command that is refused: 1, or negative. */
 #define ph_smtpd_refuse(s, ...) ph_smtpd_refused(ph_smtpd_reply((s), __VA_ARGS__))
 static inline int ph_smtpd_refused(int r)
