@@ -1,7 +1,7 @@
 /* postfix_files.c: the files of an installation: who must own them ("postfix check") and making it so ("postfix set-permissions").
  *
  * Warnings have the words of Postfix's script, since people look for them.  Nothing is changed by the check but that missing folders of the
- * queue are made.  Source: postfix(1), post-install. */
+ * queue, and data_directory, are made.  Source: postfix(1), post-install. */
 #include "cmd/postfix_files.h"
 #include "base/log.h"
 #include "queue/store.h"
@@ -207,6 +207,16 @@ static void check_foreign(const char *queue)
 	}
 }
 
+/* 1: made. */
+static int make_data_directory(const struct ph_general_settings *g, const struct owners *o, struct ph_err *err)
+{
+	if (mkdir(g->data_directory, 0700) < 0)
+		return errno == EEXIST ? 0 : ph_err_errno(err, -errno, "create %s", g->data_directory);
+	if (geteuid() == 0 && lchown(g->data_directory, o->owner, o->owner_gid) < 0)
+		return ph_err_errno(err, -errno, "set owner of %s", g->data_directory);
+	return 1;
+}
+
 int ph_files_check(const struct ph_config *config, struct ph_err *err)
 {
 	const struct ph_general_settings *g = ph_conf_general(ph_config_main(config));
@@ -223,6 +233,8 @@ int ph_files_check(const struct ph_config *config, struct ph_err *err)
 	check_tree(g->daemon_directory, o.root, "root", 0);
 	if (geteuid() == 0)
 		check_tree(g->module_directory, o.root, "root", 0);
+	if (make_data_directory(g, &o, err) < 0)
+		return err->code;
 	if (stat(g->data_directory, &st) < 0)
 		ph_log(PH_LOG_WARNING, "data_directory %s: %s", g->data_directory, strerrordesc_np(errno));
 	else
@@ -265,9 +277,9 @@ int ph_files_set_permissions(const struct ph_config *config, const char *mail_ow
 	rc = find_owners(&g, &o, err);
 	if (rc == 0)
 		rc = ph_queue_dirs_make(g.queue_directory, o.owner, o.drop, err);
-	if (rc == 0 && mkdir(g.data_directory, 0700) < 0 && errno != EEXIST)
-		rc = ph_err_errno(err, -errno, "create %s", g.data_directory);
 	if (rc == 0)
+		rc = make_data_directory(&g, &o, err);
+	if (rc >= 0)
 		rc = set_one(g.data_directory, o.owner, o.owner_gid, 0700, err);
 	for (size_t i = 0; rc == 0 && i < PH_ARRAY_LEN(setgid_commands); i++) {
 		snprintf(path, sizeof path, "%s/%s", g.command_directory, setgid_commands[i]);
