@@ -1,4 +1,5 @@
-/* postfix.c: postfix(1): start, stop, reload and the like.  Messages go to the log and to stderr, as postfix-script's do. */
+/* postfix.c: postfix(1): start, stop, reload and the like.  Messages go to the log, and to stderr when that is a terminal, as postfix-script's do; but what
+ * went wrong is said there in any case, and what a check found. */
 #include "cmd/cmd.h"
 #include "base/log.h"
 #include "cmd/postfix_files.h"
@@ -27,10 +28,10 @@ struct postfix {
 	char **args;                    /* behind the verb */
 };
 
-static int load(struct postfix *p)
+static int load(struct postfix *p, const char *verb)
 {
 	struct ph_err err;
-	struct ph_log_config log = { .prog = "postfix-script", .also_stderr = true };
+	struct ph_log_config log = { .prog = "postfix-script", .also_stderr = true, .stderr_full_name = true };
 
 	if (ph_config_load(p->dir, PH_CONFIG_QUIET, &p->config, &err) < 0) {
 		fprintf(stderr, "postfix: fatal: %s\n", err.text);
@@ -42,6 +43,9 @@ static int load(struct postfix *p)
 	log.maillog_file = *p->g->maillog_file && strcmp(p->g->maillog_file, "/dev/stdout") != 0 ? p->g->maillog_file : NULL;
 	log.only_stderr = strcmp(p->g->maillog_file, "/dev/stdout") == 0;
 	log.maillog_mode = p->g->maillog_mode;
+	/* A successful "postfix reload" in somebody's cron job is not worth a mail. */
+	if (!isatty(STDERR_FILENO) && !log.only_stderr)
+		log.stderr_from = strcmp(verb, "check") == 0 ? PH_LOG_WARNING : PH_LOG_FATAL;
 	ph_log_open(&log);
 	ph_log_set_immediate(true);
 	return 0;
@@ -215,6 +219,10 @@ static int do_start_fg(struct postfix *p)
 	if (do_check(p) != 0)
 		return 1;
 	ph_log(PH_LOG_INFO, "starting the Postfix mail system");
+	if (*p->g->multi_instance_directories) {
+		ph_log(PH_LOG_FATAL, "start-fg does not support multi_instance_directories");
+		return 1;
+	}
 	ph_log_flush();
 	exec_master(p, -1, true);
 	return 1;
@@ -310,10 +318,18 @@ static int do_flush(struct postfix *p)
 	return ph_main_postqueue(4, argv);
 }
 
-static const struct { const char *name; int (*run)(struct postfix *p); } verbs[] = {
+/* The services that later versions of Postfix add to master.cf are functions of our processes: nothing is missing there. */
+static int do_upgrade(struct postfix *p)
+{
+	ph_log(PH_LOG_INFO, "%s/master.cf needs no upgrade", p->dir);
+	return 0;
+}
+
+static const struct verb { const char *name; int (*run)(struct postfix *p); } verbs[] = {
 	{ "start", do_start }, { "start-fg", do_start_fg }, { "stop", do_stop }, { "abort", do_abort }, { "reload", do_reload },
 	{ "flush", do_flush }, { "status", do_status }, { "check", do_check }, { "logrotate", do_logrotate },
-	{ "set-permissions", do_set_permissions },
+	{ "set-permissions", do_set_permissions }, { "upgrade-configuration", do_upgrade },
+	{ "quick-start", do_start }, { "quick-stop", do_stop }, { "drain", do_stop },
 };
 
 /* A manager of several instances ("postmulti -p --") does what is asked for each of them, and calls us back with -c. */
@@ -336,6 +352,21 @@ static void run_wrapper(const struct postfix *p, char **argv)
 	exit(1);
 }
 
+static int run_verb(struct postfix *p, bool this_one, char **argv)
+{
+	if (load(p, argv[0]) < 0)
+		return 1;
+	p->args = argv + 1;
+	if (!this_one)
+		run_wrapper(p, argv);
+	for (size_t i = 0; i < PH_ARRAY_LEN(verbs); i++)
+		if (strcmp(verbs[i].name, argv[0]) == 0)
+			return verbs[i].run(p);
+	ph_log(PH_LOG_FATAL, "unknown command: '%s'. Usage: postfix start (or stop, reload, abort, flush, check, status, set-permissions, "
+		"upgrade-configuration, logrotate)", argv[0]);
+	return 1;
+}
+
 int ph_main_postfix(int argc, char **argv)
 {
 	struct postfix p = { 0 };
@@ -351,16 +382,8 @@ int ph_main_postfix(int argc, char **argv)
 			dir = optarg;
 	}
 	p.dir = ph_cmd_config_dir(dir);
-	for (size_t i = 0; optind < argc && i < PH_ARRAY_LEN(verbs); i++) {
-		if (strcmp(verbs[i].name, argv[optind]) != 0 || (optind + 1 < argc && verbs[i].run != do_set_permissions))
-			continue;
-		p.args = argv + optind + 1;
-		if (load(&p) < 0)
-			return 1;
-		if (!dir && !getenv("MAIL_CONFIG"))
-			run_wrapper(&p, argv + optind);
-		return verbs[i].run(&p);
-	}
+	if (optind < argc && (optind + 1 == argc || strcmp(argv[optind], "set-permissions") == 0))
+		return run_verb(&p, dir || getenv("MAIL_CONFIG"), argv + optind);
 	fprintf(stderr, "usage: postfix [-c config_dir] [-Dv] start|start-fg|stop|abort|reload|flush|status|check|logrotate|set-permissions\n");
 	return 1;
 }

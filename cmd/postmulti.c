@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "cmd/instances.h"
 #include "base/log.h"
+#include "config/general.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@ struct postmulti {
 	enum mode mode;
 	const char *name, *group, *action;      /* -i, -g, -e */
 	const char *new_name, *new_group;       /* -I, -G */
-	bool any, reverse, json;                /* -a, -R, -j */
+	bool reverse, json;                     /* -R, -j */
 	struct ph_instances all;
 	struct ph_arena *arena;
 };
@@ -54,7 +55,7 @@ static void parse(struct postmulti *p, int argc, char **argv)
 
 	while ((c = getopt(argc, argv, "+ae:g:i:jlpvxG:I:R")) > 0) {
 		switch (c) {
-		case 'a': p->any = true; break;
+		case 'a': break;         /* all instances: so it is without a selection */
 		case 'e': set_mode(p, MODE_EDIT); p->action = optarg; break;
 		case 'g': p->group = optarg; break;
 		case 'i': p->name = optarg; break;
@@ -73,10 +74,14 @@ static void parse(struct postmulti *p, int argc, char **argv)
 		fatal("Specify exactly one of '-e', '-l', '-p', '-x'");
 }
 
-/* "-" stands for the primary instance and for "no name". */
+/* "-" stands for the primary instance and for "no name"; a pathname for the instance that is configured there. */
 static bool selected(const struct postmulti *p, const struct ph_instance *in)
 {
-	if (p->name && strcmp(p->name, *in->name ? in->name : "-") != 0)
+	if (p->name && *p->name == '/')
+		return strcmp(p->name, in->dir) == 0;
+	if (p->name && strcmp(p->name, "-") == 0)
+		return in == &p->all.list[0];
+	if (p->name && strcmp(p->name, in->name) != 0)
 		return false;
 	return !p->group || strcmp(p->group, *in->group ? in->group : "-") == 0;
 }
@@ -110,11 +115,13 @@ static int run_for(const struct ph_instance *in, char **argv)
 		setenv("config_directory", in->dir, 1);
 		setenv("queue_directory", in->queue_dir, 1);
 		setenv("data_directory", in->data_dir, 1);
+		setenv("command_directory", in->command_dir, 1);
+		setenv("daemon_directory", in->daemon_dir, 1);
 		setenv("multi_instance_name", in->name, 1);
 		setenv("multi_instance_group", in->group, 1);
 		setenv("multi_instance_enable", in->enabled ? "yes" : "no", 1);
 		execvp(argv[0], argv);
-		ph_log(PH_LOG_FATAL, "%s: %s", argv[0], strerrordesc_np(errno));
+		ph_log(PH_LOG_FATAL, "execvp %s: %s", argv[0], strerrordesc_np(errno));
 		_exit(127);
 	}
 	while (pid > 0 && waitpid(pid, &status, 0) < 0)
@@ -123,38 +130,52 @@ static int run_for(const struct ph_instance *in, char **argv)
 	return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-/* Starting and its like skip instances that are not enabled. */
-static bool postfix_skips(const struct postmulti *p, const struct ph_instance *in, const char *command)
+static bool listed(const struct postmulti *p, const char *list, const char *command)
 {
-	static const char *const needs[] = { "start", "start-fg", "flush", "reload", "abort", "stop", "drain", "status" };
+	char *words = ph_arena_strdup(p->arena, list), *word;
 
-	if (in->enabled || p->any || in == &p->all.list[0])
-		return false;
-	for (size_t i = 0; i < PH_ARRAY_LEN(needs); i++)
-		if (strcmp(command, needs[i]) == 0)
+	while ((word = ph_str_token(&words, PH_SEP_LIST)))
+		if (strcmp(word, command) == 0)
 			return true;
 	return false;
 }
 
-static int run_one(struct postmulti *p, const struct ph_instance *in, int argc, char **argv)
+/* Not for an instance that is not enabled: stopping and controlling. */
+static bool passed_over(const struct postmulti *p, const struct ph_instance *in, const char *command)
 {
-	char **args;
+	const struct ph_general_settings *g = ph_conf_general(p->all.conf);
 
-	if (p->mode == MODE_LIST) {
-		print(p, in);
-		return 0;
+	return p->mode == MODE_POSTFIX && !in->enabled &&
+		(listed(p, g->postmulti_stop_commands, command) || listed(p, g->postmulti_control_commands, command));
+}
+
+static int run_postfix(const struct postmulti *p, const struct ph_instance *in, int argc, char **argv)
+{
+	char **words = ph_arena_alloc(p->arena, ((size_t)argc + 2) * sizeof *words);
+
+	words[0] = (char *)(uintptr_t)"postfix";
+	memcpy(words + 1, argv, ((size_t)argc + 1) * sizeof *words);
+	if (!in->enabled && listed(p, ph_conf_general(p->all.conf)->postmulti_start_commands, argv[0])) {
+		words[1] = (char *)(uintptr_t)"check";
+		words[2] = NULL;
 	}
-	if (p->mode == MODE_RUN)
+	return run_for(in, words);
+}
+
+static int run_one(const struct postmulti *p, const struct ph_instance *in, int argc, char **argv)
+{
+	switch (p->mode) {
+	case MODE_POSTFIX:
+		return run_postfix(p, in, argc, argv);
+	case MODE_RUN:
 		return run_for(in, argv);
-	if (postfix_skips(p, in, argv[0]))
-		return 0;
-	args = ph_arena_alloc(p->arena, ((size_t)argc + 4) * sizeof *args);
-	args[0] = PH_SBIN_DIR "/postfix";
-	args[1] = "-c";
-	args[2] = (char *)(uintptr_t)in->dir;
-	memcpy(args + 3, argv, (size_t)argc * sizeof *args);
-	args[argc + 3] = NULL;
-	return run_for(in, args);
+	case MODE_LIST:
+	case MODE_NONE:
+	case MODE_EDIT:
+		break;
+	}
+	print(p, in);
+	return 0;
 }
 
 static int for_each(struct postmulti *p, int argc, char **argv)
@@ -162,14 +183,16 @@ static int for_each(struct postmulti *p, int argc, char **argv)
 	int rc = 0, matched = 0;
 
 	if (p->mode != MODE_LIST && argc == 0)
-		fatal("Command required with '-p' and '-x'");
+		fatal("Command required with '-p' or '-x' option");
+	if (p->mode == MODE_POSTFIX && p->all.n > 1 && strcmp(argv[0], "start-fg") == 0)
+		fatal("start-fg does not support multi_instance_directories");
 	/* What was started last is stopped first. */
-	if (p->mode == MODE_POSTFIX && (strcmp(argv[0], "stop") == 0 || strcmp(argv[0], "abort") == 0))
+	if (p->mode == MODE_POSTFIX && listed(p, ph_conf_general(p->all.conf)->postmulti_stop_commands, argv[0]))
 		p->reverse = !p->reverse;
 	for (size_t i = 0; i < p->all.n; i++) {
 		const struct ph_instance *in = &p->all.list[p->reverse ? p->all.n - 1 - i : i];
 
-		if (!selected(p, in))
+		if (!selected(p, in) || (p->mode != MODE_LIST && passed_over(p, in, argv[0])))
 			continue;
 		matched++;
 		if (run_one(p, in, argc, argv) != 0)
@@ -192,14 +215,24 @@ static const struct ph_instance *the_one(const struct postmulti *p)
 	fatal("No instance named %s", p->name);
 }
 
+/* What a name may be made of: it becomes part of pathnames and of main.cf. */
+static bool safe(const char *text)
+{
+	return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+:%,./")] == '\0';
+}
+
 static void check_new_name(const struct postmulti *p, const char *name)
 {
-	if (strcmp(name, "-") != 0 && strncmp(name, "postfix-", 8) != 0)
+	if (strcmp(name, "-") == 0)
+		return;
+	if (strncmp(name, "postfix-", 8) != 0)
 		fatal("New instance name must start with 'postfix-'");
-	if (name[strcspn(name, " \t\r\n/$")])
-		fatal("Invalid instance name: \"%s\"", name);
-	for (size_t i = 0; i < p->all.n; i++)
-		if (strcmp(p->all.list[i].name, name) == 0 && strcmp(name, "-") != 0)
+	if (strchr(name, '/'))
+		fatal("Illegal '/' character in new instance name: '%s'", name);
+	if (!safe(name))
+		fatal("Unsafe characters in new instance name: '%s'", name);
+	for (size_t i = 0; i < p->all.n && strcmp(p->action, "assign") == 0; i++)
+		if (strcmp(p->all.list[i].name, name) == 0 && !selected(p, &p->all.list[i]))
 			fatal("Instance name %s is assigned to another instance", name);
 }
 
@@ -212,6 +245,8 @@ static void edit(struct postmulti *p, char **params)
 
 	if (p->new_name)
 		check_new_name(p, p->new_name);
+	if (p->new_group && !safe(p->new_group))
+		fatal("Unsafe characters in '-G %s'", p->new_group);
 	if (strcmp(p->action, "init") == 0) {
 		rc = ph_instances_init(&p->all, &err);
 	} else if (strcmp(p->action, "create") == 0 || strcmp(p->action, "import") == 0) {
@@ -244,6 +279,8 @@ int ph_main_postmulti(int argc, char **argv)
 		fatal("%s", err.text);
 	log.only_stderr = log.discard = false;
 	ph_cmd_log_open(p.all.conf, &log);
+	log.syslog_name = NULL;
+	ph_log_open(&log);      /* as "postmulti", whichever instance it is about */
 	if (env && *env && strcmp(env, PH_CONFIG_DIR) != 0)
 		fatal("Non-default configuration directory: MAIL_CONFIG=%s", env);
 	parse(&p, argc, argv);

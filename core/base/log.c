@@ -28,7 +28,8 @@
 static struct {
 	pthread_mutex_t lock;
 	char *syslog_name, *prog;
-	bool also_stderr, only_stderr, discard, opened, immediate;
+	bool also_stderr, only_stderr, discard, opened, immediate, stderr_full_name;
+	enum ph_log_level stderr_from;
 	int verbose;
 	char host[128];
 	time_t stamp_s;                 /* the second that stamp shows */
@@ -93,6 +94,8 @@ int ph_log_open(const struct ph_log_config *config)
 	replace(&lg.prog, config->prog);
 	lg.also_stderr = config->also_stderr;
 	lg.only_stderr = config->only_stderr;
+	lg.stderr_from = config->stderr_from;
+	lg.stderr_full_name = config->stderr_full_name;
 	lg.discard = config->discard;
 	if (gethostname(lg.host, sizeof(lg.host) - 1) < 0)
 		strcpy(lg.host, "localhost");
@@ -232,14 +235,17 @@ static size_t format_line(const char *prog, enum ph_log_level level, size_t *tex
 
 static void to_stderr(const char *prog, const char *text, size_t n)
 {
-	char head[64];
+	char head[128];
 	struct iovec_pair { const char *p; size_t n; } part[2];
 	const char *syslog_name;
 	int i;
 
 	find_ident(&syslog_name, &prog);
 	part[0].p = head;
-	part[0].n = (size_t)snprintf(head, sizeof(head), "%.60s: ", prog);
+	if (lg.stderr_full_name && syslog_name)
+		part[0].n = (size_t)snprintf(head, sizeof(head), "%.60s/%.60s: ", syslog_name, prog);
+	else
+		part[0].n = (size_t)snprintf(head, sizeof(head), "%.60s: ", prog);
 	part[1].p = text;
 	part[1].n = n;
 	for (i = 0; i < 2; i++) {
@@ -297,7 +303,7 @@ static void log_line(const char *prog, enum ph_log_level level, const char *fmt,
 	pthread_mutex_lock(&lg.lock);
 	errno = saved;                  /* for %m */
 	n = format_line(prog, level, &text_at, fmt, ap);
-	if (lg.also_stderr || lg.only_stderr || !lg.opened)
+	if (((lg.also_stderr || lg.only_stderr) && level >= lg.stderr_from) || !lg.opened)
 		to_stderr(prog, lg.line + text_at, n - text_at);
 	if (lg.opened && !lg.only_stderr && !lg.discard) {
 		ph_log_sink_add(&lg.sink, level_syslog[level], lg.line, n);

@@ -13,6 +13,8 @@ struct ph_log_config {
 	const char *postlog_socket;     /* the postlog service: for a process that may not open maillog_file; NULL: syslog instead */
 	bool discard;                   /* nowhere at all (but only_stderr counts) */
 	bool also_stderr;               /* "prog: warning: text" on stderr, too */
+	enum ph_log_level stderr_from;  /* ... of lines from this severity on; 0: all */
+	bool stderr_full_name;          /* ... with "syslog_name/prog" in front */
 	bool only_stderr;               /* nothing but stderr: command-line tools */
 };
 

@@ -22,7 +22,7 @@ struct ph_general_settings {
 	const char *queue_directory, *data_directory, *config_directory, *daemon_directory, *command_directory, *meta_directory;
 	const char *sendmail_path, *mailq_path, *newaliases_path;
 	const char *alternate_config_directories, *multi_instance_name, *multi_instance_group, *multi_instance_directories;
-	const char *multi_instance_wrapper;
+	const char *multi_instance_wrapper, *postmulti_start_commands, *postmulti_stop_commands, *postmulti_control_commands;
 	bool multi_instance_enable;
 	const char *mail_owner, *setgid_group, *default_privs;
 	const char *module_directory;   /* ours: search path of modules */
@@ -34,7 +34,7 @@ struct ph_general_settings {
 	/* limits of processes and messages that several components keep */
 	int default_process_limit, line_length_limit, header_size_limit;
 	int64_t message_size_limit, queue_minfree;
-	int64_t command_time_limit_ms, daemon_timeout_ms, trigger_timeout_ms, ipc_timeout_ms, service_throttle_time_ms;
+	int64_t command_time_limit_ms, service_throttle_time_ms;
 	const char *stress;
 	/* local mail */
 	const char *alias_maps, *alias_database, *authorized_submit_users;

@@ -200,6 +200,8 @@ int ph_config_load(const char *dir, unsigned flags, struct ph_config **ret, stru
 	if (!(flags & PH_CONFIG_NO_MASTER) && (rc = ph_config_add_master(c, err)) < 0)
 		goto out;
 	rc = verify(c, err);
+	if (rc == 0 && !(flags & (PH_CONFIG_NO_VERIFY | PH_CONFIG_KEEP_ALL)))
+		ph_config_drop_disabled(c);
 out:
 	ph_buf_done(&text);
 	if (rc < 0)
@@ -225,6 +227,8 @@ int ph_config_parse(const char *main_text, const char *master_text, struct ph_co
 		rc = ph_mastercf_parse(c, c->master_file, master_text, strlen(master_text), err);
 	if (rc == 0)
 		rc = verify(c, err);
+	if (rc == 0)
+		ph_config_drop_disabled(c);
 out:
 	if (rc < 0)
 		ph_config_free(&c);

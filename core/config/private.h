@@ -140,6 +140,9 @@ int ph_conf_value(const struct ph_conf *conf, const char *name, const char **ret
 /* The unexpanded text: set or default; NULL unknown. */
 const char *ph_conf_raw(const struct ph_conf *conf, const char *name, bool *ret_final);
 
+/* Leave out the services that master_service_disable names. */
+void ph_config_drop_disabled(struct ph_config *c);
+
 struct ph_config {
 	struct ph_arena *arena;
 	const char *dir;

@@ -3,8 +3,10 @@
 The copy is an overlay over / in namespaces of its own (mounts, processes, network, names): files that are written, packages that are installed and
 processes that are started there end with the test.  install() puts the router's build where a package would have it; the paths that are compiled into
 it are links to there.  Root and overlayfs are needed.  Standard library only."""
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,7 +41,8 @@ def enter():
     try:
         stage(where + "-inst")
         p = subprocess.run(["unshare", "-mpfnui", "--kill-child", "--propagation", "private", "sh", "-c", ENTER, "sh", where, TOP, where + "-inst",
-                            sys.executable, os.path.abspath(sys.argv[0])], env=dict(os.environ, STAGED=where + "-inst"))
+                            sys.executable, os.path.abspath(sys.argv[0])], env=dict(os.environ, STAGED=where + "-inst"),
+                           preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL))      # it dies with us, and all in there with it
     finally:
         os.rmdir(where)
         shutil.rmtree(where + "-inst")
@@ -58,6 +61,7 @@ def stage(to):
 
 def compiled_paths():
     """What the program was built to use are links to where a package has it."""
+    assert os.environ.get("OTHER_ROOT"), "not on the machine itself"
     shutil.rmtree(INST, ignore_errors=True)
     os.makedirs(INST)
     for name in ("sbin", "bin", "lib", "libexec", "share", "include"):
@@ -70,3 +74,6 @@ def install():
     """Our programs in the place of Postfix's, without any package."""
     subprocess.run(["cp", "-a", "--remove-destination", os.environ["STAGED"] + "/usr/.", "/usr"], check=True)
     compiled_paths()
+    for name in ("postdrop", "postqueue", "postlog"):
+        shutil.chown("/usr/sbin/" + name, group="postdrop")
+        os.chmod("/usr/sbin/" + name, 0o2755)

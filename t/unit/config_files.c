@@ -172,6 +172,38 @@ static void test_master(void)
 	ph_config_free(&c);
 }
 
+/* The names that are left, with a blank in front of each. */
+static void disabled(const char *list, const char *want)
+{
+	struct ph_config *c;
+	struct ph_err err = { 0 };
+	char text[200], left[200] = "";
+	size_t n;
+
+	snprintf(text, sizeof(text), "master_service_disable = %s\n", list);
+	if (ph_config_parse(text, "25 inet n - n - - smtpd\n587 inet n - n - - smtpd\nsmtp unix - - n - - smtp\nsmtp inet n - n - - smtpd\n", &c, &err) == 0) {
+		const struct ph_service *s = ph_config_services(c, &n);
+
+		for (size_t i = 0; i < n; i++) {
+			strcat(left, " ");
+			strcat(left, s[i].name);
+		}
+		ph_config_free(&c);
+	}
+	tap_ok(strcmp(left, want) == 0, "master_service_disable = %s leaves%s (%s) %s", list, want, left, err.text);
+}
+
+static void test_disabled(void)
+{
+	disabled("", " 25 587 smtp smtp");
+	disabled("inet", " smtp");
+	disabled("smtp/inet", " 25 587 smtp");
+	disabled("smtp.inet, 25/inet", " 587 smtp");
+	disabled("!587/inet, inet", " 587 smtp");
+	disabled("unix !smtp/unix", " 25 587 smtp");
+	disabled("smtp", " 25 587 smtp smtp");
+}
+
 static void test_master_errors(void)
 {
 	refused("", "smtp inet n - - -\n", "master.cf, line 1: bad field count: 6");
@@ -280,6 +312,7 @@ int main(void)
 	test_nul();
 	test_defaults();
 	test_master();
+	test_disabled();
 	test_master_errors();
 	test_derive();
 	test_attach();
