@@ -20,7 +20,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define OPTIONS "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:q::r:stvx"
+#define OPTIONS "+A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:q::r:stvx"
 #define ENVID_MAX 100
 
 void ph_sm_fatal(const char *fmt, ...)
@@ -178,14 +178,35 @@ static void set_option(struct ph_sendmail *m, int c)
 	}
 }
 
+/* "-V" alone (in front of another option) or with two characters was VERP once; else it is the envelope id. */
+static bool old_verp(const char *word, const char *next)
+{
+	if (word[0] != '-' || word[1] != 'V')
+		return false;
+	return word[2] == '\0' ? next && next[0] == '-' : word[3] != '\0' && word[4] == '\0';
+}
+
+/* getopt(3), with old options in their new form.  word: where the word that is being read stands; 0 to begin with. */
+static int next_option(struct ph_sendmail *m, int argc, char **argv, int *word)
+{
+	int at = optind ? optind : 1;
+
+	if (at != *word && at < argc && old_verp(argv[at], argv[at + 1])) {
+		m->deprecated = argv[at] + 2;
+		argv[at] = ph_arena_printf(m->arena, "-X%s", argv[at] + 1);
+	}
+	*word = at;
+	return getopt(argc, argv, OPTIONS);
+}
+
 /* Twice: where the configuration is has to be known before anything can be wrong with the rest. */
 static void parse_config(struct ph_sendmail *m, int argc, char **argv)
 {
 	struct stat st;
-	int c;
+	int c, word = 0;
 
 	optind = 0;
-	while ((c = getopt(argc, argv, OPTIONS)) > 0) {
+	while ((c = next_option(m, argc, argv, &word)) > 0) {
 		if (c == 'C')
 			m->config_dir = optarg;
 		else if (c == 'v')
@@ -200,11 +221,13 @@ static void parse_config(struct ph_sendmail *m, int argc, char **argv)
 
 static void parse(struct ph_sendmail *m, int argc, char **argv)
 {
-	int c;
+	int c, word = 0;
 
 	m->dot_ends = true;
+	if (m->deprecated)
+		ph_log(PH_LOG_WARNING, "option -V%s is deprecated with Postfix 2.3; specify -XV%s instead", m->deprecated, m->deprecated);
 	optind = 0;
-	while ((c = getopt(argc, argv, OPTIONS)) > 0) {
+	while ((c = next_option(m, argc, argv, &word)) > 0) {
 		if (c == '?')
 			ph_sm_fatal("usage: %s [options]", "sendmail");
 		set_option(m, c);

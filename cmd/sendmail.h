@@ -14,6 +14,7 @@ struct ph_sendmail {
 	const char *given_sender;       /* -f; NULL: the login name */
 	const char *sender_text;        /* as it is shown to the user */
 	const char *verp;               /* -XV's argument, "": default delimiters; NULL: none */
+	const char *deprecated;         /* the letters of a "-V" that means -XV; NULL: none */
 	struct ph_submit s;
 	bool dot_ends, from_headers;
 	int verbose;
