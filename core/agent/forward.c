@@ -126,7 +126,7 @@ static int begin(const struct ph_forward *f, struct ph_arena *arena, struct ph_i
 	const struct ph_conf *main_conf = ph_config_main(ph_agent_self.cfg->config);
 	struct ph_intake_params p = {
 		.conf = ph_intake_conf_of(main_conf), .prog = "local", .origin = "local", .local_origin = true, .arena = arena,
-		.flags = PH_INTAKE_NO_CHECKS | PH_INTAKE_NO_MILTERS | PH_INTAKE_NO_BCC | (f->filter ? PH_INTAKE_NO_MAPPINGS : 0),
+		.flags = PH_INTAKE_NO_CHECKS | PH_INTAKE_NO_MILTERS | PH_INTAKE_NO_BCC | PH_INTAKE_BOUNCES | (f->filter ? PH_INTAKE_NO_MAPPINGS : 0),
 	};
 	const struct ph_delivery_request *req = f->req;
 	int rc = ph_intake_begin(&p, ret, err);

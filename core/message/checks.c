@@ -137,7 +137,7 @@ static int out_header(struct ph_intake *in, const char *text, size_t n)
 {
 	if (in->mime.state == PH_MIME_PRIMARY && ph_header_name(text, n))
 		return ph_cleanup_header(in, text, n);
-	return ph_content_out_line(in, text, n);
+	return ph_content_out_header(in, text, n);
 }
 
 static enum ph_header_kind kind_of(const struct ph_intake *in, const char *line, size_t n)
@@ -187,6 +187,10 @@ int ph_checks_header(struct ph_intake *in, const char *line, size_t n)
 		r = in->mime.state == PH_MIME_PRIMARY ? out_header(in, m->line_prepend, strlen(m->line_prepend)) : out_text(in, m->line_prepend);
 	if (r < 0 || m->line_drop)
 		return r;
+	if (ph_mail_discards(m)) {      /* nothing more is looked at, or added */
+		in->discard = true;
+		return -ECANCELED;
+	}
 	if (m->line_replace)
 		return out_header(in, m->line_replace, strlen(m->line_replace));
 	return out_header(in, line, n);

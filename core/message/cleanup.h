@@ -10,6 +10,8 @@
 #include "queue/store.h"
 #include "route/route.h"
 
+#define PH_HEADER_SLACK ((size_t)64 * 1024)      /* of the line that passes header_size_limit, at most this is looked at */
+
 enum {  /* classes of addresses, for canonical_classes and masquerade_classes */
 	PH_CLS_ENV_SENDER = 1, PH_CLS_ENV_RCPT = 2, PH_CLS_HDR_SENDER = 4, PH_CLS_HDR_RCPT = 8,
 };
@@ -18,8 +20,8 @@ struct ph_cleanup_settings {
 	const char *myhostname, *mail_name, *undisclosed, *drop_headers, *delimiter;
 	const char *canonical_maps, *sender_canonical_maps, *rcpt_canonical_maps, *virtual_alias_maps, *sender_bcc_maps, *rcpt_bcc_maps, *always_bcc;
 	const char *canonical_classes, *sender_canonical_classes, *rcpt_canonical_classes, *masquerade_classes, *masquerade_domains, *masquerade_exceptions;
-	const char *propagate, *remote_domain, *strip_chars, *reject_chars, *content_filter, *header_from_format;
-	bool always_add, original_rcpt, replace_stray, disable_mime, strict_7bit_hdr, strict_8bit_body, strict_8bitmime, strict_domain, detect_8bit, long_ids;
+	const char *propagate, *remote_domain, *strip_chars, *reject_chars, *content_filter, *header_from_format, *utf8_classes;
+	bool always_add, original_rcpt, replace_stray, disable_mime, strict_7bit_hdr, strict_8bit_body, strict_8bitmime, strict_domain, detect_8bit, long_ids, smtputf8;
 	int hop_limit, token_limit, nesting_limit, boundary_limit, expansion_limit, recursion_limit, address_limit, dup_limit, header_limit;
 	int64_t minfree;
 };
@@ -57,25 +59,31 @@ struct ph_intake {
 	size_t n_rcpts, rcpts_cap;
 	const char **prepends, **headers_on_top, **bccs;
 	size_t n_prepends, n_on_top, n_bccs;
+	struct ph_expander *expander;   /* cleanup_env.c's: recipients that are in env already; NULL: none */
+	const char *clean_sender;       /* with expander */
 	const char *full_name;
 	bool discard;
 	/* content */
 	struct ph_mime mime;
+	unsigned mime_told;             /* PH_MIME_E_* that were looked at */
+	const char *mime_text;          /* why it is refused for its structure; NULL: it is not */
 	struct ph_buf hdr;              /* the logical header line that is being collected */
-	bool hdr_cut;                   /* and it is longer than header_size_limit */
 	bool started;                   /* the prepended headers are written */
 	bool leading;                   /* nothing of the content but From_ lines was seen */
 	bool partial;                   /* the line goes on in the next piece */
 	bool drop_rest;                 /* of a line of which a piece was dropped */
 	bool in_headers;
 	bool high_bytes;                /* 8-bit bytes were seen in the body */
+	bool utf8_header;               /* and in a header */
 	int64_t hide_at, hide_bytes;    /* our own Received: in the content: not shown to milters */
 	uint64_t seen;                  /* bits by enum ph_header_id, of the primary headers */
 	bool resent;
 	unsigned hops;
 	/* fate */
 	int lost;                       /* 0, or the negative code of the first failure */
-	struct ph_verdict why;          /* with lost set by a check or a limit: the reply */
+	bool refused;                   /* PH_INTAKE_BOUNCES, and it will bounce: only its headers are still collected */
+	bool partial_content;           /* not all of its content is to be returned */
+	struct ph_verdict why;          /* with lost or refused set by a check or a limit: the reply */
 	struct ph_mail *mail;           /* the filters' view, made on first use */
 	bool rewrite_headers;           /* incomplete or mapped addresses in headers are rewritten */
 };
@@ -90,6 +98,7 @@ int ph_content_line(struct ph_intake *in, const char *line, size_t n, bool cont)
 int ph_content_end(struct ph_intake *in);
 int ph_content_out(struct ph_intake *in, const char *p, size_t n);      /* bytes as they are; records the first failure */
 int ph_content_out_line(struct ph_intake *in, const char *p, size_t n); /* and a line end */
+int ph_content_out_header(struct ph_intake *in, const char *p, size_t n);       /* a logical header, at most header_size_limit; its folds are LFs */
 void ph_intake_fail(struct ph_intake *in, int code, int smtp, const char *dsn, const char *text);
 /* cleanup_header.c */
 int ph_cleanup_header(struct ph_intake *in, const char *line, size_t n);        /* one primary header */
@@ -99,8 +108,12 @@ enum ph_lookup ph_cleanup_map_sender(struct ph_intake *in, unsigned cls, const c
 enum ph_lookup ph_cleanup_map_rcpt(struct ph_intake *in, unsigned cls, const char **addr);
 /* Header addresses: rewrite, canonical, masquerade. */
 const char *ph_cleanup_header_addr(struct ph_intake *in, bool sender, const char *addr);
-/* cleanup_env.c: make env.sender and env.rcpts.  0 or negative (in is marked). */
+/* cleanup_env.c: make env.sender and env.rcpts.  0 or negative (in is marked).  What is known before the content is looked at before it, so
+ * that nothing is done for mail that cannot be taken; changed: by a filter, after that. */
+int ph_cleanup_envelope_begin(struct ph_intake *in);
+void ph_cleanup_envelope_changed(struct ph_intake *in);
 int ph_cleanup_envelope(struct ph_intake *in);
+void ph_cleanup_envelope_done(struct ph_intake *in);
 /* checks.c: header and body checks. */
 struct ph_checks *ph_checks_open(const struct ph_conf *conf);
 #endif

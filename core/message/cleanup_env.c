@@ -9,24 +9,41 @@
 #include <errno.h>
 #include <string.h>
 
-struct expander {
+struct ph_expander {                    /* in the message's arena; seen on the heap */
 	struct ph_intake *in;
-	struct ph_htab seen;            /* recipients that are in, with all that tells one from another (emit) */
+	struct ph_htab seen;            /* recipients that are in: see dup_key */
 	size_t cap;
 };
 
-static const char *fold(struct ph_arena *arena, const char *a)
+static const char *fold(struct ph_arena *arena, const char *text)
 {
-	return ph_str_lower(ph_arena_strdup(arena, a));
+	return ph_str_lower(ph_arena_strdup(arena, text));
+}
+
+/* "type;address" of RFC 3461, for who gave none. */
+static const char *make_orcpt(struct ph_intake *in, const char *address)
+{
+	const char *type = in->env.flags & PH_ENV_SMTPUTF8 && !ph_text_ascii(address) ? "utf-8" : "rfc822";
+
+	return ph_arena_printf(in->arena, "%s;%s", type, ph_address_quote(in->arena, address));
+}
+
+/* Two that differ in what their reports say are two; where nobody asks what a recipient was before, the address alone counts. */
+static const char *dup_key(struct ph_intake *in, const char *addr, const char *original, const char *orcpt, unsigned notify)
+{
+	if (!in->c->s.original_rcpt)
+		return fold(in->arena, addr);
+	if (!orcpt && !(notify & PH_NOTIFY_NEVER))
+		orcpt = make_orcpt(in, original);
+	return ph_str_lower(ph_arena_printf(in->arena, "%s\n%u\n%s\n%s", orcpt ? orcpt : "", notify, original, addr));
 }
 
 /* Put a final recipient into the envelope, once. */
-static void emit(struct expander *x, const char *addr, const char *original, const char *orcpt, unsigned notify)
+static void emit(struct ph_expander *x, const char *addr, const char *original, const char *orcpt, unsigned notify)
 {
 	struct ph_intake *in = x->in;
 	struct ph_envelope *e = &in->env;
-	bool keep_original = in->c->s.original_rcpt;
-	const char *key = ph_str_lower(ph_arena_printf(in->arena, "%s\n%u\n%s\n%s", orcpt ? orcpt : "", notify, keep_original ? original : "", addr));
+	const char *key = dup_key(in, addr, original, orcpt, notify);
 
 	if (!(notify & PH_NOTIFY_EXPANDED) && ph_htab_get(&x->seen, key))
 		return;
@@ -47,7 +64,7 @@ static void emit(struct expander *x, const char *addr, const char *original, con
 }
 
 /* RFC 3461 section 5.2.7.3, as Postfix does it: who wants to hear of success hears that the alias was expanded, and of what it stands for only the rest. */
-static unsigned emit_expanded(struct expander *x, const char *addr, const char *original, const char *orcpt, unsigned notify)
+static unsigned emit_expanded(struct ph_expander *x, const char *addr, const char *original, const char *orcpt, unsigned notify)
 {
 	if (!(notify & PH_NOTIFY_SUCCESS))
 		return notify;
@@ -93,7 +110,7 @@ static int push_results(struct ph_intake *in, struct stack *s, const struct ph_a
 }
 
 /* Expand one recipient.  What an alias yields is expanded again until it stands for itself; an address is expanded only once.  0 or negative. */
-static int expand(struct expander *x, const char *addr, const char *original, const char *orcpt, unsigned notify)
+static int expand(struct ph_expander *x, const char *addr, const char *original, const char *orcpt, unsigned notify)
 {
 	struct ph_intake *in = x->in;
 	struct ph_htab done = { 0 };
@@ -134,7 +151,7 @@ static int expand(struct expander *x, const char *addr, const char *original, co
 }
 
 /* A blind copy: no notifications, no recipient_bcc of its own. */
-static int add_bcc(struct expander *x, const char *addr)
+static int add_bcc(struct ph_expander *x, const char *addr)
 {
 	struct ph_intake *in = x->in;
 
@@ -145,7 +162,7 @@ static int add_bcc(struct expander *x, const char *addr)
 }
 
 /* A result is one address in its internal form, never a list. */
-static int bcc_by_map(struct expander *x, struct ph_maps *maps, const char *title, const char *addr)
+static int bcc_by_map(struct ph_expander *x, struct ph_maps *maps, const char *title, const char *addr)
 {
 	const char *copy, *ext;
 	enum ph_lookup l;
@@ -158,7 +175,7 @@ static int bcc_by_map(struct expander *x, struct ph_maps *maps, const char *titl
 	return l == PH_LOOKUP_FOUND ? add_bcc(x, copy) : 0;
 }
 
-static int add_rcpt(struct expander *x, const struct ph_intake_rcpt_in *rc)
+static int add_rcpt(struct ph_expander *x, const struct ph_intake_rcpt_in *rc)
 {
 	struct ph_intake *in = x->in;
 	const char *addr = rc->address, *orcpt = rc->orcpt;
@@ -167,9 +184,9 @@ static int add_rcpt(struct expander *x, const struct ph_intake_rcpt_in *rc)
 	ph_route_rewrite(in->c->route, true, addr, in->arena, &addr);
 	if (ph_cleanup_map_rcpt(in, PH_CLS_ENV_RCPT, &addr) < 0)
 		return in->lost;
-	/* RFC 3461 section 4.2: without a sender's ORCPT it is the address as it came in over SMTP.  What is born here has none before its mapping. */
-	if (!orcpt && !rc->original && !in->p.session && strcmp(addr, rc->address) != 0)
-		orcpt = ph_arena_printf(in->arena, "rfc822;%s", ph_address_quote(in->arena, addr));
+	/* An SMTP client's recipient is what it wrote; that of others is what it stands for here. */
+	if (!orcpt && !in->p.session && !rc->original && strcmp(addr, rc->address) != 0)
+		orcpt = make_orcpt(in, addr);
 	r = expand(x, addr, rc->original ? rc->original : rc->address, orcpt, rc->notify);
 	return r < 0 ? r : bcc_by_map(x, in->c->rcpt_bcc, "recipient_bcc_maps", addr);
 }
@@ -182,29 +199,56 @@ static int map_sender(struct ph_intake *in)
 		ph_route_rewrite(in->c->route, true, s, in->arena, &s);
 	if (ph_cleanup_map_sender(in, PH_CLS_ENV_SENDER, &s) < 0)
 		return in->lost;
-	in->env.sender = s;
+	in->clean_sender = s;
 	return 0;
 }
 
-int ph_cleanup_envelope(struct ph_intake *in)
+int ph_cleanup_envelope_begin(struct ph_intake *in)
 {
-	struct expander x = { .in = in };
-	bool bcc = !(in->p.flags & (PH_INTAKE_NO_BCC | PH_INTAKE_NO_MAPPINGS));
-	int r = map_sender(in);
+	struct ph_expander *x = in->expander;
+	int r;
 
+	if (x)
+		return in->lost;
+	in->expander = x = ph_arena_alloc(in->arena, sizeof(*x));
+	x->in = in;
 	in->env.rcpts = NULL;
 	in->env.n_rcpts = 0;
+	r = map_sender(in);
 	for (size_t i = 0; r == 0 && i < in->n_rcpts; i++)
-		r = add_rcpt(&x, &in->rcpts[i]);
-	if (r == 0 && bcc && *in->c->s.always_bcc)
-		r = add_bcc(&x, in->c->s.always_bcc);
+		r = add_rcpt(x, &in->rcpts[i]);
+	return in->lost;
+}
+
+void ph_cleanup_envelope_done(struct ph_intake *in)
+{
+	if (in->expander)
+		ph_htab_done(&in->expander->seen);
+	in->expander = NULL;
+}
+
+void ph_cleanup_envelope_changed(struct ph_intake *in)
+{
+	ph_cleanup_envelope_done(in);
+}
+
+/* Blind copies, and what the content's filters wanted. */
+int ph_cleanup_envelope(struct ph_intake *in)
+{
+	bool bcc = !(in->p.flags & (PH_INTAKE_NO_BCC | PH_INTAKE_NO_MAPPINGS));
+	int r = ph_cleanup_envelope_begin(in);
+
+	if (r < 0)
+		return r;
+	in->env.sender = in->clean_sender;
+	if (bcc && *in->c->s.always_bcc)
+		r = add_bcc(in->expander, in->c->s.always_bcc);
 	if (r == 0)
-		r = bcc_by_map(&x, in->c->sender_bcc, "sender_bcc_maps", in->env.sender);
+		r = bcc_by_map(in->expander, in->c->sender_bcc, "sender_bcc_maps", in->env.sender);
 	for (size_t i = 0; r == 0 && i < in->n_bccs; i++)
-		r = add_bcc(&x, in->bccs[i]);
+		r = add_bcc(in->expander, in->bccs[i]);
 	if (r == 0 && in->env.redirect)
 		ph_route_rewrite(in->c->route, true, in->env.redirect, in->arena, &in->env.redirect);
-	ph_htab_done(&x.seen);
 	if (r == 0 && !in->env.n_rcpts)
 		ph_intake_fail(in, -EINVAL, 554, "5.1.0", "Error: no recipients specified");
 	return in->lost;

@@ -11,25 +11,6 @@
 
 #define BIT(id) (1ull << (id))
 
-/* Write a header whose folds are bare LFs: each continuation gets its tab. */
-static int out_folded(struct ph_intake *in, const char *p, size_t n)
-{
-	const char *end = p + n;
-	int r = 0;
-
-	while (r == 0) {
-		const char *nl = memchr(p, '\n', (size_t)(end - p));
-
-		r = ph_content_out_line(in, p, (size_t)((nl ? nl : end) - p));
-		if (!nl || r < 0)
-			break;
-		p = nl + 1;
-		if (p < end && *p != ' ' && *p != '\t')
-			r = ph_content_out(in, "\t", 1);
-	}
-	return r;
-}
-
 struct rewrite_arg { struct ph_intake *in; bool sender; };
 
 static const char *rewrite_one(void *arg, const char *addr)
@@ -58,7 +39,7 @@ static int rewrite_addresses(struct ph_intake *in, const struct ph_header_info *
 	}
 	if (r > 0) {
 		ph_header_join_lines(&out);
-		r = out_folded(in, ph_buf_str(&out), out.len);
+		r = ph_content_out_header(in, ph_buf_str(&out), out.len);
 		r = r < 0 ? r : 1;
 	}
 	ph_buf_done(&out);
@@ -73,7 +54,7 @@ static void log_message_id(struct ph_intake *in, const char *prefix, const char 
 	ph_log_as("cleanup", PH_LOG_INFO, "%s: %smessage-id=%.*s", in->queue_id, prefix, (int)(n > 1000 ? 1000 : n), value);
 }
 
-static int note_header(struct ph_intake *in, const struct ph_header_info *h, const char *line, size_t n)
+static void note_header(struct ph_intake *in, const struct ph_header_info *h, const char *line, size_t n)
 {
 	size_t value = ph_header_value(line, n);
 
@@ -83,12 +64,7 @@ static int note_header(struct ph_intake *in, const struct ph_header_info *h, con
 		in->resent = true;
 	if (h->id == PH_HDR_MESSAGE_ID || h->id == PH_HDR_RESENT_MESSAGE_ID)
 		log_message_id(in, h->id == PH_HDR_MESSAGE_ID ? "" : "resent-", line + value, n - value);
-	if (h->id == PH_HDR_RECEIVED && ++in->hops >= (unsigned)in->c->s.hop_limit) {
-		ph_log_as("cleanup", PH_LOG_WARNING, "%s: message rejected: hopcount exceeded", in->queue_id);
-		ph_intake_fail(in, -ELOOP, 554, "5.4.0", "Error: too many hops");
-		return in->lost;
-	}
-	return 0;
+	in->hops += h->id == PH_HDR_RECEIVED;
 }
 
 int ph_cleanup_header(struct ph_intake *in, const char *line, size_t n)
@@ -98,19 +74,17 @@ int ph_cleanup_header(struct ph_intake *in, const char *line, size_t n)
 	int r;
 
 	if (!name)
-		return ph_content_out_line(in, line, n);
+		return ph_content_out_header(in, line, n);
 	h = ph_header_find(line, name);
 	if ((in->c->drop_initials & (1u << (line[0] & 31))) && ph_header_in_list(in->c->s.drop_headers, line, name))
 		return 0;
-	r = note_header(in, h, line, n);
-	if (r < 0)
-		return r;
+	note_header(in, h, line, n);
 	if (in->rewrite_headers && (h->flags & (PH_HDRF_SENDER | PH_HDRF_RCPT))) {
 		r = rewrite_addresses(in, h, line, name, n);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
-	return ph_content_out_line(in, line, n);
+	return ph_content_out_header(in, line, n);
 }
 
 /* ---- what is missing ---- */
@@ -126,7 +100,7 @@ static int add(struct ph_intake *in, const char *fmt, ...)
 	r = ph_buf_vprintf(&b, fmt, ap);
 	va_end(ap);
 	if (r == 0)
-		r = out_folded(in, ph_buf_str(&b), b.len);
+		r = ph_content_out_header(in, ph_buf_str(&b), b.len);
 	ph_buf_done(&b);
 	return r < 0 ? r : 0;
 }

@@ -3,11 +3,13 @@
  * Owns nothing beyond struct ph_intake.  Lines of a plain body go straight to the store's buffer; header lines are collected into logical
  * lines (bounded by header_size_limit, the rest is dropped).  May yield where the store or a check does.  RFC 5322 section 2.2.3, RFC 2046. */
 #include "message/cleanup.h"
-#include "message/filter_host.h"
+#include "message/filter_mail.h"
 #include "message/received.h"
 
 #include <errno.h>
 #include <string.h>
+
+#define DETAIL_MAX 100          /* bytes of what is wrong that a log line shows */
 
 int ph_content_out(struct ph_intake *in, const char *p, size_t n)
 {
@@ -30,6 +32,33 @@ int ph_content_out_line(struct ph_intake *in, const char *p, size_t n)
 	int r = ph_content_out(in, p, n);
 
 	return r < 0 ? r : ph_content_out(in, "\n", 1);
+}
+
+/* A header that became too long ends at the limit.  A line that would keep little of itself goes as a whole, as in Postfix. */
+int ph_content_out_header(struct ph_intake *in, const char *p, size_t n)
+{
+	const char *start = p, *end = p + n;
+	size_t limit = (size_t)in->c->s.header_limit;
+	int r = 0;
+
+	while (r == 0) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t at = (size_t)(p - start), len = (size_t)((nl ? nl : end) - p);
+		bool cut = at + len > limit;
+
+		if (cut)
+			len = at < limit ? limit - at : 0;
+		if (cut && at > 0 && len < limit / 10)
+			break;
+		if (at > 0 && *p != ' ' && *p != '\t')  /* a fold of our own writing */
+			r = ph_content_out(in, "\t", 1);
+		if (r == 0)
+			r = ph_content_out_line(in, p, len);
+		if (cut || !nl)
+			break;
+		p = nl + 1;
+	}
+	return r;
 }
 
 /* Eight bytes at a time: every byte of every body passes here. */
@@ -62,18 +91,44 @@ static void normalise_name(struct ph_buf *h, size_t name)
 /* Checks first, then what clean-up does to primary headers. */
 static int take_header(struct ph_intake *in, const char *line, size_t n)
 {
-	if (in->c->checks && !(in->p.flags & PH_INTAKE_NO_CHECKS))
+	if (in->c->checks && !(in->p.flags & PH_INTAKE_NO_CHECKS) && !in->refused)
 		return ph_checks_header(in, line, n);
-	return in->mime.state == PH_MIME_PRIMARY ? ph_cleanup_header(in, line, n) : ph_content_out_line(in, line, n);
+	return in->mime.state == PH_MIME_PRIMARY ? ph_cleanup_header(in, line, n) : ph_content_out_header(in, line, n);
 }
 
-/* As Postfix: what a cut leaves of a folded line goes as well when it is less than a tenth of the limit. */
-static void drop_fragment(struct ph_intake *in)
+/* What strict_* settings say about an error in the structure; NULL: it does not matter here. */
+static const char *mime_complaint(const struct ph_intake *in, unsigned error)
 {
-	const char *nl = memrchr(in->hdr.data, '\n', in->hdr.len);
+	const struct ph_cleanup_settings *s = &in->c->s;
 
-	if (nl && in->hdr.len - (size_t)(nl + 1 - in->hdr.data) < (size_t)in->c->s.header_limit / 10)
-		in->hdr.len = (size_t)(nl - in->hdr.data);
+	switch (error) {
+	case PH_MIME_E_8BIT_IN_HEADER:
+		return s->strict_7bit_hdr || s->strict_8bitmime ? "improper use of 8-bit data in message header" : NULL;
+	case PH_MIME_E_8BIT_IN_7BIT:
+		return s->strict_8bit_body || s->strict_8bitmime ? "improper use of 8-bit data in message body" : NULL;
+	case PH_MIME_E_ENCODING:
+		return s->strict_domain ? "invalid message/* or multipart/* encoding domain" : NULL;
+	case PH_MIME_E_NESTING:
+		return "MIME nesting exceeds safety limit";
+	default:
+		return NULL;
+	}
+}
+
+/* An error was found, with detail.  The first counts; it is told at once, and the message is refused at its end. */
+static void mime_error(struct ph_intake *in, unsigned error, const char *detail, size_t n)
+{
+	const char *text = in->mime_told & error ? NULL : mime_complaint(in, error), *to = "";
+
+	in->mime_told |= error;
+	if (!text || in->mime_text || in->lost || in->refused || (in->p.flags & PH_INTAKE_BOUNCE))
+		return;
+	in->mime_text = text;
+	if (in->n_rcpts)
+		to = ph_mail_clean_recipient(ph_mail_of(in), in->n_rcpts - 1);
+	ph_log_as("cleanup", PH_LOG_INFO, "%s: reject: mime-error %s: %s from %s; from=<%s> to=<%s>", in->queue_id, text,
+		  ph_str_printable(in->arena, detail, n < DETAIL_MAX ? n : DETAIL_MAX, true), in->p.origin ? in->p.origin : "local",
+		  ph_mail_clean_sender(ph_mail_of(in)), to);
 }
 
 /* A logical header line is complete. */
@@ -84,26 +139,27 @@ static int flush_header(struct ph_intake *in)
 
 	if (!in->hdr.len)
 		return 0;
-	if (in->hdr_cut)
-		drop_fragment(in);
+	/* What filters take for the end of the text is the end: nothing hides behind a NUL. */
+	in->hdr.len = strnlen(in->hdr.data, in->hdr.len);
 	name = ph_header_name(in->hdr.data, in->hdr.len);
 	normalise_name(&in->hdr, name);
 	value = ph_header_value(in->hdr.data, in->hdr.len);
 	ph_mime_header(&in->mime, in->hdr.data, name, in->hdr.data + value, in->hdr.len - value);
 	if (has_high(in->hdr.data, in->hdr.len) && !(in->env.flags & PH_ENV_SMTPUTF8))
-		in->mime.errors |= PH_MIME_E_8BIT_IN_HEADER;
+		mime_error(in, PH_MIME_E_8BIT_IN_HEADER, in->hdr.data, in->hdr.len);
+	in->utf8_header |= has_high(in->hdr.data, in->hdr.len);
 	r = take_header(in, in->hdr.data, in->hdr.len);
 	ph_buf_clear(&in->hdr);
-	in->hdr_cut = false;
 	return r;
 }
 
 /* The headers of our own, before the first line of the client's. */
 static int start(struct ph_intake *in)
 {
-	int r = 0;
+	int r;
 
 	in->started = true;
+	r = ph_cleanup_envelope_begin(in);
 	if (!in->n_on_top && !(in->p.flags & PH_INTAKE_RECEIVED_DONE))
 		ph_intake_prepend(in, ph_received_local(in->p.conf, in->queue_id, -1, in->arena));
 	for (size_t i = 0; r == 0 && i < in->n_prepends; i++)
@@ -128,16 +184,21 @@ static void note_encoding(struct ph_intake *in)
 
 static int end_headers(struct ph_intake *in)
 {
-	bool primary = in->mime.state == PH_MIME_PRIMARY;
+	bool primary = in->mime.state == PH_MIME_PRIMARY, deep = in->mime.n_levels > in->mime.nesting_limit;
+	const char *last = deep ? ph_arena_strndup(in->arena, ph_buf_str(&in->hdr), in->hdr.len) : "";
 	int r = flush_header(in);
 
 	if (r == 0 && primary) {
 		note_encoding(in);
 		r = ph_cleanup_headers_end(in);
-		if (r == 0 && in->c->checks && !(in->p.flags & PH_INTAKE_NO_CHECKS))
+		if (r == 0 && in->c->checks && !(in->p.flags & PH_INTAKE_NO_CHECKS) && !in->refused)
 			r = ph_checks_end_of_headers(in);
 	}
 	ph_mime_headers_end(&in->mime);
+	if (in->mime.errors & PH_MIME_E_ENCODING)
+		mime_error(in, PH_MIME_E_ENCODING, in->mime.encoding_text, strlen(in->mime.encoding_text));
+	if (in->mime.errors & PH_MIME_E_NESTING)
+		mime_error(in, PH_MIME_E_NESTING, last, strlen(last));
 	in->in_headers = in->mime.state != PH_MIME_BODY;
 	return r;
 }
@@ -149,24 +210,26 @@ static int body_line(struct ph_intake *in, const char *line, size_t n, bool cont
 
 	if (has_high(line, n)) {
 		in->high_bytes = true;
-		if (in->mime.domain == PH_MIME_7BIT && in->mime.encoding != PH_MIME_8BIT && in->mime.encoding != PH_MIME_BINARY)
-			in->mime.errors |= PH_MIME_E_8BIT_IN_7BIT;
+		if (in->mime.encoding == PH_MIME_7BIT)
+			mime_error(in, PH_MIME_E_8BIT_IN_7BIT, line, n);
 	}
 	if (whole && ph_mime_is_boundary(&in->mime, line, n))
 		in->in_headers = in->mime.state != PH_MIME_BODY;
+	if (in->refused)                /* what is returned are the headers */
+		return 0;
 	if (in->c->checks && !(in->p.flags & PH_INTAKE_NO_CHECKS) && ph_checks_want_body(in))
 		return ph_checks_body(in, line, n, cont);
 	r = ph_content_out(in, line, n);
 	return r < 0 || cont ? r : ph_content_out(in, "\n", 1);
 }
 
-/* Append to the logical header; what is over the limit is dropped. */
-static void header_append(struct ph_intake *in, const char *p, size_t n)
+/* Append to the logical header: what begins beyond the limit is dropped. */
+static void header_append(struct ph_intake *in, const char *lead, const char *p, size_t n)
 {
-	size_t room = in->hdr.len < (size_t)in->c->s.header_limit ? (size_t)in->c->s.header_limit - in->hdr.len : 0;
-
-	ph_buf_append(&in->hdr, p, n < room ? n : room);
-	in->hdr_cut |= n > room;
+	if (in->hdr.len >= (size_t)in->c->s.header_limit)
+		return;
+	ph_buf_puts(&in->hdr, lead);
+	ph_buf_append(&in->hdr, p, n < PH_HEADER_SLACK - 16 ? n : PH_HEADER_SLACK - 16);
 }
 
 static int header_line(struct ph_intake *in, const char *line, size_t n, bool cont)
@@ -174,18 +237,17 @@ static int header_line(struct ph_intake *in, const char *line, size_t n, bool co
 	int r = 0;
 
 	if (in->partial) {
-		header_append(in, line, n);
+		header_append(in, "", line, n);
 		return 0;
 	}
 	if (n && (line[0] == ' ' || line[0] == '\t') && in->hdr.len) {
-		header_append(in, "\n", 1);
-		header_append(in, line, n);
+		header_append(in, "\n", line, n);
 		return 0;
 	}
 	if (n && ph_header_name(line, n)) {
 		r = flush_header(in);
 		if (r == 0)
-			header_append(in, line, n);
+			header_append(in, "", line, n);
 		return r;
 	}
 	/* The end, by an empty line or by text that is no header.  Only the primary headers get an empty line that was not there: parts may be
@@ -246,7 +308,7 @@ static int leading_line(struct ph_intake *in, const char *line, size_t n, bool c
 		ph_buf_append(&b, line, n);
 		r = flush_header(in);
 		if (r == 0)
-			header_append(in, ph_buf_str(&b), b.len);
+			header_append(in, "", ph_buf_str(&b), b.len);
 		ph_buf_done(&b);
 		*taken = true;
 		return r;
@@ -267,7 +329,7 @@ int ph_content_line(struct ph_intake *in, const char *line, size_t n, bool cont)
 		r = start(in);
 	if (r == 0 && in->p.size_limit > 0 && ph_store_bytes(in->msg) + (int64_t)n > in->p.size_limit) {
 		ph_intake_fail(in, -EFBIG, 552, "5.3.4", "Error: message file too big");
-		r = in->lost;
+		return in->lost;
 	}
 	if (r < 0)
 		return r;
@@ -285,25 +347,14 @@ int ph_content_line(struct ph_intake *in, const char *line, size_t n, bool cont)
 	return r < 0 ? r : in->lost;
 }
 
-static void check_strict(struct ph_intake *in)
+/* The end: limits that are looked at when all is known. */
+static void check_hops(struct ph_intake *in)
 {
-	const struct ph_cleanup_settings *s = &in->c->s;
-	unsigned e = in->mime.errors;
-	const char *text = NULL;
-
-	if (!e || (in->p.flags & PH_INTAKE_BOUNCE))
+	if (in->hops < (unsigned)in->c->s.hop_limit || in->refused)
 		return;
-	if ((e & PH_MIME_E_8BIT_IN_HEADER) && (s->strict_7bit_hdr || s->strict_8bitmime))
-		text = "improper use of 8-bit data in message header";
-	else if ((e & PH_MIME_E_8BIT_IN_7BIT) && (s->strict_8bit_body || s->strict_8bitmime))
-		text = "improper use of 8-bit data in message body";
-	else if ((e & PH_MIME_E_ENCODING) && s->strict_domain)
-		text = "invalid message/* or multipart/* encoding domain";
-	if (!text)
-		return;
-	ph_log_as("cleanup", PH_LOG_INFO, "%s: reject: mime-error %s from %s; from=<%s> to=<%s>", in->queue_id, text, in->p.origin ? in->p.origin : "local",
-		  in->env.sender, in->n_rcpts ? in->rcpts[0].address : "");
-	ph_intake_fail(in, -EBADMSG, 550, "5.6.0", text);
+	ph_log_as("cleanup", PH_LOG_WARNING, "%s: message rejected: hopcount exceeded", in->queue_id);
+	ph_intake_fail(in, -ELOOP, 554, "5.4.0", "Error: too many hops");
+	in->partial_content = false;
 }
 
 int ph_content_end(struct ph_intake *in)
@@ -316,7 +367,9 @@ int ph_content_end(struct ph_intake *in)
 		r = end_headers(in);
 	if (r == 0 && in->partial)
 		r = ph_content_out(in, "\n", 1);
-	if (r == 0)
-		check_strict(in);
+	if (r == 0 && in->mime_text)
+		ph_intake_fail(in, -EBADMSG, 550, "5.6.0", in->mime_text);
+	if (r == 0 && !in->lost)
+		check_hops(in);
 	return in->lost;
 }

@@ -13,6 +13,9 @@ enum {  /* ph_envelope.flags */
 	PH_ENV_VERIFY = 32,             /* address probe: never delivered */
 	PH_ENV_TRACE = 64,              /* sendmail -v: report on every recipient */
 	PH_ENV_TRACE_ONLY = 128,        /* sendmail -bv: report, do not deliver */
+	PH_ENV_PARTIAL = 512,           /* the content behind the headers is not all there: it is not returned */
+	PH_ENV_REFUSED = 256,           /* clean-up refused it after its submitter had gone: nothing is delivered, the sender is told the
+					 * reason, which stands in the attribute "refused": "5.7.1 text" */
 };
 
 /* In ph_rcpt.dsn_notify of an envelope: nothing is delivered to this recipient, others took its place (an alias); its sender is to hear that. */

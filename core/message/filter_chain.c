@@ -512,7 +512,7 @@ void ph_filter_chain_message(struct ph_filter_chain *c, struct ph_intake *in)
 {
 	struct ph_mail *m = ph_mail_of(in);
 
-	for (size_t i = 0; i < c->n && !in->lost && !in->discard; i++)
+	for (size_t i = 0; i < c->n && !in->lost && !in->refused && !in->discard; i++)
 		run_message(c, &c->links[i], m);
 	for (size_t i = 0; i < c->n; i++)
 		end_transaction(&c->links[i]);

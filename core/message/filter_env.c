@@ -131,6 +131,7 @@ static void add_recipient(struct ph_intake *in, const struct ph_edit *e)
 		}
 	}
 	ph_route_rewrite(in->c->route, true, address, in->arena, &address);
+	ph_cleanup_envelope_changed(in);
 	if (ph_intake_rcpt(in, address, orcpt, notify) < 0)
 		ph_intake_fail(in, -ENOBUFS, 452, "4.5.3", "Error: too many recipients");
 }
@@ -149,6 +150,8 @@ static void delete_recipient(struct ph_intake *in, const char *text)
 	for (size_t i = 0; i < in->n_rcpts; i++)
 		if (strcmp(in->rcpts[i].address, address) != 0)
 			in->rcpts[kept++] = in->rcpts[i];
+	if (kept < in->n_rcpts)
+		ph_cleanup_envelope_changed(in);
 	in->n_rcpts = kept;
 }
 
@@ -171,6 +174,7 @@ static void change_sender(struct ph_intake *in, const struct ph_edit *e)
 	if (!address)
 		return;
 	in->env.sender = address;
+	ph_cleanup_envelope_changed(in);
 	for (const char *w = e->name ? e->name : ""; w += strspn(w, " \t"), *w; w += n) {
 		const char *text;
 

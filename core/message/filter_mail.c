@@ -335,7 +335,7 @@ void ph_mail_log(struct ph_mail *m, const char *what, const char *text)
 }
 
 /* DISCARD makes everything else pointless. */
-static bool any_discard(const struct ph_mail *m)
+bool ph_mail_discards(const struct ph_mail *m)
 {
 	for (size_t i = 0; i < m->n; i++)
 		if (m->edits[i].type == PH_EDIT_DISCARD)
@@ -348,11 +348,11 @@ int ph_mail_apply(struct ph_mail *m)
 	struct ph_intake *in = m->in;
 	bool content = m->new_body;
 	size_t rcpts = in->n_rcpts;
-	int r = any_discard(m) ? 0 : ph_checks_added(m);
+	int r = ph_mail_discards(m) ? 0 : ph_checks_added(m);
 
 	for (size_t i = 0; r == 0 && i < m->n; i++) {
 		content |= m->edits[i].type <= PH_EDIT_LINE;
-		if (m->edits[i].type == PH_EDIT_DISCARD || !any_discard(m))
+		if (m->edits[i].type == PH_EDIT_DISCARD || !ph_mail_discards(m))
 			ph_mail_apply_envelope(m, &m->edits[i]);
 		r = in->lost;
 	}

@@ -46,6 +46,7 @@ struct ph_mail {
 void ph_mail_log(struct ph_mail *m, const char *what, const char *text);
 /* filter_env.c: one edit of the envelope, or of the message's fate. */
 void ph_mail_apply_envelope(struct ph_mail *m, const struct ph_edit *e);
+bool ph_mail_discards(const struct ph_mail *m);         /* DISCARD is among the edits */
 void ph_mail_check_rcpts(struct ph_intake *in, size_t before);
 /* checks.c: milter_header_checks look at the headers that a milter adds.  0 or negative (the message is marked). */
 int ph_checks_added(struct ph_mail *m);

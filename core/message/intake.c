@@ -59,7 +59,7 @@ int ph_intake_begin(const struct ph_intake_params *p, struct ph_intake **ret, st
 		in->env.filter = p->content_filter;
 	in->leading = true;
 	in->in_headers = true;
-	ph_buf_init(&in->hdr, (size_t)c->s.header_limit + 64);
+	ph_buf_init(&in->hdr, (size_t)c->s.header_limit + PH_HEADER_SLACK);
 	ph_mime_init(&in->mime, in->arena, !c->s.disable_mime, (unsigned)c->s.nesting_limit, (size_t)c->s.boundary_limit);
 	ph_intake_rewrite_context(in, p->local_origin);
 	*ret = in;
@@ -179,9 +179,13 @@ int ph_intake_prepend(struct ph_intake *in, const char *header)
 
 void ph_intake_fail(struct ph_intake *in, int code, int smtp, const char *dsn, const char *text)
 {
-	if (in->lost)
+	if (in->lost || in->refused)
 		return;
-	in->lost = code;
+	if (smtp >= 500 && (in->p.flags & PH_INTAKE_BOUNCES))
+		in->refused = true;
+	else
+		in->lost = code;
+	in->partial_content = true;
 	in->why = (struct ph_verdict){ .cls = smtp < 500 ? PH_DEFER : PH_REJECT, .code = smtp, .text = text, .complete = true };
 	snprintf(in->why.dsn, sizeof(in->why.dsn), "%s", dsn);
 }
@@ -198,6 +202,7 @@ int ph_intake_line(struct ph_intake *in, const char *line, size_t n, bool cont)
 static void free_buffers(struct ph_intake **in)
 {
 	ph_mail_free(&(*in)->mail);
+	ph_cleanup_envelope_done(*in);
 	ph_buf_done(&(*in)->hdr);
 	ph_arena_free(&(*in)->scratch);
 	*in = NULL;
@@ -247,6 +252,40 @@ static void run_filters(struct ph_intake *in)
 	ph_filter_chain_free(&own);
 }
 
+/* smtputf8_autodetect_classes: mail that nobody declared, from submitters who cannot.  */
+static bool needs_utf8(const struct ph_intake *in)
+{
+	static const struct { const char *prog, *cls; } classes[] = {
+		{ "pickup", "sendmail" }, { "smtpd", "smtpd" }, { "local", "forward" }, { "bounce", "bounce" }, { "notice", "notify" },
+	};
+	const struct ph_cleanup_settings *s = &in->c->s;
+	const char *cls = in->env.flags & PH_ENV_VERIFY ? "verify" : NULL;
+	bool utf8 = in->utf8_header || !ph_text_ascii(in->env.sender);
+
+	for (size_t i = 0; !cls && i < PH_ARRAY_LEN(classes); i++)
+		if (strcmp(classes[i].prog, in->p.prog) == 0)
+			cls = classes[i].cls;
+	if (!s->smtputf8 || !cls || !(ph_header_in_list(s->utf8_classes, cls, strlen(cls)) || ph_header_in_list(s->utf8_classes, "all", 3)))
+		return false;
+	for (size_t i = 0; !utf8 && i < in->env.n_rcpts; i++)
+		utf8 = !ph_text_ascii(in->env.rcpts[i].address);
+	return utf8;
+}
+
+/* It goes into the queue all the same, for its sender to be told. */
+static void refuse(struct ph_intake *in)
+{
+	const char *text = in->why.text ? in->why.text : "refused";
+
+	if (ph_str_istarts(text, "Error: "))            /* meant for an SMTP client */
+		text += 7;
+	in->env.flags |= PH_ENV_REFUSED | (in->partial_content ? PH_ENV_PARTIAL : 0);
+	in->env.flags &= ~(uint32_t)PH_ENV_HOLD;
+	in->env.filter = in->env.redirect = NULL;
+	ph_intake_attr(in, "refused", ph_arena_printf(in->arena, "%s %s", in->why.dsn[0] ? in->why.dsn : "5.7.1", text));
+	in->discard = in->env.n_rcpts == 0;
+}
+
 struct ph_verdict ph_intake_end(struct ph_intake **inp, int64_t *ret_size)
 {
 	struct ph_intake *in = *inp;
@@ -256,12 +295,14 @@ struct ph_verdict ph_intake_end(struct ph_intake **inp, int64_t *ret_size)
 		return ph_intake_drop_end(inp, ret_size);
 	if (!in->lost && !in->discard)
 		ph_content_end(in);
-	if (!in->lost && !in->discard && in->mail)
+	if (!in->lost && !in->discard && !in->refused && in->mail)
 		ph_checks_end(in);
-	if (!in->lost && !in->discard && !(in->p.flags & PH_INTAKE_NO_MILTERS))
+	if (!in->lost && !in->discard && !in->refused && !(in->p.flags & PH_INTAKE_NO_MILTERS))
 		run_filters(in);
 	if (!in->lost && !in->discard)
 		ph_cleanup_envelope(in);
+	if (!in->lost && in->refused)
+		refuse(in);
 	if (!in->lost && (in->env.flags & PH_ENV_VERIFY) && in->env.n_rcpts > 1) {
 		in->discard = true;     /* a probe for all of them would say nothing about any */
 		v.code = 252;
@@ -271,6 +312,8 @@ struct ph_verdict ph_intake_end(struct ph_intake **inp, int64_t *ret_size)
 		*ret_size = in->env.content_bytes;
 	if (in->high_bytes)
 		in->env.flags |= PH_ENV_8BIT;
+	if (!in->lost && needs_utf8(in))
+		in->env.flags |= PH_ENV_SMTPUTF8;
 	if (!in->lost && !in->discard)
 		commit(in);
 	if (in->lost)

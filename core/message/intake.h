@@ -30,7 +30,8 @@ struct ph_intake_params {
 						 * Opened by begin, ended by end or abort; the caller's.  NULL: the queue */
 };
 enum { PH_INTAKE_NO_MAPPINGS = 1, PH_INTAKE_NO_CHECKS = 2, PH_INTAKE_NO_MILTERS = 4, PH_INTAKE_BOUNCE = 8 /* internal notification */,
-       PH_INTAKE_RECEIVED_DONE = 16 /* the content has its Received: already; else, and without ph_intake_prepend, one is made */, PH_INTAKE_NO_BCC = 32 };
+       PH_INTAKE_RECEIVED_DONE = 16 /* the content has its Received: already; else, and without ph_intake_prepend, one is made */, PH_INTAKE_NO_BCC = 32,
+       PH_INTAKE_BOUNCES = 64 /* who submits cannot be told: what would be refused for good is taken (PERMIT), and its sender gets a bounce */ };
 
 /* Begin: assigns the queue id.  Does not yield.  0, or negative with err (no space: -ENOSPC, too many buffers: -EAGAIN). */
 int ph_intake_begin(const struct ph_intake_params *p, struct ph_intake **ret, struct ph_err *err);

@@ -1,6 +1,6 @@
 /* mime.c: the structure of MIME messages, for checks, clean-up and conversion.
  *
- * Pure.  The stack of boundaries lives in the caller's arena; its depth is min(mime_nesting_limit, PH_MIME_STACK_MAX): what is deeper is opaque.  Of
+ * Pure.  The stack of boundaries lives in the caller's arena; its depth is min(mime_nesting_limit + 2, PH_MIME_STACK_MAX): what is deeper is opaque.  Of
  * several Content-Type or Content-Transfer-Encoding headers of one entity the last one counts, as in Postfix.  RFC 2045, RFC 2046. */
 #include "message/mime.h"
 
@@ -12,8 +12,8 @@
 
 void ph_mime_init(struct ph_mime *m, struct ph_arena *arena, bool enabled, unsigned nesting_limit, size_t boundary_limit)
 {
-	*m = (struct ph_mime){ .arena = arena, .enabled = enabled, .boundary_limit = boundary_limit, .encoding = PH_MIME_7BIT, .domain = PH_MIME_7BIT };
-	m->nesting_limit = nesting_limit < PH_MIME_STACK_MAX ? nesting_limit : PH_MIME_STACK_MAX;
+	*m = (struct ph_mime){ .arena = arena, .enabled = enabled, .boundary_limit = boundary_limit, .encoding = PH_MIME_7BIT, .encoding_text = "", .domain = PH_MIME_7BIT };
+	m->nesting_limit = nesting_limit < PH_MIME_STACK_MAX - 2 ? nesting_limit : PH_MIME_STACK_MAX - 2;
 }
 
 static bool tok_is(const struct ph_tok *t, const char *word)
@@ -127,8 +127,10 @@ static void transfer_encoding(struct ph_mime *m, const char *p, const char *end)
 	while (t.type == PH_TOK_COMMENT);
 	m->encoding = PH_MIME_UNKNOWN;
 	for (size_t i = 0; i < PH_ARRAY_LEN(names); i++)
-		if (tok_is(&t, names[i]))
+		if (tok_is(&t, names[i])) {
 			m->encoding = (enum ph_mime_encoding)i;
+			m->encoding_text = names[i];
+		}
 }
 
 void ph_mime_header(struct ph_mime *m, const char *name, size_t name_n, const char *value, size_t n)
@@ -170,12 +172,12 @@ void ph_mime_headers_end(struct ph_mime *m)
 	m->state = PH_MIME_BODY;
 	if (!m->enabled)
 		return;
-	if ((nests || m->type == PH_MIME_T_MESSAGE_OTHER) && m->encoding > PH_MIME_BINARY)
+	if ((nests || m->type == PH_MIME_T_MESSAGE_OTHER) && (m->encoding == PH_MIME_QP || m->encoding == PH_MIME_BASE64))
 		m->errors |= PH_MIME_E_ENCODING;
 	if (!nests)
 		return;
-	if (m->depth >= m->nesting_limit) {
-		m->errors |= PH_MIME_E_NESTING;
+	if (m->depth > m->nesting_limit + 1) {          /* Postfix does not count the outermost two */
+		m->errors |= m->type == PH_MIME_T_MULTIPART ? PH_MIME_E_NESTING : 0;
 		return;
 	}
 	m->domain = m->encoding <= PH_MIME_BINARY ? m->encoding : m->domain;

@@ -15,7 +15,7 @@ enum {  /* what was found wrong; the caller's strict_* settings decide whether i
 	PH_MIME_E_NESTING = 1,          /* deeper than mime_nesting_limit: the rest is opaque */
 	PH_MIME_E_8BIT_IN_HEADER = 2,
 	PH_MIME_E_8BIT_IN_7BIT = 4,     /* 8-bit data without a declaration */
-	PH_MIME_E_ENCODING = 8,         /* a transfer encoding on multipart or message that is not 7bit, 8bit or binary */
+	PH_MIME_E_ENCODING = 8,         /* quoted-printable or base64 on multipart or message */
 };
 
 #define PH_MIME_STACK_MAX 256
@@ -34,6 +34,7 @@ struct ph_mime {
 	struct ph_arena *arena;
 	/* of the entity whose headers were read last */
 	enum ph_mime_encoding encoding;
+	const char *encoding_text;      /* name of the last known one */
 	enum { PH_MIME_T_OTHER, PH_MIME_T_TEXT, PH_MIME_T_MULTIPART, PH_MIME_T_MESSAGE_RFC822, PH_MIME_T_MESSAGE_OTHER } type;
 	enum ph_mime_encoding domain;   /* what the enclosing entities declared */
 	char *boundary;                 /* of the multipart that begins */

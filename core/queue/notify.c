@@ -217,7 +217,7 @@ static int send_to(struct notice *n, const char *to, bool postmaster, bool doubl
 	struct ph_bounce_request req = {
 		.kind = n->kind, .conf = conf_of(q, n->kind), .env = a->env, .ref = &a->ref, .queue_dirfd = q->dirfd, .to = to,
 		.postmaster = postmaster, .double_bounce = double_bounce,
-		.full = n->kind == PH_BOUNCE_FAILURE && !(a->env->ret && strcasecmp(a->env->ret, "HDRS") == 0) && (!postmaster || double_bounce),
+		.full = n->kind == PH_BOUNCE_FAILURE && !(a->env->flags & PH_ENV_PARTIAL) && !(a->env->ret && strcasecmp(a->env->ret, "HDRS") == 0) && (!postmaster || double_bounce),
 		.expires_us = a->env->arrival_us + life * 1000, .n_rcpts = n_rcpts, .rcpts = rcpts, .arena = a->arena,
 		/* The copy for the postmaster does not stand for the sender's. */
 		.attr_names = names, .attr_values = values, .n_attrs = postmaster && !double_bounce ? 0 : 3, .ret_queue_id = queue_id,

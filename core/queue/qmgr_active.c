@@ -95,8 +95,9 @@ static void active_begin(struct ph_qmgr *q, struct ph_active *a, struct ph_entry
 			a->verp_delims = "+=";
 		a->sm.single = true;
 	}
-	ph_log(PH_LOG_INFO, "%s: from=<%s>, size=%lld, nrcpt=%zu (queue active)", a->ref.queue_id,
-	       *env->sender ? ph_address_quote(a->arena, env->sender) : "", (long long)env->content_bytes, rcpts_of(env));
+	if (!(env->flags & PH_ENV_REFUSED))
+		ph_log(PH_LOG_INFO, "%s: from=<%s>, size=%lld, nrcpt=%zu (queue active)", a->ref.queue_id,
+		       *env->sender ? ph_address_quote(a->arena, env->sender) : "", (long long)env->content_bytes, rcpts_of(env));
 	if (a->verp_delims)
 		ph_log(PH_LOG_DEBUG, "%s: enabling VERP for sender \"%s\"", a->ref.queue_id, env->sender);
 	ph_qmgr_adopt(q, e);
@@ -318,7 +319,7 @@ static void active_finish(struct ph_qmgr *q, struct ph_active *a)
 		return;
 	if (all_closed(e)) {
 		q->finished++;
-		ph_qmgr_remove(q, e, true);
+		ph_qmgr_remove(q, e, !(e->flags & PH_ENV_REFUSED));
 	} else if (hold) {
 		ph_index_state(q->ix, e, PH_ENTRY_HOLD);
 	} else {

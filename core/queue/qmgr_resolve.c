@@ -198,6 +198,24 @@ static void expire_all(struct ph_qmgr *q, struct ph_active *a)
 	a->cursor = (uint32_t)a->env->n_rcpts;
 }
 
+/* Clean-up refused it: nothing is delivered, and this is the reason. */
+static void refuse_all(struct ph_qmgr *q, struct ph_active *a)
+{
+	const char *why = ph_envelope_attr(a->env, "refused");
+	size_t n = why ? strcspn(why, " ") : 0;
+	const char *dsn = n ? ph_arena_strndup(a->arena, why, n) : "5.7.1", *text = n && why[n] ? why + n + 1 : "refused";
+
+	for (uint32_t i = 0; a->e && i < a->e->n_rcpts; i++) {
+		if (a->e->rcpts[i].state != PH_RCPT_TODO || (a->adopted && a->adopted[i]))
+			continue;
+		if (a->e->rcpts[i].notify & PH_NOTIFY_EXPANDED)
+			ph_index_result(q->ix, a->e, i, PH_RCPT_CLOSED, NULL);
+		else
+			ph_qmgr_result(q, a, i, PH_BOUNCED, "cleanup", dsn, text);
+	}
+	a->cursor = (uint32_t)a->env->n_rcpts;
+}
+
 /* A message that is small beside what the transport keeps for such may overtake, and so may use what is kept for that (extra_recipient_limit). */
 static bool transport_full(const struct ph_active *a, const struct ph_sched_transport *t)
 {
@@ -218,6 +236,8 @@ static void resolve_message(struct ph_qmgr *q, struct ph_active *a)
 	a->full = NULL;
 	if (a->expire_now && a->e && !a->hold)
 		expire_all(q, a);
+	else if ((a->env->flags & PH_ENV_REFUSED) && a->e && !a->hold)
+		refuse_all(q, a);
 	while (a->e && !a->hold && a->cursor < a->env->n_rcpts && may_read_more(q, a)) {
 		uint32_t i = a->cursor++;
 

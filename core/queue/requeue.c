@@ -65,7 +65,7 @@ static int envelope(struct ph_intake *in, const struct ph_envelope *env, const s
 			ph_intake_attr(in, env->attrs[i].name, env->attrs[i].value);
 	}
 	ph_intake_attr(in, "requeue_of", old_id);
-	ph_intake_sender(in, env->sender, env->envid, env->ret, env->encoding, env->flags & ~(uint32_t)PH_ENV_HOLD);
+	ph_intake_sender(in, env->sender, env->envid, env->ret, env->encoding, env->flags & ~(uint32_t)(PH_ENV_HOLD | PH_ENV_REFUSED | PH_ENV_PARTIAL));
 	for (i = 0; i < env->n_rcpts && r == 0; i++) {
 		const struct ph_rcpt *rc = &env->rcpts[i];
 
@@ -119,7 +119,7 @@ int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err)
 	const struct ph_service *pickup = ph_config_service(q->cfg->config, q->set.pickup_service, PH_SVC_UNIX);
 	const char *cleanup = q->set.cleanup_service, *context;
 	struct ph_arena *arena = ph_arena_new();
-	struct ph_intake_params p = { .prog = "pickup", .origin = "local", .flags = PH_INTAKE_NO_MILTERS, .arena = arena };
+	struct ph_intake_params p = { .prog = "pickup", .origin = "local", .flags = PH_INTAKE_NO_MILTERS | PH_INTAKE_BOUNCES, .arena = arena };
 	struct ph_intake *in = NULL;
 	struct ph_stored *m;
 	struct ph_msg_ref ref;

@@ -14,7 +14,7 @@ struct node {
 	enum node_type type;
 	char op;                        /* N_OP */
 	struct ph_slice text;           /* as it was written; N_ADDR: empty when rebuilt is set */
-	bool quoted;                    /* N_WORD: text stands between quotes */
+	bool quoted;                    /* N_WORD: text stands between quotes; N_ADDR: some of it does */
 	bool bare_at;                   /* N_ADDR: a@b@c, which needs quotes and has none: it is written anew */
 	const char *internal;           /* N_ADDR: what fn gets; NULL: the null address <> */
 	const char *changed;            /* N_ADDR: new external text, or NULL */
@@ -96,6 +96,7 @@ static int push_address(struct list *l, const struct item *it, size_t a, size_t 
 			continue;
 		any = true;
 		ats += t->type == PH_TOK_OP && t->op == '@';
+		n->quoted |= t->type == PH_TOK_QUOTED;
 		if (word && t->type != PH_TOK_OP)
 			r = ph_buf_putc(&l->text, ' ');
 		if (r >= 0)
@@ -295,10 +296,11 @@ int ph_addrlist_rewrite(const char *text, size_t n, size_t max_tokens, struct ph
 		if (a->type != N_ADDR || !a->internal)
 			continue;
 		to = fn(arg, a->internal);
-		if (to && (a->bare_at || strcmp(to, a->internal) != 0)) {
-			a->changed = ph_address_quote(arena, to);
-			changed++;
-		}
+		if (!to)
+			continue;
+		/* Quotes that are not needed go; that alone is a change, too. */
+		a->changed = ph_address_quote(arena, to);
+		changed += a->bare_at || strcmp(to, a->internal) != 0 || (a->quoted && !strchr(a->changed, '"'));
 	}
 	for (size_t i = 0; r == 0 && changed && i < l.n; i++)
 		r = put_node(&l, i ? &l.nodes[i - 1] : NULL, &l.nodes[i], out);

@@ -60,8 +60,6 @@ struct drop {
 	struct stat st;
 	const char *sender, *envid, *ret, *encoding;
 	uint32_t flags;
-	unsigned intake_flags;
-	int64_t size_limit;
 	bool have_sender, content_begun, lost;
 	struct ph_buf part;             /* a line whose end has not come yet */
 };
@@ -159,7 +157,7 @@ static int begin(struct drop *d, struct ph_err *err)
 {
 	struct ph_intake_params ip = {
 		.conf = d->p->cleanup_conf, .prog = "pickup", .origin = "local", .local_origin = true,
-		.flags = d->intake_flags | PH_INTAKE_RECEIVED_DONE, .size_limit = d->size_limit,
+		.flags = d->p->intake_flags | PH_INTAKE_RECEIVED_DONE | PH_INTAKE_BOUNCES, .size_limit = d->p->size_limit,
 		.content_filter = d->p->content_filter, .arena = d->arena,
 	};
 
@@ -263,27 +261,6 @@ static int read_drop(struct drop *d, struct ph_err *err)
 	return rc;
 }
 
-/* The content was refused for good (too large, header_checks ...): its sender gets it back. */
-static struct ph_verdict bounce(struct drop *d, const struct ph_verdict *why)
-{
-	struct ph_err err;
-	struct ph_verdict v = { .cls = PH_DEFER };
-
-	ph_intake_abort(&d->in);
-	d->intake_flags |= PH_INTAKE_NO_CHECKS | PH_INTAKE_NO_MILTERS | PH_INTAKE_NO_BCC;
-	d->size_limit = 0;
-	d->content_begun = d->lost = d->have_sender = false;
-	ph_buf_clear(&d->part);
-	if (lseek(d->fd, 0, SEEK_SET) == 0 && begin(d, &err) == 0) {
-		ph_intake_action(d->in, "FILTER", ph_arena_printf(d->arena, "error:%s %s", why->dsn[0] ? why->dsn : "5.7.1", why->text ? why->text : "refused"));
-		if (read_drop(d, &err) == 0) {
-			begin_content(d);
-			v = ph_intake_end(&d->in, &(int64_t){ 0 });
-		}
-	}
-	return v;
-}
-
 static void finish(struct drop *d)
 {
 	struct ph_verdict v;
@@ -294,8 +271,6 @@ static void finish(struct drop *d)
 	if (d->part.len)
 		put_line(d, ph_buf_str(&d->part), d->part.len, false);
 	v = ph_intake_end(&d->in, &size);
-	if (v.cls == PH_REJECT && v.code >= 500)
-		v = bounce(d, &v);
 	if (v.cls != PH_PERMIT && v.cls != PH_DUNNO) {
 		ph_log(PH_LOG_WARNING, "maildrop/%s: not taken in: %s; will try again", d->name, v.text ? v.text : "temporary trouble");
 		return;
@@ -309,7 +284,7 @@ static void finish(struct drop *d)
 
 static void take_file(struct pickup *p, const char *name)
 {
-	struct drop d = { .p = p, .name = name, .fd = -1, .intake_flags = p->intake_flags, .size_limit = p->size_limit };
+	struct drop d = { .p = p, .name = name, .fd = -1 };
 	struct ph_err err;
 	const char *why;
 	char path[300];

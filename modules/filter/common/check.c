@@ -38,7 +38,7 @@ static void log_line(const struct line *l, const char *verb, const char *text)
 	struct ph_session *s = ph_mail_session(l->m);
 	struct ph_buf b = PH_BUF_INIT(8192);
 	size_t rcpts = ph_mail_recipient_count(l->m);
-	const char *to = rcpts ? ph_mail_recipient(l->m, rcpts - 1) : NULL;
+	const char *to = rcpts ? ph_mail_clean_recipient(l->m, rcpts - 1) : NULL;
 	bool milter = strcmp(l->what, "milter-header") == 0;
 
 	ph_buf_printf(&b, "%s: %s%s: %s %s from ", ph_mail_queue_id(l->m), milter ? "milter-header-" : "", verb, milter ? "header" : l->what,
@@ -47,7 +47,7 @@ static void log_line(const struct line *l, const char *verb, const char *text)
 		ph_buf_printf(&b, "%s[%s]", ph_session_client_name(s), ph_session_client_addr(s));
 	else
 		ph_buf_puts(&b, "local");
-	ph_buf_printf(&b, "; from=<%s>", ph_mail_sender(l->m));
+	ph_buf_printf(&b, "; from=<%s>", ph_mail_clean_sender(l->m));
 	if (to)
 		ph_buf_printf(&b, " to=<%s>", to);
 	if (s)
