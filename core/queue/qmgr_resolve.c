@@ -166,11 +166,12 @@ static void resolve_one(struct ph_qmgr *q, struct ph_active *a, uint32_t i)
 	struct ph_resolved r;
 	struct ph_err err = { 0 };
 	enum ph_lookup found;
+	bool probe = a->env->flags & PH_ENV_VERIFY;     /* address_verify_transport_maps ... */
 
 	if (a->env->filter && *a->env->filter) {
 		filter_route(q, a, rcpt, &r);
-	} else if (!cache_get(a, a->env->sender, rcpt, &r)) {
-		found = ph_route_resolve(q->route, a->env->sender, rcpt, a->arena, &r, &err);
+	} else if (probe || !cache_get(a, a->env->sender, rcpt, &r)) {
+		found = ph_route_resolve(probe ? ph_route_of_probes(q->route_conf) : q->route, a->env->sender, rcpt, a->arena, &r, &err);
 		if (a->e == NULL || a->hold)    /* deleted or held while a table was asked */
 			return;
 		if (found != PH_LOOKUP_FOUND) {
@@ -178,7 +179,8 @@ static void resolve_one(struct ph_qmgr *q, struct ph_active *a, uint32_t i)
 			ph_qmgr_result(q, a, i, PH_DEFERRED, "error", "4.3.0", "address resolver failure");
 			return;
 		}
-		cache_put(a->env->sender, rcpt, &r);
+		if (!probe)
+			cache_put(a->env->sender, rcpt, &r);
 	}
 	schedule(q, a, i, rcpt, &r);
 }

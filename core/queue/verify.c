@@ -23,7 +23,7 @@
 #define MULTIPLE "aliased to multiple recipients"
 
 struct settings {
-	const char *map, *sender;
+	const char *map;
 	bool negative_cache;
 	int64_t positive_expire_ms, positive_refresh_ms, negative_expire_ms, negative_refresh_ms, clean_ms;
 	int pending_limit;
@@ -31,7 +31,6 @@ struct settings {
 #define S struct settings
 static const struct ph_param params[] = {
 	PH_P_STR(S, map, "address_verify_map", "$default_cache_db_type:$data_directory/verify_cache", "where results of address verification are kept; empty: in memory"),
-	PH_P_STR(S, sender, "address_verify_sender", "$double_bounce_sender", "sender of probes; empty or <>: the null sender"),
 	PH_P_BOOL(S, negative_cache, "address_verify_negative_cache", "yes", "keep results of failed probes"),
 	PH_P_TIME(S, positive_expire_ms, "address_verify_positive_expire_time", "31d", 's', 1000, 0, "how long a good result is believed"),
 	PH_P_TIME(S, positive_refresh_ms, "address_verify_positive_refresh_time", "7d", 's', 1000, 0, "when a good result is probed again"),
@@ -105,14 +104,12 @@ static int send_probe(struct ph_qmgr *q, struct ph_arena *arena, const char *add
 		.conf = ph_qmgr_service_conf(q, q->set.cleanup_service), .prog = "verify", .origin = "local", .local_origin = true,
 		.flags = PH_INTAKE_NO_BCC | PH_INTAKE_NO_CHECKS | PH_INTAKE_NO_MILTERS, .arena = arena,
 	};
-	const char *sender = strcmp(v.set.sender, "<>") == 0 ? "" : v.set.sender;
+	const char *sender = ph_route_probe_sender(q->route_conf, arena);
 	struct ph_intake *in;
 	char queue_id[PH_QUEUE_ID_MAX];
 	struct ph_verdict verdict;
 	int r;
 
-	if (*sender)
-		ph_route_rewrite(q->route, true, sender, arena, &sender);
 	r = ph_intake_begin(&p, &in, err);
 	if (r < 0)
 		return r;

@@ -173,7 +173,7 @@ enum ph_lookup ph_route_class(struct ph_route *r, const char *domain, enum ph_ad
 			l = ph_route_is_local(r, domain, err);
 		else
 			l = ph_match_find(c == PH_CLASS_VIRTUAL_ALIAS ? r->alias_domains : r->mailbox_domains, domain, NULL, err);
-		if (l < 0)
+		if (l < 0 && found == PH_CLASS_DEFAULT)         /* else it is only about a warning */
 			return l;
 		if (l == PH_LOOKUP_FOUND && found == PH_CLASS_DEFAULT)
 			found = c;
@@ -182,7 +182,7 @@ enum ph_lookup ph_route_class(struct ph_route *r, const char *domain, enum ph_ad
 	}
 	if (found != PH_CLASS_LOCAL) {  /* a parent of mydestination's names in relay_domains is common, and right */
 		l = ph_match_find(r->relay_domains, domain, NULL, err);
-		if (l < 0)
+		if (l < 0 && found == PH_CLASS_DEFAULT)
 			return l;
 		if (l == PH_LOOKUP_FOUND && found == PH_CLASS_DEFAULT)
 			found = PH_CLASS_RELAY;

@@ -8,6 +8,14 @@
 struct ph_route;
 struct ph_route *ph_route_of(const struct ph_conf *conf);
 
+/* The same for address probes: address_verify_transport_maps and its kind in the place of transport_maps and its kind. */
+struct ph_route *ph_route_of_probes(const struct ph_conf *conf);
+/* The sender of probes, complete, as of now (address_verify_sender, address_verify_sender_ttl); "": the null sender. */
+const char *ph_route_probe_sender(const struct ph_conf *conf, struct ph_arena *arena);
+/* Is this complete address a sender that probes have, or have in the period before or after this one?  Then what it would be without
+ * address_verify_sender_ttl, else NULL. */
+const char *ph_route_plain_probe_sender(const struct ph_conf *conf, const char *address, struct ph_arena *arena);
+
 enum ph_address_class { PH_CLASS_LOCAL, PH_CLASS_VIRTUAL_ALIAS, PH_CLASS_VIRTUAL_MAILBOX, PH_CLASS_RELAY, PH_CLASS_DEFAULT };
 /* Class of a domain (mydestination and inet/proxy_interfaces, virtual_alias_domains, virtual_mailbox_domains, relay_domains).  FOUND, or TEMPFAIL with err. */
 enum ph_lookup ph_route_class(struct ph_route *r, const char *domain, enum ph_address_class *ret, struct ph_err *err);

@@ -1,5 +1,4 @@
 /* access.c: the right-hand sides of access(5): REJECT, 450 text, HOLD, FILTER, a list of restrictions ...  Yields when a list does. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,23 +19,25 @@ static bool at_eod(const struct ph_session *s)
 	return s->stage == PH_STAGE_EOD;
 }
 
-/* "4.7.1 text": takes the enhanced code off the front. */
+/* "4.7.1 text": takes the enhanced code off the front: class, subject, detail, the latter two of up to three digits (RFC 3463 section 2). */
 static const char *split_dsn(const char *text, char dsn[12])
 {
-	const char *p = text;
-	int dots = 0;
+	const char *p = text + 1;
 
-	if (!strchr("245", *p) || !*p)
+	if (!*text || !strchr("245", *text))
 		return text;
-	for (p++; isdigit((unsigned char)*p) || (*p == '.' && isdigit((unsigned char)p[1])); p++)
-		dots += *p == '.';
-	if (dots != 2 || text[1] != '.' || p - text > 11 || (*p && *p != ' ' && *p != '\t'))
+	for (int part = 0; part < 2; part++) {
+		size_t n = *p == '.' ? strspn(p + 1, "0123456789") : 0;
+
+		if (n < 1 || n > 3)
+			return text;
+		p += n + 1;
+	}
+	if (*p && *p != ' ' && *p != '\t')
 		return text;
 	memcpy(dsn, text, (size_t)(p - text));
 	dsn[p - text] = '\0';
-	while (*p == ' ' || *p == '\t')
-		p++;
-	return p;
+	return p + strspn(p, " \t");
 }
 
 static struct ph_verdict refusal(struct action *a, enum ph_verdict_class cls, int code, const char *def_text)
@@ -84,6 +85,26 @@ void ph_smtpd_message_action(struct ph_session *s, const char *verb, const char 
 	x->arg = ph_arena_strdup(t->arena, arg);
 	*t->actions_tail = x;
 	t->actions_tail = &x->next;
+}
+
+static bool is(const struct action *a, const char *word)
+{
+	return strcasecmp(a->word, word) == 0;
+}
+
+/* Actions on the message need one that is ours: with smtpd_delay_reject = no the early lists run before there is any, VRFY has none, and with
+ * smtpd_proxy_filter it is the filter's, to whom only headers can be added. */
+static bool has_message(struct action *a)
+{
+	if (*a->s->set->proxy_filter && !is(a, "PREPEND")) {
+		ph_log(PH_LOG_WARNING, "access table %s: with smtpd_proxy_filter specified, action %s is unavailable", a->where, a->word);
+		return false;
+	}
+	if (a->s->t)
+		return true;
+	ph_log(PH_LOG_WARNING, "access table %s: with smtpd_delay_reject=no, action %s is always skipped in Client host or Helo command restrictions",
+	       a->where, a->word);
+	return false;
 }
 
 static struct ph_verdict do_filter(struct action *a)
@@ -135,9 +156,7 @@ static struct ph_verdict do_discard(struct action *a)
 	note(a, "discard", *a->text ? a->text : "triggers DISCARD action");
 	ph_smtpd_message_action(a->s, "DISCARD", a->text);
 	ph_check_log_permit(a->s, "DISCARD", a->cls_name, a->what, a->where);
-	/* Nothing else has a say any more. */
-	if (a->s->t)
-		a->s->t->discard = true;
+	a->s->t->discard = true;        /* nothing else has a say any more */
 	return ph_verdict_permit();
 }
 
@@ -180,14 +199,35 @@ static struct ph_verdict do_list(struct action *a)
 	return (struct ph_verdict){ .cls = PH_REJECT, .text = "" };     /* carried out already: see run_module */
 }
 
-static bool is(const struct action *a, const char *word)
+/* What is done to the message.  false: the word is none of these. */
+static bool on_message(struct action *a, struct ph_verdict *ret)
 {
-	return strcasecmp(a->word, word) == 0;
+	static const char *const words[] = { "FILTER", "HOLD", "DISCARD", "REDIRECT", "BCC", "PREPEND" };
+	size_t i = 0;
+
+	while (i < PH_ARRAY_LEN(words) && !is(a, words[i]))
+		i++;
+	if (i == PH_ARRAY_LEN(words))
+		return false;
+	a->word = words[i];
+	*ret = ph_verdict_dunno();
+	if (!has_message(a))
+		return true;
+	switch (i) {
+	case 0: *ret = do_filter(a); break;
+	case 1: *ret = do_hold(a); break;
+	case 2: *ret = do_discard(a); break;
+	case 3: *ret = do_address(a, "REDIRECT", "redirect"); break;
+	case 4: *ret = do_address(a, "BCC", "bcc"); break;
+	default: *ret = do_prepend(a); break;
+	}
+	return true;
 }
 
 static struct ph_verdict carry_out(struct action *a)
 {
 	struct ph_session *s = a->s;
+	struct ph_verdict v;
 	int code;
 
 	if (is(a, "REJECT"))
@@ -206,18 +246,8 @@ static struct ph_verdict carry_out(struct action *a)
 		ph_smtpd_log_whatsup(s, is(a, "WARN") ? "warn" : "info", a->text);
 		return ph_verdict_dunno();
 	}
-	if (is(a, "FILTER"))
-		return do_filter(a);
-	if (is(a, "HOLD"))
-		return do_hold(a);
-	if (is(a, "DISCARD"))
-		return do_discard(a);
-	if (is(a, "REDIRECT"))
-		return do_address(a, "REDIRECT", "redirect");
-	if (is(a, "BCC"))
-		return do_address(a, "BCC", "bcc");
-	if (is(a, "PREPEND"))
-		return do_prepend(a);
+	if (on_message(a, &v))
+		return v;
 	if (is(a, "HANGUP"))
 		return do_hangup(a);
 	if (strspn(a->word, "0123456789") == strlen(a->word)) {
@@ -237,12 +267,8 @@ struct ph_verdict ph_access_action(struct ph_session *s, const char *where, cons
 	struct action a = { s, where, what, ph_access_class_name(cls), cls, NULL, NULL, NULL };
 	size_t n;
 
-	if (cls == PH_ACCESS_CLIENT) {
-		if (strchr(what, '[') || strcmp(what, s->addr) == 0 || strcmp(what, s->name) == 0)
-			a.what = s->namaddr;
-		else
-			a.cls_name = "Unverified Client host";
-	}
+	if (cls == PH_ACCESS_CLIENT)
+		a.what = s->namaddr;
 	a.full = action + strspn(action, " \t");
 	n = strcspn(a.full, " \t");
 	if (n == 0) {

@@ -62,7 +62,8 @@ static int envid_param(struct ph_session *s, struct ph_slice v)
 	return 0;
 }
 
-/* AUTH=: whom the client says it got the message from.  Believed of authenticated clients only. */
+/* AUTH=: whom the client says it got the message from.  Believed of authenticated clients only.  Kept as xtext: so logs, milters and policy servers
+ * know it from Postfix, and nothing in it can break a line. */
 static int auth_param(struct ph_session *s, struct ph_slice v)
 {
 	char *text = ph_arena_alloc(s->t->arena, v.n + 1);
@@ -72,7 +73,7 @@ static int auth_param(struct ph_session *s, struct ph_slice v)
 	if (ph_smtpd_xtext_decode(v, text) <= 0)
 		return ph_smtpd_refuse(s, "501 5.5.4 Error: bad AUTH= parameter syntax");
 	if (s->sasl_user)
-		s->t->auth_sender = text;
+		s->t->auth_sender = ph_arena_strndup(s->t->arena, v.p, v.n);
 	return 0;
 }
 

@@ -113,7 +113,7 @@ static int rcpt(struct ph_session *s, struct ph_smtpd_cmdline *c)
 {
 	struct ph_smtpd_trans *t = s->t;
 	struct rcpt_params p = { 0, NULL };
-	const char *address, *refused;
+	const char *address, *plain, *refused;
 	int r;
 
 	r = ph_smtpd_address(s, "RCPT", &c->w[2], false, s->set->strict_envelopes, t->smtputf8, t->arena, &address);
@@ -130,6 +130,9 @@ static int rcpt(struct ph_session *s, struct ph_smtpd_cmdline *c)
 		r = ph_smtpd_reply(s, "452 4.5.3 Error: too many recipients");
 		return r < 0 ? r : fine ? 0 : 1;
 	}
+	plain = ph_route_plain_probe_sender(s->svc->conf, address, t->arena);
+	if (plain)
+		address = plain;
 	s->recipient = address;
 	ph_smtpd_set_args(s, c, 2);
 	refused = s->svc->standalone ? NULL : ph_smtpd_check_rcpt(s);

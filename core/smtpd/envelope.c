@@ -179,15 +179,11 @@ static void put_client(struct ph_session *s, struct ph_buf *b)
 	ph_buf_puts(b, "\n\t");
 }
 
-/* What access tables prepend, then Received:.  Their other actions are a queue's business; there is none here. */
+/* What access tables prepend, then Received:.  Other actions do not get here (access.c). */
 static void proxy_headers(struct ph_session *s, const char *received)
 {
-	for (struct ph_smtpd_action *a = s->t->actions; a; a = a->next) {
-		if (strcmp(a->verb, "PREPEND") == 0)
-			ph_smtpd_proxy_header(s, a->arg);
-		else
-			ph_log(PH_LOG_WARNING, "with smtpd_proxy_filter specified, action %s is unavailable", a->verb);
-	}
+	for (struct ph_smtpd_action *a = s->t->actions; a; a = a->next)
+		ph_smtpd_proxy_header(s, a->arg);
 	ph_smtpd_proxy_header(s, received);
 }
 

@@ -43,7 +43,7 @@ static const char *value_of(struct expansion *e, const char *name, size_t n)
 		{ "client_name", s->name },
 		{ "helo_name", s->helo },
 		{ "sender", sender && !*sender ? "<>" : sender },
-		{ "sender_name", local_part(a, sender) },
+		{ "sender_name", sender && !*sender ? "<>" : local_part(a, sender) },
 		{ "sender_domain", domain_part(sender) },
 		{ "recipient", s->recipient },
 		{ "recipient_name", local_part(a, s->recipient) },

@@ -81,13 +81,15 @@ static int forward_status(struct ph_session *s, struct ph_arena *a, const char *
 	case PH_DNS_TEMPFAIL:
 		ph_log(PH_LOG_WARNING, "hostname %s does not resolve to address %s: %s", name, s->addr, why ? why : "try again");
 		return 4;
-	case PH_DNS_NXDOMAIN:
 	case PH_DNS_NODATA:
+		why = "No address associated with hostname";
+		break;
+	case PH_DNS_NXDOMAIN:
 	case PH_DNS_BADNAME:
+		why = "Name or service not known";      /* as the system's resolver says it */
 		break;
 	}
-	ph_log(PH_LOG_WARNING, "hostname %s does not resolve to address %s: %s", name, s->addr,
-	       why && *why ? why : "Name or service not known");
+	ph_log(PH_LOG_WARNING, "hostname %s does not resolve to address %s: %s", name, s->addr, why);
 	return 5;
 }
 

@@ -65,6 +65,12 @@ static void broken(struct ph_ruse *u, const char *fmt, ...)
 	ph_buf_done(&b);
 }
 
+static bool is_dns_list(const char *module)
+{
+	return strncmp(module, "reject_rbl_", 11) == 0 || strncmp(module, "reject_rhsbl_", 13) == 0 || strncmp(module, "permit_dnswl_", 13) == 0 ||
+	       strncmp(module, "permit_rhswl_", 13) == 0;
+}
+
 /* What a restriction lacks, in Postfix's words. */
 static const char *argument_wanted(const char *module)
 {
@@ -72,7 +78,7 @@ static const char *argument_wanted(const char *module)
 		return "must be followed by transport:server";
 	if (strcmp(module, "sleep") == 0)
 		return "must be followed by number";
-	if (strncmp(module, "reject_r", 8) == 0 || strncmp(module, "permit_", 7) == 0)
+	if (is_dns_list(module))
 		return "requires domain name argument";
 	return "must be followed by an argument";
 }
@@ -97,6 +103,7 @@ int ph_ruse_load(struct ph_smtpd_service *svc, struct ph_ruse *u, const char *mo
 	}
 	if (u->ops->n_args && !arg) {
 		broken(u, "restriction %s %s", u->name, argument_wanted(module));
+		u->passed_over = is_dns_list(module);
 		return -EINVAL;
 	}
 	u->arg = ph_strdup(arg ? arg : "");

@@ -15,6 +15,7 @@ struct ph_ruse {
 	enum ph_ruse_kind kind;
 	char *name;             /* as main.cf has it */
 	char *arg, *why;
+	bool passed_over;       /* BROKEN: said in the log, but no reason to refuse */
 	const struct ph_module *mod;
 	const struct ph_restriction_ops *ops;
 	const void *settings;

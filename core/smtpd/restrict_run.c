@@ -50,8 +50,14 @@ const char *ph_access_class_name(enum ph_access_class acl)
 	case PH_ACCESS_EOD: return "End-of-data";
 	case PH_ACCESS_CCERT: return "Client certificate";
 	case PH_ACCESS_SASL: return "SASL login name";
+	case PH_ACCESS_REVERSE_CLIENT: return "Unverified Client host";
 	}
 	return "Access";
+}
+
+void ph_status_fit(char dsn[12], enum ph_access_class cls)
+{
+	ph_dsn_fix(dsn, ph_access_class_name(cls));
 }
 
 const char *ph_check_reply(const struct ph_session *s)
@@ -68,8 +74,10 @@ static char *refusal_text(struct ph_session *s, const struct ph_verdict *v, cons
 	char dsn[12];
 
 	/* A reply code that no server may give: the table or the parameter is wrong. */
-	if (code < 400 || code > 599)
-		return ph_arena_strdup(ph_session_arena(s), "451 4.3.5 Server configuration error");
+	if (code < 400 || code > 599) {
+		ph_log(PH_LOG_WARNING, "SMTP reply code configuration error: %d %.200s", code, text);
+		return ph_arena_strdup(ph_session_arena(s), "450 4.7.1 Service unavailable");
+	}
 	snprintf(dsn, sizeof(dsn), "%s", v->dsn[0] ? v->dsn : "5.7.1");
 	dsn[0] = (char)('0' + code / 100);
 	if (v->complete)
@@ -85,10 +93,10 @@ static void keep_defer(struct ph_smtpd_defer *d, const char *reply)
 	snprintf(d->text, sizeof(d->text), "%s", reply);
 }
 
-/* Trouble of our own is never turned into a warning. */
+/* Trouble of our own is not turned into a warning, unless it is the rule itself that would only have warned. */
 static bool our_fault(const char *reply)
 {
-	return strncmp(reply, "451 4.3.", 8) == 0;
+	return strncmp(reply, "451 4.3.", 8) == 0 && !strstr(reply, " rejected: ");
 }
 
 static enum ph_check refuse(struct ph_session *s, char *reply)
@@ -209,7 +217,7 @@ static enum ph_check run_table(struct ph_session *s, struct ph_ruse *u, const ch
 
 	if (!modules[acl])
 		return server_error(s, ph_arena_printf(ph_session_arena(s),
-			"specify one of (check_client_access, check_helo_access, check_sender_access, check_recipient_access, "
+			"specify one of (check_client_access, check_reverse_client_hostname_access, check_helo_access, check_sender_access, check_recipient_access, "
 			"check_etrn_access) before %s restriction \"%s\"", cls, u->name));
 	if (!m) {
 		m = u->by_class[acl] = ph_alloc(sizeof(*m));
@@ -258,7 +266,10 @@ static enum ph_check run_one(struct ph_session *s, struct ph_ruse *u, const char
 	case PH_RUSE_TABLE:
 		return run_table(s, u, name, cls, acl);
 	case PH_RUSE_BROKEN:
-		return server_error(s, u->why);
+		if (!u->passed_over)
+			return server_error(s, u->why);
+		ph_log(PH_LOG_WARNING, "%s", u->why);
+		break;
 	case PH_RUSE_WARN:
 		break;
 	}
@@ -273,14 +284,14 @@ enum ph_check ph_rlist_run(struct ph_session *s, struct ph_rlist *l, const char 
 
 	if (ph_rlist_empty(l))
 		return PH_CHECK_DUNNO;
-	if (s->recursion >= PH_SMTPD_RECURSION_MAX)
+	if (s->recursion >= PH_SMTPD_RECURSION_MAX + 2)         /* an access table that calls itself is said with its name: access.c */
 		return server_error(s, "restriction lists cause unreasonable recursion");
 	if (ph_trace_on(s))
 		ph_smtpd_trace(s, "list", l->title, NULL);
 	s->recursion++;
 	s->list_what = name;
 	s->list_class = acl;
-	for (size_t i = 0; i < l->n; i++) {
+	for (size_t i = 0; i < l->n && !ph_session_discards(s); i++) {
 		if (l->u[i].kind == PH_RUSE_WARN) {
 			if (!s->warn_if_reject)
 				s->warn_if_reject = s->recursion;

@@ -300,6 +300,7 @@ static void matches(struct ph_smtpd_service *svc)
 	svc->bare_lf_exclusions = match(svc, "smtpd_forbid_bare_newline_exclusions", set->bare_newline_exclusions, hosts);
 	svc->verp_clients = match(svc, "smtpd_authorized_verp_clients", set->verp_clients, hosts);
 	svc->fast_flush = match(svc, "fast_flush_domains", set->fast_flush_domains, PH_MATCH_DOMAIN | PH_MATCH_PARENT);
+	svc->dns_filter = *set->dns_reply_filter ? ph_maps_open(svc->conf, "smtpd_dns_reply_filter", set->dns_reply_filter) : NULL;
 	svc->log_permit = match(svc, "smtpd_log_access_permit_actions", set->log_permit_actions, PH_MATCH_STRING);
 	svc->milter_maps = maps(svc, "smtpd_milter_maps", set->milter_maps);
 	svc->ehlo_maps = maps(svc, "smtpd_discard_ehlo_keyword_address_maps", set->discard_ehlo_maps);

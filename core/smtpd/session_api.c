@@ -1,8 +1,11 @@
 /* session_api.c: what modules can ask about a session (posthouse/session.h). */
 #include <errno.h>
+#include <posthouse/dns.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "config/general.h"
 #include "queue/verify.h"
 #include "smtpd/expand.h"
 #include "smtpd/restrict.h"
@@ -60,6 +63,31 @@ const char *ph_session_instance(struct ph_session *s)
 	if (s->stage != PH_STAGE_RCPT && s->stage != PH_STAGE_DATA && s->stage != PH_STAGE_EOD)
 		return "";
 	return ph_arena_printf(ph_session_arena(s), "%x.%llx.%x.0", (unsigned)getpid(), (unsigned long long)s->born_us, s->n_trans);
+}
+
+int ph_session_address_family(const struct ph_session *s)
+{
+	const struct ph_general_settings *g = ph_conf_general(s->svc->conf);
+
+	return g->ipv4 && g->ipv6 ? AF_UNSPEC : g->ipv6 ? AF_INET6 : AF_INET;
+}
+
+bool ph_session_discards(const struct ph_session *s)
+{
+	CHECK(s);
+	return s->t && s->t->discard;
+}
+
+int ph_session_dns_filter(struct ph_session *s, struct ph_dns_answer *answer)
+{
+	ph_dns_answer_filter(s->svc->dns_filter, "smtpd_dns_reply_filter", ph_session_arena(s), answer);
+	return answer->status;
+}
+
+int ph_session_dns_query(struct ph_session *s, const char *name, int type, int64_t deadline_ms, struct ph_dns_answer **ret)
+{
+	ph_dns_query(ph_session_arena(s), name, type, deadline_ms, ret);
+	return ph_session_dns_filter(s, *ret);
 }
 
 const char *ph_session_expand(struct ph_session *s, const char *text, const struct ph_session_var *vars, size_t n)

@@ -108,6 +108,7 @@ static const struct ph_param smtpd_params[] = {
 	PH_P_INT(S, defer_code, "defer_code", "450", 200, 599, "reply code of defer"),
 	PH_P_INT(S, access_reject_code, "access_map_reject_code", "554", 200, 599, "reply code of REJECT in access tables"),
 	PH_P_INT(S, access_defer_code, "access_map_defer_code", "450", 200, 599, "reply code of DEFER in access tables"),
+	PH_P_STR(S, dns_reply_filter, "smtpd_dns_reply_filter", "", "tables that drop records of DNS answers (result: ignore)"),
 	PH_P_STR(S, log_permit_actions, "smtpd_log_access_permit_actions", "", "permit actions that are logged"),
 
 	PH_P_STR(S, tls_level, "smtpd_tls_security_level", "", "none, may or encrypt"),

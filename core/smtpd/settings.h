@@ -54,7 +54,7 @@ struct ph_smtpd_settings {
 		*data_restrictions, *eod_restrictions, *etrn_restrictions, *restriction_classes;
 	bool delay_reject, relay_first, reject_unlisted_recipient, reject_unlisted_sender;
 	int reject_code, defer_code, access_reject_code, access_defer_code;
-	const char *log_permit_actions;
+	const char *log_permit_actions, *dns_reply_filter;
 	/* TLS */
 	const char *tls_level;
 	bool use_tls, enforce_tls, tls_wrappermode, tls_auth_only, tls_received_header, tls_ask_ccert, tls_req_ccert;

@@ -68,6 +68,14 @@ PH_API enum ph_dns_status ph_dns_addresses(struct ph_arena *arena, const char *h
 PH_API enum ph_dns_status ph_dns_name_of(struct ph_arena *arena, const struct ph_endpoint *e, int64_t deadline_ms,
 					 const char **ret_name);
 
+/* smtpd_dns_reply_filter, smtp_dns_reply_filter: drop the records of an answer that a table (maps; NULL: none) gives "ignore" for; its key is the record as
+ * text, "owner. ttl IN MX 10 host.".  Nothing left: TEMPFAIL with the first of these texts; a table that fails, or says something else: TEMPFAIL with the second,
+ * and logged.  Yields.  Source: postconf(5), smtp_dns_reply_filter. */
+#define PH_DNS_FILTER_DROPPED "DNS reply filter drops all results"
+#define PH_DNS_FILTER_BAD "Invalid DNS reply filter syntax"
+struct ph_maps;
+PH_API void ph_dns_answer_filter(struct ph_maps *maps, const char *parameter, struct ph_arena *arena, struct ph_dns_answer *answer);
+
 /* "d.d.d.d" behind the "=" of a DNS list: which of its answers count.  One bit for each value that an octet may have. */
 struct ph_dnslist_filter {
 	uint32_t octet[4][8];

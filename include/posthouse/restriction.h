@@ -43,7 +43,8 @@ PH_API struct ph_verdict ph_verdict_text(struct ph_session *s, enum ph_verdict_c
 PH_API struct ph_verdict ph_verdict_lookup_failed(struct ph_session *s, enum ph_lookup status, const char *what, const struct ph_err *err);
 
 enum ph_access_class { PH_ACCESS_CLIENT, PH_ACCESS_HELO, PH_ACCESS_SENDER, PH_ACCESS_RECIPIENT, PH_ACCESS_ETRN, PH_ACCESS_DATA, PH_ACCESS_EOD,
-		       PH_ACCESS_CCERT /* client certificate */, PH_ACCESS_SASL /* login name */ };
+		       PH_ACCESS_CCERT /* client certificate */, PH_ACCESS_SASL /* login name */,
+		       PH_ACCESS_REVERSE_CLIENT /* the name that the client's address claims */ };
 
 /* What the list that is running looks at: the client in smtpd_client_restrictions, even when smtpd_delay_reject runs it at RCPT.  *ret_what: how
  * replies name it ("name[addr]", "user@example.com", "DATA"). */
@@ -52,6 +53,10 @@ PH_API enum ph_access_class ph_session_list(const struct ph_session *s, const ch
 /* Carry out the right-hand side of access(5): OK, DUNNO, REJECT text, 450 4.1.1 text, DEFER_IF_PERMIT, PREPEND, HOLD, FILTER, REDIRECT, BCC, DISCARD,
  * WARN, INFO or a list of restrictions.  where: the table ("hash:/x"), for messages; what: the value looked up, for the reply.  Yields. */
 PH_API struct ph_verdict ph_access_action(struct ph_session *s, const char *where, const char *action, const char *what, enum ph_access_class cls);
+
+/* An enhanced status X.1.Y says whose address is meant: fit one that comes from elsewhere (a table, the resolver) to what is checked.  In place; a change
+ * is logged. */
+PH_API void ph_status_fit(char dsn[12], enum ph_access_class cls);
 
 /* One step of the decision, for "explain" and verbose logging: "check_client_access hash:/x key=... -> REJECT".  Cheap when
  * nobody listens. */

@@ -61,6 +61,16 @@ PH_API size_t ph_session_args(const struct ph_session *s, const struct ph_slice 
 /* Connections of this client's network at the same time, this one included; 0 when it is exempt from counting. */
 PH_API int ph_session_client_connections(const struct ph_session *s);
 
+/* The kinds of addresses that inet_protocols allows: AF_INET, AF_INET6, or AF_UNSPEC for both. */
+PH_API int ph_session_address_family(const struct ph_session *s);
+/* Has an access table asked for DISCARD?  Then the message is as good as accepted, and no restriction has a say any more. */
+PH_API bool ph_session_discards(const struct ph_session *s);
+/* As ph_dns_query, in the session's arena, through smtpd_dns_reply_filter; and the filter alone, for answers to ph_dns_query_all.  The status (enum
+ * ph_dns_status).  Yields. */
+struct ph_dns_answer;
+PH_API int ph_session_dns_query(struct ph_session *s, const char *name, int type, int64_t deadline_ms, struct ph_dns_answer **ret);
+PH_API int ph_session_dns_filter(struct ph_session *s, struct ph_dns_answer *answer);
+
 /* Expand $name, ${name}, $(name), ${name?text}, ${name:text} in the template of a reply: vars first, then $client, $client_address, $client_name, $client_port,
  * $helo_name, $sender, $sender_name, $sender_domain, $recipient, $recipient_name, $recipient_domain, $server_name, $server_address, $server_port, $localtime,
  * then main.cf.  In values, characters that smtpd_expansion_filter does not hold become "_".  At most 8 KiB, in the session's arena.  value NULL: not set.

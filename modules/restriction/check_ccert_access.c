@@ -86,9 +86,7 @@ static struct ph_verdict check(void *use, const void *settings, struct ph_sessio
 		key = u->order[i] == CERT ? tls->peer_fingerprint : tls->peer_pkey_fingerprint;
 		r = key ? ph_maps_find(u->access->maps, key, false, ph_session_arena(s), &action, &err) : PH_LOOKUP_NOTFOUND;
 		if (r != PH_LOOKUP_NOTFOUND)
-			return access_answer(u->access, s, r, action,
-					     ph_arena_printf(ph_session_arena(s), "%s[%s]", ph_session_client_name(s), ph_session_client_addr(s)),
-					     PH_ACCESS_CCERT, &err);
+			return access_answer(u->access, s, r, action, tls->peer_cn ? tls->peer_cn : "", PH_ACCESS_CCERT, &err);
 	}
 	return ph_verdict_dunno();
 }

@@ -2,4 +2,4 @@
 #include "common/server_access.h"
 
 SERVER_ACCESS_MODULE("check_reverse_client_hostname_mx_access", "look the mail exchangers of the client's unverified name up in an access table", PH_DNS_MX,
-		     ph_session_client_reverse_name(s), ph_session_client_reverse_name(s), PH_ACCESS_CLIENT);
+		     ph_session_client_reverse_name(s), ph_session_client_reverse_name(s), PH_ACCESS_REVERSE_CLIENT);

@@ -51,14 +51,24 @@ static enum ph_lookup no_answer(struct question *q, const char *what, const char
 static enum ph_lookup is_me(struct question *q, const char *host, struct ph_verdict *ret)
 {
 	struct ph_endpoint *list;
-	struct ph_err err;
+	struct ph_err err = { 0, "" };
 	const char *why = NULL;
 	char text[108];
 	size_t n = 0;
 
-	if (ph_str_ieq(host, q->set->myhostname) || ph_session_is_local_domain(q->s, host, &err) == PH_LOOKUP_FOUND)
+	if (ph_str_ieq(host, q->set->myhostname))
 		return PH_LOOKUP_FOUND;
-	switch (ph_dns_addresses(ph_session_arena(q->s), host, AF_UNSPEC, true, ph_now_ms() + LOOKUP_MS, &list, &n, &why)) {
+	switch ((enum ph_lookup)ph_session_is_local_domain(q->s, host, &err)) {
+	case PH_LOOKUP_FOUND:
+		return PH_LOOKUP_FOUND;
+	case PH_LOOKUP_NOTFOUND:
+		break;
+	case PH_LOOKUP_TEMPFAIL:
+	case PH_LOOKUP_PERMERR:
+		*ret = ph_verdict_lookup_failed(q->s, PH_LOOKUP_TEMPFAIL, q->rcpt, &err);
+		return PH_LOOKUP_TEMPFAIL;
+	}
+	switch (ph_dns_addresses(ph_session_arena(q->s), host, ph_session_address_family(q->s), true, ph_now_ms() + LOOKUP_MS, &list, &n, &why)) {
 	case PH_DNS_OK:
 		break;
 	case PH_DNS_TEMPFAIL:
@@ -81,7 +91,8 @@ static enum ph_lookup primary_ok(struct question *q, const struct ph_dns_answer 
 	struct ph_endpoint *list;
 	const char *why = NULL;
 	char text[108];
-	struct ph_err err;
+	struct ph_err err = { 0, "" };
+	enum ph_lookup r;
 	size_t n;
 
 	for (size_t i = 0; i < mx->n; i++)
@@ -91,11 +102,15 @@ static enum ph_lookup primary_ok(struct question *q, const struct ph_dns_answer 
 		if (mx->rr[i].type != PH_DNS_MX || mx->rr[i].pref != best)
 			continue;
 		n = 0;
-		if (ph_dns_addresses(ph_session_arena(q->s), mx->rr[i].name, AF_UNSPEC, true, ph_now_ms() + LOOKUP_MS, &list, &n, &why) != PH_DNS_OK)
+		if (ph_dns_addresses(ph_session_arena(q->s), mx->rr[i].name, ph_session_address_family(q->s), true, ph_now_ms() + LOOKUP_MS, &list, &n, &why) != PH_DNS_OK)
 			return no_answer(q, "Unable to look up host ", ph_arena_printf(ph_session_arena(q->s), "%s as mail exchanger", mx->rr[i].name), why, ret);
-		for (size_t k = 0; k < n; k++)
-			if (ph_match_find(q->use->networks, ph_endpoint_addr(&list[k], text, sizeof(text)), text, &err) != PH_LOOKUP_FOUND)
-				return PH_LOOKUP_NOTFOUND;
+		for (size_t k = 0; k < n; k++) {
+			r = ph_match_find(q->use->networks, ph_endpoint_addr(&list[k], text, sizeof(text)), text, &err);
+			if (r < 0)
+				*ret = ph_verdict_lookup_failed(q->s, PH_LOOKUP_TEMPFAIL, q->rcpt, &err);
+			if (r != PH_LOOKUP_FOUND)
+				return r;
+		}
 	}
 	return PH_LOOKUP_FOUND;
 }
@@ -105,7 +120,7 @@ static enum ph_lookup backup_for(struct question *q, const char *domain, struct 
 	struct ph_dns_answer *mx;
 	enum ph_lookup r = PH_LOOKUP_NOTFOUND;
 
-	switch (ph_dns_query(ph_session_arena(q->s), domain, PH_DNS_MX, ph_now_ms() + LOOKUP_MS, &mx)) {
+	switch ((enum ph_dns_status)ph_session_dns_query(q->s, domain, PH_DNS_MX, ph_now_ms() + LOOKUP_MS, &mx)) {
 	case PH_DNS_OK:
 		break;
 	case PH_DNS_TEMPFAIL:

@@ -12,7 +12,7 @@ static int prepare(const struct ph_conf *conf, const void *settings, const char 
 
 static struct ph_verdict check(void *use, const void *settings, struct ph_session *s)
 {
-	const char *addr = ph_session_client_addr(s);
+	const char *addr = ph_session_client_addr(s), *what;
 	struct ph_err err = { 0, "" };
 
 	switch (use ? ph_match_find(use, addr, addr, &err) : PH_LOOKUP_NOTFOUND) {
@@ -24,7 +24,8 @@ static struct ph_verdict check(void *use, const void *settings, struct ph_sessio
 	case PH_LOOKUP_PERMERR:
 		break;
 	}
-	return ph_verdict_lookup_failed(s, PH_LOOKUP_TEMPFAIL, addr, &err);
+	ph_session_list(s, &what);
+	return ph_verdict_lookup_failed(s, PH_LOOKUP_TEMPFAIL, what, &err);
 }
 
 static const struct ph_restriction_ops ops = { .size = sizeof(ops), .prepare = prepare, .check = check };

@@ -18,7 +18,7 @@ static int prepare(const struct ph_conf *conf, const void *settings, const char 
 static struct ph_verdict check(void *use, const void *settings, struct ph_session *s)
 {
 	const struct ph_tls_info *tls = ph_session_tls(s);
-	const char *keys[] = { tls ? tls->peer_fingerprint : NULL, tls ? tls->peer_pkey_fingerprint : NULL }, *value;
+	const char *keys[] = { tls ? tls->peer_fingerprint : NULL, tls ? tls->peer_pkey_fingerprint : NULL }, *value, *what;
 	struct ph_err err = { 0, "" };
 
 	for (size_t i = 0; use && i < PH_ARRAY_LEN(keys); i++) {
@@ -30,7 +30,8 @@ static struct ph_verdict check(void *use, const void *settings, struct ph_sessio
 			break;
 		case PH_LOOKUP_TEMPFAIL:
 		case PH_LOOKUP_PERMERR:
-			return ph_verdict_lookup_failed(s, PH_LOOKUP_TEMPFAIL, keys[i], &err);
+			ph_session_list(s, &what);
+			return ph_verdict_lookup_failed(s, PH_LOOKUP_TEMPFAIL, what, &err);
 		}
 	}
 	return ph_verdict_dunno();

@@ -20,7 +20,7 @@ static struct ph_verdict check(void *use, const void *settings, struct ph_sessio
 
 	if (!helo || *helo == '[')
 		return ph_verdict_dunno();
-	m = host_name_valid(helo) ? mailhost_ask(ph_session_arena(s), helo, false) : MAILHOST_NONE;
+	m = host_name_valid(helo) ? mailhost_ask(s, helo, false) : MAILHOST_NONE;
 	if (m == MAILHOST_OK || (m == MAILHOST_TEMPFAIL && mailhost_tempfail_class(st->tempfail) == PH_DUNNO))
 		return ph_verdict_dunno();
 	if (m == MAILHOST_TEMPFAIL)

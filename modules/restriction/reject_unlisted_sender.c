@@ -5,7 +5,7 @@ static struct ph_verdict check(void *use, const void *settings, struct ph_sessio
 {
 	const char *address = ph_session_sender(s);
 
-	return address && *address ? unlisted_check(s, address, "Sender address", "5.1.0") : ph_verdict_dunno();
+	return address && *address ? unlisted_check(s, address, PH_ACCESS_SENDER, "5.1.0") : ph_verdict_dunno();
 }
 
 static const struct ph_restriction_ops ops = { .size = sizeof(ops), .check = check };

@@ -81,7 +81,7 @@ client
 log fail:t lookup error
 queue 0
 
-test check_sender_access behind warn_if_reject is no warning
+test a rule behind warn_if_reject only warns, of its table, too
 main smtpd_sender_restrictions = warn_if_reject check_sender_access fail:t
 client
 < 220
@@ -90,8 +90,21 @@ client
 > MAIL FROM:<a@x.test>
 < 250
 > RCPT TO:<alice@here.test>
-< ^45[01] 4
+< 250
 log fail:t lookup error
+log reject_warning: RCPT .* 451 4.3.5 <a@x.test>: Sender address rejected: Server configuration error
+
+test but what it means to permit is no less unknown
+main mynetworks = fail:t
+main smtpd_sender_restrictions = warn_if_reject permit_mynetworks
+client
+< 220
+> EHLO a.test
+< 250
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< 451 4.3.0 <a@x.test>: Temporary lookup failure
 queue 0
 
 test a table with DUNNO before it

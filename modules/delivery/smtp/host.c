@@ -43,66 +43,9 @@ const char *smtp_dns_text(enum ph_dns_status status)
 	return "";
 }
 
-/* ---- smtp_dns_reply_filter ---------------------------------------------------------------- */
-
-static const char dropped_all[] = "DNS reply filter drops all results", bad_filter[] = "Invalid DNS reply filter syntax";
-
-/* "name ttl IN TYPE [preference] value", as the filter's table has it. */
-static const char *record_text(struct smtp_state *st, const struct ph_dns_answer *ans, const struct ph_dns_rr *rr)
-{
-	char addr[64];
-
-	if (rr->type == PH_DNS_MX)
-		return ph_arena_printf(st->arena, "%s. %u IN MX %u %s.", ans->owner, rr->ttl, rr->pref, rr->name);
-	if (rr->type == PH_DNS_SRV)
-		return ph_arena_printf(st->arena, "%s. %u IN SRV %u %u %u %s.", ans->owner, rr->ttl, rr->pref, rr->weight, rr->port, rr->name);
-	if (inet_ntop(rr->type == PH_DNS_A ? AF_INET : AF_INET6, rr->data.p, addr, sizeof(addr)) == NULL)
-		return NULL;
-	return ph_arena_printf(st->arena, "%s. %u IN %s %s", ans->owner, rr->ttl, rr->type == PH_DNS_A ? "A" : "AAAA", addr);
-}
-
-/* True: keep.  A table that fails makes the whole answer a temporary failure. */
-static bool filter_record(struct smtp_state *st, struct ph_dns_answer *ans, const struct ph_dns_rr *rr)
-{
-	const char *text = record_text(st, ans, rr), *value;
-	struct ph_err err;
-
-	if (text == NULL)
-		return true;
-	switch (ph_maps_find(st->service->dns_filter, text, false, st->arena, &value, &err)) {
-	case PH_LOOKUP_NOTFOUND:
-		return true;
-	case PH_LOOKUP_FOUND:
-		if (strcasecmp(value, "ignore") == 0) {
-			ph_log(PH_LOG_INFO, "ignoring DNS RR: %s", text);
-			return false;
-		}
-		ph_log(PH_LOG_WARNING, "%sdns_reply_filter: unknown DNS filter action: \"%s\"", SMTP_PREFIX, value);
-		break;
-	case PH_LOOKUP_TEMPFAIL:
-	case PH_LOOKUP_PERMERR:
-		ph_log(PH_LOG_WARNING, "%sdns_reply_filter: %s", SMTP_PREFIX, err.text);
-	}
-	ans->status = PH_DNS_TEMPFAIL;
-	ans->text = bad_filter;
-	return false;
-}
-
 void smtp_dns_filter(struct smtp_state *st, struct ph_dns_answer *ans)
 {
-	size_t i, n = 0;
-
-	if (st->service->dns_filter == NULL || ans->status != PH_DNS_OK)
-		return;
-	for (i = 0; i < ans->n && ans->status == PH_DNS_OK; i++) {
-		if (filter_record(st, ans, &ans->rr[i]))
-			ans->rr[n++] = ans->rr[i];
-	}
-	ans->n = ans->status == PH_DNS_OK ? n : 0;
-	if (ans->status != PH_DNS_OK || n > 0)
-		return;
-	ans->status = PH_DNS_TEMPFAIL;
-	ans->text = dropped_all;
+	ph_dns_answer_filter(st->service->dns_filter, SMTP_PREFIX "dns_reply_filter", st->arena, ans);
 }
 
 /* ---- the system's name service ------------------------------------------------------------ */
@@ -152,8 +95,10 @@ static void host_native(struct smtp_state *st, const struct smtp_host *h, struct
 
 void smtp_why_dns(struct smtp_state *st, enum ph_dns_status status, const char *name, const char *type, const char *text)
 {
-	if (text == dropped_all || text == bad_filter)
-		smtp_why_set(st, text == dropped_all ? "4.7.0" : "4.4.3", "Error looking up name=%s type=%s: %s", name, type, text);
+	bool dropped = strcmp(text, PH_DNS_FILTER_DROPPED) == 0;
+
+	if (dropped || strcmp(text, PH_DNS_FILTER_BAD) == 0)
+		smtp_why_set(st, dropped ? "4.7.0" : "4.4.3", "Error looking up name=%s type=%s: %s", name, type, text);
 	else if (status == PH_DNS_BADNAME)
 		smtp_why_set(st, "5.4.4", "Name service error for %s: invalid host or domain name", name);
 	else

@@ -91,6 +91,7 @@ static inline struct ph_verdict access_failed(struct ph_session *s, const char *
 		[PH_ACCESS_CLIENT] = "Client host", [PH_ACCESS_HELO] = "Helo command", [PH_ACCESS_SENDER] = "Sender address",
 		[PH_ACCESS_RECIPIENT] = "Recipient address", [PH_ACCESS_ETRN] = "Etrn command", [PH_ACCESS_DATA] = "Data command",
 		[PH_ACCESS_EOD] = "End-of-data", [PH_ACCESS_CCERT] = "Client certificate", [PH_ACCESS_SASL] = "SASL login name",
+		[PH_ACCESS_REVERSE_CLIENT] = "Unverified Client host",
 	};
 
 	ph_log(PH_LOG_WARNING, "%s", err->text);

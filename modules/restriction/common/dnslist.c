@@ -81,11 +81,8 @@ const char *dnslist_key_of_addr(struct ph_session *s, const char *addr)
 const char *dnslist_key_of_domain(struct ph_session *s, const char *text)
 {
 	const char *at = text ? strrchr(text, '@') : NULL, *domain = at ? at + 1 : text;
-	size_t n = domain ? strlen(domain) : 0;
 
-	if (n && domain[n - 1] == '.')
-		domain = ph_arena_strndup(ph_session_arena(s), domain, n - 1);
-	return n && !host_addr_valid(domain) && host_name_valid(domain) ? domain : NULL;
+	return domain && *domain && !host_addr_valid(domain) && host_name_valid(domain) ? domain : NULL;
 }
 
 static const char *query_name(const struct dnslist *d, struct ph_session *s, const char *key)
@@ -130,8 +127,17 @@ static const char *reason_of(struct ph_session *s, const char *name)
 	struct ph_dns_answer *answer;
 	const char *reason;
 
-	if (ph_dns_query(a, name, PH_DNS_TXT, ph_now_ms() + QUERY_MS, &answer) != PH_DNS_OK)
+	switch ((enum ph_dns_status)ph_session_dns_query(s, name, PH_DNS_TXT, ph_now_ms() + QUERY_MS, &answer)) {
+	case PH_DNS_OK:
+		break;
+	case PH_DNS_NXDOMAIN:
+	case PH_DNS_NODATA:
+	case PH_DNS_BADNAME:
 		return "";
+	case PH_DNS_TEMPFAIL:
+		ph_log(PH_LOG_WARNING, "%s: TXT lookup error: %s", name, answer->text ? answer->text : "Host not found, try again");
+		return "";
+	}
 	for (size_t i = 0; i < answer->n; i++) {
 		struct ph_slice text = answer->rr[i].data;
 
@@ -151,9 +157,9 @@ static const char *reason_of(struct ph_session *s, const char *name)
 enum ph_lookup dnslist_ask(const struct dnslist *d, struct ph_session *s, const char *key, const char **ret_reason)
 {
 	struct ph_dns_answer *answer;
-	const char *name = query_name(d, s, key);
+	const char *name = query_name(d, s, key), *why;
 
-	switch (ph_dns_query(ph_session_arena(s), name, PH_DNS_A, ph_now_ms() + QUERY_MS, &answer)) {
+	switch ((enum ph_dns_status)ph_session_dns_query(s, name, PH_DNS_A, ph_now_ms() + QUERY_MS, &answer)) {
 	case PH_DNS_OK:
 		if (!listed(d, answer))
 			return PH_LOOKUP_NOTFOUND;
@@ -167,8 +173,9 @@ enum ph_lookup dnslist_ask(const struct dnslist *d, struct ph_session *s, const 
 	case PH_DNS_TEMPFAIL:
 		break;
 	}
-	ph_log(PH_LOG_WARNING, "%s: RBL lookup error: Host or domain name not found. Name service error for name=%s type=A: %s", name, name,
-	       answer->text ? answer->text : "Host not found, try again");
+	why = answer->text ? answer->text : "Host not found, try again";
+	ph_log(PH_LOG_WARNING, "%s: RBL lookup error: %s name=%s type=A: %s", name, strcmp(why, PH_DNS_FILTER_DROPPED) == 0 || strcmp(why, PH_DNS_FILTER_BAD) == 0
+	       ? "Error looking up" : "Host or domain name not found. Name service error for", name, why);
 	return PH_LOOKUP_TEMPFAIL;
 }
 
@@ -181,7 +188,7 @@ static struct ph_verdict reply_verdict(struct ph_session *s, const char *text)
 	size_t n;
 	int code;
 
-	if ((text[0] != '4' && text[0] != '5') || !isdigit((unsigned char)text[1]) || !isdigit((unsigned char)text[2]) || (text[3] && text[3] != ' ')) {
+	if ((text[0] != '4' && text[0] != '5') || !isdigit((unsigned char)text[1]) || !isdigit((unsigned char)text[2]) || text[3] != ' ' || !text[4]) {
 		ph_log(PH_LOG_WARNING, "rbl response code configuration error: %s", text);
 		return ph_verdict_text(s, PH_DEFER, 450, "4.7.1", "Service unavailable");
 	}
@@ -210,8 +217,8 @@ struct ph_verdict dnslist_reject(const struct dnslist *d, const struct dnslist_s
 		r = ph_maps_find(d->replies, d->text, false, ph_session_arena(s), &found, &err);
 		if (r == PH_LOOKUP_FOUND)
 			template = found;
-		else if (r != PH_LOOKUP_NOTFOUND)       /* refused in any case; only the words are missing */
-			ph_log(PH_LOG_WARNING, "%s", err.text);
+		else if (r != PH_LOOKUP_NOTFOUND)
+			return ph_verdict_lookup_failed(s, PH_LOOKUP_PERMERR, d->text, &err);
 	}
 	{
 		const char *code = ph_arena_printf(ph_session_arena(s), "%d", set->code);
@@ -230,8 +237,17 @@ struct ph_verdict dnslist_permit(const struct dnslist *d, struct ph_session *s, 
 	struct ph_err err = { 0, "" };
 
 	/* A list somewhere in the DNS must not be able to make us an open relay. */
-	if (!key || (rcpt && ph_session_is_authorized_destination(s, rcpt, &err) != PH_LOOKUP_FOUND))
+	if (!key)
 		return ph_verdict_dunno();
+	switch (rcpt ? (enum ph_lookup)ph_session_is_authorized_destination(s, rcpt, &err) : PH_LOOKUP_FOUND) {
+	case PH_LOOKUP_FOUND:
+		break;
+	case PH_LOOKUP_NOTFOUND:
+		return ph_verdict_dunno();
+	case PH_LOOKUP_TEMPFAIL:
+	case PH_LOOKUP_PERMERR:
+		return ph_verdict_lookup_failed(s, PH_LOOKUP_TEMPFAIL, rcpt, &err);
+	}
 	switch (dnslist_ask(d, s, key, NULL)) {
 	case PH_LOOKUP_FOUND:
 		return ph_verdict_permit();

@@ -11,23 +11,32 @@ enum mailhost { MAILHOST_OK, MAILHOST_NONE, MAILHOST_NULLMX, MAILHOST_TEMPFAIL }
 
 #define MAILHOST_MS 60000
 
-static inline enum mailhost mailhost_ask(struct ph_arena *a, const char *domain, bool null_mx_matters)
+/* mx_first: exchangers count before addresses, and a null MX is one (senders, recipients); else addresses first (HELO).  Yields. */
+static inline enum mailhost mailhost_ask(struct ph_session *s, const char *domain, bool mx_first)
 {
-	struct ph_dns_question q[] = { { domain, PH_DNS_MX, NULL }, { domain, PH_DNS_A, NULL }, { domain, PH_DNS_AAAA, NULL } };
-	const struct ph_dns_answer *mx;
+	static const int types[2][3] = { { PH_DNS_A, PH_DNS_AAAA, PH_DNS_MX }, { PH_DNS_MX, PH_DNS_A, PH_DNS_AAAA } };
+	struct ph_dns_question q[3];
 	bool temporary = false;
 
-	ph_dns_query_all(a, q, PH_ARRAY_LEN(q), ph_now_ms() + MAILHOST_MS);
-	mx = q[0].answer;
-	if (null_mx_matters && mx->status == PH_DNS_OK && mx->n == 1 && mx->rr[0].type == PH_DNS_MX && !*mx->rr[0].name)
-		return MAILHOST_NULLMX;
-	for (size_t i = 0; mx->status == PH_DNS_OK && i < mx->n; i++)
-		if (mx->rr[i].type == PH_DNS_MX && *mx->rr[i].name && strspn(mx->rr[i].name, "0123456789.") == strlen(mx->rr[i].name))
-			ph_log(PH_LOG_WARNING, "numeric domain name in resource data of MX record for %s: %s", domain, mx->rr[i].name);
+	for (size_t i = 0; i < PH_ARRAY_LEN(q); i++)
+		q[i] = (struct ph_dns_question){ domain, types[mx_first][i], NULL };
+	ph_dns_query_all(ph_session_arena(s), q, PH_ARRAY_LEN(q), ph_now_ms() + MAILHOST_MS);
 	for (size_t i = 0; i < PH_ARRAY_LEN(q); i++) {
-		if (q[i].answer->status == PH_DNS_OK && q[i].answer->n > 0)
+		struct ph_dns_answer *a = q[i].answer;
+		int status = ph_session_dns_filter(s, a);
+
+		if (mx_first && q[i].type == PH_DNS_MX && status == PH_DNS_OK && a->n == 1 && a->rr[0].type == PH_DNS_MX && !*a->rr[0].name)
+			return MAILHOST_NULLMX;
+		for (size_t k = 0; status == PH_DNS_OK && k < a->n; k++)
+			if (a->rr[k].type == PH_DNS_MX && *a->rr[k].name && strspn(a->rr[k].name, "0123456789.") == strlen(a->rr[k].name))
+				ph_log(PH_LOG_WARNING, "numeric domain name in resource data of MX record for %s: %s", domain, a->rr[k].name);
+		if (status == PH_DNS_OK && a->n > 0)
 			return MAILHOST_OK;
-		temporary = temporary || q[i].answer->status == PH_DNS_TEMPFAIL;
+		if (status == PH_DNS_TEMPFAIL && a->text && strcmp(a->text, PH_DNS_FILTER_DROPPED) == 0) {
+			ph_log(PH_LOG_WARNING, "%s: %s lookup error: %s", domain, mx_first ? "MX or address" : "address or MX", a->text);
+			return MAILHOST_OK;     /* there was something */
+		}
+		temporary = temporary || status == PH_DNS_TEMPFAIL;
 	}
 	return temporary ? MAILHOST_TEMPFAIL : MAILHOST_NONE;
 }

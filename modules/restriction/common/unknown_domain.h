@@ -42,10 +42,16 @@ static inline struct ph_verdict unknown_domain_check(const struct unknown_domain
 
 	if (!address || !*domain || *domain == '[' || *domain == '#')
 		return ph_verdict_dunno();
-	for (size_t i = 0; i < PH_ARRAY_LEN(u->ours); i++)
-		if (u->ours[i] && ph_match_find(u->ours[i], domain, NULL, NULL) == PH_LOOKUP_FOUND)
+	for (size_t i = 0; i < PH_ARRAY_LEN(u->ours); i++) {
+		struct ph_err err = { 0, "" };
+		enum ph_lookup r = u->ours[i] ? ph_match_find(u->ours[i], domain, NULL, &err) : PH_LOOKUP_NOTFOUND;
+
+		if (r == PH_LOOKUP_FOUND)
 			return ph_verdict_dunno();
-	switch (mailhost_ask(ph_session_arena(s), domain, true)) {
+		if (r != PH_LOOKUP_NOTFOUND)
+			return ph_verdict_lookup_failed(s, PH_LOOKUP_TEMPFAIL, address, &err);
+	}
+	switch (mailhost_ask(s, domain, true)) {
 	case MAILHOST_OK:
 		break;
 	case MAILHOST_NONE:

@@ -20,8 +20,9 @@ static inline const char *unlisted_dsn(const char *text, char dsn[12])
 }
 
 /* dsn: when the tables say nothing else.  Yields. */
-static inline struct ph_verdict unlisted_check(struct ph_session *s, const char *address, const char *what, const char *def_dsn)
+static inline struct ph_verdict unlisted_check(struct ph_session *s, const char *address, enum ph_access_class cls, const char *def_dsn)
 {
+	const char *what = cls == PH_ACCESS_SENDER ? "Sender address" : "Recipient address", *rest;
 	struct ph_err err = { 0, "" };
 	const char *text = "";
 	char dsn[12];
@@ -32,7 +33,10 @@ static inline struct ph_verdict unlisted_check(struct ph_session *s, const char 
 		return ph_verdict_dunno();
 	case PH_LOOKUP_NOTFOUND:
 		memcpy(dsn, def_dsn, strlen(def_dsn) + 1);
-		text = unlisted_dsn(text, dsn);
+		rest = unlisted_dsn(text, dsn);
+		if (rest != text)
+			ph_status_fit(dsn, cls);
+		text = rest;
 		return ph_verdict_text(s, code < 500 ? PH_DEFER : PH_REJECT, code, dsn, "<%s>: %s rejected: %s", address, what, text);
 	case PH_LOOKUP_PERMERR:
 		return ph_verdict_lookup_failed(s, PH_LOOKUP_PERMERR, address, &err);
