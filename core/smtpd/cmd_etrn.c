@@ -1,5 +1,4 @@
 /* cmd_etrn.c: ETRN: try the mail for a site now.  Yields.  RFC 1985. */
-#include <ctype.h>
 #include <string.h>
 
 #include "route/hostname.h"
@@ -9,7 +8,7 @@
 /* "@domain" and "#queue" are taken as "domain" and "queue". */
 static const char *site_name(struct ph_session *s, struct ph_slice w)
 {
-	if (w.n && !isalnum((unsigned char)*w.p) && *w.p != '[') {
+	if (w.n && (*w.p == '@' || *w.p == '#')) {
 		w.p++;
 		w.n--;
 	}

@@ -36,14 +36,14 @@ static const char *value_of(struct expansion *e, const char *name, size_t n)
 {
 	struct ph_session *s = e->s;
 	struct ph_arena *a = e->arena;
-	const char *sender = ph_session_sender(s);
+	const char *given = ph_session_sender(s), *sender = given && !*given ? "<>" : given;
 	struct { const char *name, *value; } vars[] = {
 		{ "client", s->namaddr },
 		{ "client_address", s->addr },
 		{ "client_name", s->name },
 		{ "helo_name", s->helo },
-		{ "sender", sender && !*sender ? "<>" : sender },
-		{ "sender_name", sender && !*sender ? "<>" : local_part(a, sender) },
+		{ "sender", sender },
+		{ "sender_name", local_part(a, sender) },
 		{ "sender_domain", domain_part(sender) },
 		{ "recipient", s->recipient },
 		{ "recipient_name", local_part(a, s->recipient) },

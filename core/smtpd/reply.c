@@ -70,6 +70,17 @@ static size_t dsn_length(const char *text)
 	return *p == ' ' || *p == '\0' ? (size_t)(p - text) : 0;
 }
 
+/* $recipient is the last one that was accepted, as in Postfix. */
+static const char *footer_text(struct ph_session *s, const char *tmpl)
+{
+	const char *now = s->recipient, *text;
+
+	s->recipient = s->t && s->t->n_rcpts ? s->t->rcpts[s->t->n_rcpts - 1] : NULL;
+	text = ph_smtpd_expand(s, ph_session_arena(s), tmpl, NULL, 0);
+	s->recipient = now;
+	return text;
+}
+
 /* "\c" in front: the footer goes on in the reply's last line; else each of its lines is a line of the reply, with the same codes. */
 void ph_smtpd_footer(struct ph_session *s, struct ph_maps *maps, const char *tmpl, struct ph_buf *b)
 {
@@ -82,7 +93,7 @@ void ph_smtpd_footer(struct ph_session *s, struct ph_maps *maps, const char *tmp
 		tmpl = value;
 	if (!*tmpl)
 		return;
-	text = ph_smtpd_expand(s, a, tmpl, NULL, 0);
+	text = footer_text(s, tmpl);
 	n = dsn_length(b->data + 4);
 	snprintf(prefix, sizeof(prefix), "%.*s", (int)(4 + (n ? n + 1 : 0)), b->data);
 	p = text;

@@ -20,7 +20,7 @@ enum { PH_NOTIFY_NEVER = 1, PH_NOTIFY_SUCCESS = 2, PH_NOTIFY_FAILURE = 4, PH_NOT
 
 struct ph_rcpt {
 	const char *address;            /* deliver to */
-	const char *original;           /* before virtual aliasing ("orig_to"); equals address if unchanged; "": not kept (enable_original_recipient) */
+	const char *original;           /* before virtual aliasing ("orig_to"); equals address if unchanged */
 	const char *dsn_orcpt;          /* "rfc822;..." xtext-decoded; NULL: not given */
 	unsigned dsn_notify;            /* PH_NOTIFY_* */
 	bool done;                      /* has its result */
