@@ -2,6 +2,7 @@
 #include <posthouse/run.h>
 #include <posthouse/co.h>
 #include "base/co_private.h"
+#include "base/fdw.h"
 #include "base/loop.h"
 #include "agent/run_socket.h"
 
@@ -35,6 +36,7 @@ struct ph_run {
 	int64_t deadline_ms;
 	struct ph_buf output;
 	bool timed_out;
+	struct ph_fdw out_w;            /* a dialogue: out, watched once for all of its answers */
 	struct ph_waitq done;           /* the reader has seen the end */
 	struct ph_co *reader;           /* NULL: has ended */
 };
@@ -199,7 +201,7 @@ static int start(const struct ph_run_spec *s, struct ends *e, struct ph_run **re
 	r = ph_alloc(sizeof *r);
 	r->pid = pid;
 	r->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	r->in = r->out = -1;
+	r->in = r->out = r->out_w.fd = -1;
 	r->report = report[0];
 	ph_run_limit(r, s->limit_ms);
 	ph_buf_init(&r->output, s->output_max);
@@ -300,22 +302,30 @@ int ph_run_read(struct ph_run *r, void *p, size_t n, int64_t deadline_ms)
 {
 	char *at = p;
 
-	while (n > 0) {
-		ssize_t got = read(r->out, at, n);
-		int rc;
+	if (n > 0 && r->out_w.fd != r->out) {
+		int rc = ph_fdw_open(&r->out_w, r->out, false);
 
+		if (rc < 0)
+			return rc;
+	}
+	while (n > 0) {
+		int rc = ph_fdw_wait(&r->out_w, EV_READ, deadline_ms);
+		ssize_t got;
+
+		if (rc < 0)
+			return rc;
+		got = read(r->out, at, n);
+		if (got < 0 && errno == EINTR)
+			continue;
+		ph_fdw_read_done(&r->out_w, got < 0 ? -errno : got, n);
+		if (got == 0)
+			return -ENODATA;
+		if (got < 0 && errno != EAGAIN)
+			return -errno;
 		if (got > 0) {
 			at += got;
 			n -= (size_t)got;
-			continue;
 		}
-		if (got == 0)
-			return -ENODATA;
-		if (errno == EINTR)
-			continue;
-		rc = errno == EAGAIN ? ph_fd_wait(r->out, EV_READ, deadline_ms) : -errno;
-		if (rc < 0)
-			return rc;
 	}
 	return 0;
 }
@@ -388,6 +398,7 @@ void ph_run_free(struct ph_run **rp)
 		ph_co_cancel(r->reader);
 	while (r->reader)
 		ph_waitq_wait(&r->done, ph_deadline(1000));
+	ph_fdw_close(&r->out_w);
 	close_fd(&r->out);
 	close_fd(&r->pidfd);
 	close_fd(&r->report);

@@ -1,4 +1,4 @@
-/* forward.c: a user's .forward file, read as that user. */
+/* forward.c: a user's .forward file, read as that user.  State: where there was none a moment ago. */
 #include "local.h"
 
 #include <errno.h>
@@ -67,13 +67,27 @@ static void look(void *arg)
 	l->absent = lstat(l->path, &sb) < 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
+/* Paths where nothing was a moment ago. */
+#define ABSENT_MS 200
+static struct { int64_t until_ms; char path[120]; } absent_paths[64];
+
 /* Most users have no such file, and it does not take a process of theirs to see that: what root does not find, they do not either.  On a
- * helper thread, since homes may be on a network. */
+ * helper thread, since homes may be on a network; for a burst of mail once. */
 static bool absent(const char *path)
 {
 	struct look l = { .path = path };
+	unsigned h = 5381;
 
+	for (const char *p = path; *p; p++)
+		h = h * 33 + (unsigned char)*p;
+	h %= PH_ARRAY_LEN(absent_paths);
+	if (absent_paths[h].until_ms > ph_now_ms() && strcmp(absent_paths[h].path, path) == 0)
+		return true;
 	ph_offload(look, &l);
+	if (l.absent && strlen(path) < sizeof absent_paths[h].path) {
+		strcpy(absent_paths[h].path, path);
+		absent_paths[h].until_ms = ph_now_ms() + ABSENT_MS;
+	}
 	return l.absent;
 }
 

@@ -45,17 +45,32 @@ struct local_writers {
 
 /* ---- the child ---- */
 
+/* What has come and was not used yet: one read for all of a small message. */
+static struct { char bytes[CHUNK]; size_t at, end; } in;
+
+/* False: the end. */
+static bool fill(void)
+{
+	ssize_t k = read(0, in.bytes, sizeof in.bytes);
+
+	in.at = 0;
+	in.end = k > 0 ? (size_t)k : 0;
+	return k > 0;
+}
+
 static bool get(void *p, size_t n)
 {
 	char *at = p;
 
 	while (n > 0) {
-		ssize_t k = read(0, at, n);
+		size_t k = in.end - in.at < n ? in.end - in.at : n;
 
-		if (k <= 0)
-			return false;
+		memcpy(at, in.bytes + in.at, k);
+		in.at += k;
 		at += k;
-		n -= (size_t)k;
+		n -= k;
+		if (n > 0 && !fill())
+			return false;
 	}
 	return true;
 }
@@ -77,24 +92,23 @@ static bool put(const void *p, size_t n)
 
 static bool answer(const struct box *b, int rc)
 {
-	char text[TEXT_MAX];
-	struct answer a = { rc == 0 ? 0 : b->status == PH_BOUNCED ? 2 : 1, 0 };
+	struct { struct answer a; char text[TEXT_MAX]; } out = { .a.code = rc == 0 ? 0 : b->status == PH_BOUNCED ? 2 : 1 };
+	char *text = out.text;
 	int n = 0;
 
 	if (b->warning[0])
-		n = snprintf(text, sizeof text, "W %s\n", b->warning);
+		n = snprintf(text, TEXT_MAX, "W %s\n", b->warning);
 	if (rc == 0)
-		n += snprintf(text + n, sizeof text - (size_t)n, "%lld", (long long)b->start);
+		n += snprintf(text + n, TEXT_MAX - (size_t)n, "%lld", (long long)b->start);
 	else
-		n += snprintf(text + n, sizeof text - (size_t)n, "%s %s", b->dsn, b->text);
-	a.text = (uint32_t)n;
-	return put(&a, sizeof a) && put(text, (size_t)n);
+		n += snprintf(text + n, TEXT_MAX - (size_t)n, "%s %s", b->dsn, b->text);
+	out.a.text = (uint32_t)n;
+	return put(&out, sizeof out.a + (size_t)n);
 }
 
 /* False: no further ones. */
 static bool serve_one(const struct box *form, const struct order *o)
 {
-	static char buf[CHUNK];
 	char *path = ph_alloc((size_t)o->path + 1), *top = ph_alloc((size_t)o->top + 1);
 	struct box b = *form;
 	int64_t left = o->content;
@@ -107,12 +121,18 @@ static bool serve_one(const struct box *form, const struct order *o)
 		box_abort(&b);
 	/* What does not fit is still read: the next order stands behind it. */
 	while (whole && left > 0) {
-		ssize_t n = read(0, buf, left < CHUNK ? (size_t)left : CHUNK);
+		size_t n = in.end - in.at;
 
-		whole = n > 0;
-		if (whole && rc == 0 && (rc = box_write(&b, buf, (size_t)n)) < 0)
+		if (n == 0) {
+			whole = fill();
+			continue;
+		}
+		if ((int64_t)n > left)
+			n = (size_t)left;
+		if (rc == 0 && (rc = box_write(&b, in.bytes + in.at, n)) < 0)
 			box_abort(&b);
-		left -= n;
+		in.at += n;
+		left -= (int64_t)n;
 	}
 	if (rc == 0 && whole)
 		rc = box_commit(&b);
