@@ -1,7 +1,8 @@
 /* arena.c: allocations that die together.
  *
  * A chain of blocks, filled from the front; what is larger than a quarter of a block gets a block of its
- * own, so that a big allocation does not waste the rest of the current one.  No state of its own; no yield.
+ * own, so that a big allocation does not waste the rest of the current one.  What is handed out is zeroed then, and not the whole block.
+ * State: a few free blocks of each thread, since every transaction needs one.  No yield.
  * Under AddressSanitizer every allocation is a block of its own, so overruns are seen. */
 #include <stdalign.h>
 #include <stdio.h>
@@ -9,10 +10,16 @@
 #include <string.h>
 
 #include <posthouse/base.h>
+#include "base/format.h"
 
 #define ARENA_MAGIC 0xa3e7a001u
-#define ARENA_FIRST 1024        /* small: an idle session owns an arena, too */
+#define ARENA_FIRST 992         /* small: an idle session owns an arena, too; with its head what malloc hands out quickest (up to 1032) */
 #define ARENA_BLOCK 16384
+#ifdef PH_SANITIZERS
+#define SPARE_BLOCKS 0          /* so that use after free is seen */
+#else
+#define SPARE_BLOCKS 4
+#endif
 
 struct arena_block {
 	struct arena_block *next;
@@ -33,12 +40,35 @@ struct ph_arena {
 	size_t bytes;
 };
 
+static __thread struct arena_block *spare;
+static __thread unsigned spare_n;
+
 static struct arena_block *block_new(size_t size)
 {
-	struct arena_block *b = ph_alloc(sizeof(*b) + size);
+	struct arena_block *b;
 
+	if (size == ARENA_BLOCK && spare) {
+		b = spare;
+		spare = b->next;
+		spare_n--;
+	} else {
+		b = ph_realloc(NULL, sizeof(*b) + size);
+	}
+	b->next = NULL;
 	b->size = size;
+	b->used = 0;
 	return b;
+}
+
+static void block_free(struct arena_block *b)
+{
+	if (b->size != ARENA_BLOCK || spare_n == SPARE_BLOCKS) {
+		free(b);
+		return;
+	}
+	b->next = spare;
+	spare = b;
+	spare_n++;
 }
 
 struct ph_arena *ph_arena_new(void)
@@ -63,7 +93,8 @@ static void *alloc_own_block(struct ph_arena *a, size_t bytes)
 	return b->data;
 }
 
-void *ph_arena_alloc(struct ph_arena *a, size_t bytes)
+/* Not zeroed. */
+static void *take(struct ph_arena *a, size_t bytes)
 {
 	struct arena_block *b;
 	size_t size;
@@ -90,18 +121,25 @@ void *ph_arena_alloc(struct ph_arena *a, size_t bytes)
 	return p;
 }
 
+void *ph_arena_alloc(struct ph_arena *a, size_t bytes)
+{
+	return memset(take(a, bytes), 0, bytes);
+}
+
 char *ph_arena_strdup(struct ph_arena *a, const char *s)
 {
 	size_t n = strlen(s);
 
-	return memcpy(ph_arena_alloc(a, n + 1), s, n);
+	return memcpy(take(a, n + 1), s, n + 1);
 }
 
 char *ph_arena_strndup(struct ph_arena *a, const char *s, size_t n)
 {
 	size_t len = strnlen(s, n);
+	char *copy = take(a, len + 1);
 
-	return memcpy(ph_arena_alloc(a, len + 1), s, len);
+	copy[len] = '\0';
+	return memcpy(copy, s, len);
 }
 
 char *ph_arena_printf(struct ph_arena *a, const char *fmt, ...)
@@ -111,12 +149,12 @@ char *ph_arena_printf(struct ph_arena *a, const char *fmt, ...)
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = ph_vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
 	ph_assert(n >= 0);
-	s = ph_arena_alloc(a, (size_t)n + 1);
+	s = take(a, (size_t)n + 1);
 	va_start(ap, fmt);
-	vsnprintf(s, (size_t)n + 1, fmt, ap);
+	ph_vsnprintf(s, (size_t)n + 1, fmt, ap);
 	va_end(ap);
 	return s;
 }
@@ -157,10 +195,9 @@ void ph_arena_reset(struct ph_arena *a)
 		if (keep == NULL && b->size == ARENA_FIRST)
 			keep = b;
 		else
-			free(b);
+			block_free(b);
 	}
 	if (keep) {
-		memset(keep->data, 0, keep->used);
 		keep->used = 0;
 		keep->next = NULL;
 	}
@@ -178,7 +215,7 @@ void ph_arena_free(struct ph_arena **a)
 	arena_run_cleanups(*a);
 	for (b = (*a)->blocks; b; b = next) {
 		next = b->next;
-		free(b);
+		block_free(b);
 	}
 	(*a)->magic = 0;
 	free(*a);

@@ -1,10 +1,10 @@
 /* buf.c: a growing byte buffer with a bound.  No state of its own; no yield; any thread. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <posthouse/base.h>
+#include "base/format.h"
 
 void ph_buf_init(struct ph_buf *b, size_t max)
 {
@@ -62,7 +62,7 @@ int ph_buf_vprintf(struct ph_buf *b, const char *fmt, va_list ap)
 	int n, r;
 
 	va_copy(again, ap);
-	n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, again);
+	n = ph_vsnprintf(room ? b->data + b->len : NULL, room, fmt, again);
 	va_end(again);
 	if (n < 0)
 		return -EINVAL;
@@ -73,7 +73,7 @@ int ph_buf_vprintf(struct ph_buf *b, const char *fmt, va_list ap)
 				b->data[b->len] = '\0'; /* take back what was written behind the end */
 			return r;
 		}
-		vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
+		ph_vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
 	}
 	b->len += (size_t)n;
 	return 0;

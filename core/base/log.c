@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/co_private.h"
+#include "base/format.h"
 #include "base/log.h"
 #include "base/log_rotate.h"
 #include "base/log_sink.h"
@@ -31,6 +32,7 @@ static struct {
 	bool also_stderr, only_stderr, discard, opened, immediate, stderr_full_name;
 	enum ph_log_level stderr_from;
 	int verbose;
+	int pid;
 	char host[128];
 	time_t stamp_s;                 /* the second that stamp shows */
 	char stamp[20];
@@ -65,12 +67,14 @@ static void fork_child(void)
 	ph_log_sink_forget(&lg.sink);
 	ph_log_follow_forget();
 	lg.immediate = true;
+	lg.pid = (int)getpid();
 	loop_thread = pthread_self();
 	pthread_mutex_unlock(&lg.lock);
 }
 
 __attribute__((constructor)) static void log_init(void)
 {
+	lg.pid = (int)getpid();
 	loop_thread = pthread_self();
 	ph_log_sink_init(&lg.sink);
 	atexit(at_exit);
@@ -209,18 +213,19 @@ static size_t format_line(const char *prog, enum ph_log_level level, size_t *tex
 {
 	const size_t size = sizeof(lg.line) - 1;        /* room for the newline */
 	const char *syslog_name;
-	size_t at;
+	size_t at, word;
 	int n;
 
 	find_ident(&syslog_name, &prog);
 	stamp_update();
-	n = snprintf(lg.line, size, "%s %s %s%s%s[%d]: ", lg.stamp, lg.host, syslog_name ? syslog_name : "",
-		     syslog_name ? "/" : "", prog, (int)getpid());
+	n = ph_snprintf(lg.line, size, "%s %s %s%s%s[%d]: ", lg.stamp, lg.host, syslog_name ? syslog_name : "",
+			syslog_name ? "/" : "", prog, lg.pid);
 	at = n < 0 ? 0 : (size_t)n < size - 64 ? (size_t)n : size - 64;
 	*text_at = at;
-	n = snprintf(lg.line + at, size - at, "%s", level_words[level]);
-	at += (size_t)n;
-	n = vsnprintf(lg.line + at, size - at, fmt, ap);
+	word = strlen(level_words[level]);
+	memcpy(lg.line + at, level_words[level], word);
+	at += word;
+	n = ph_vsnprintf(lg.line + at, size - at, fmt, ap);
 	if (n < 0)
 		n = 0;
 	if ((size_t)n >= size - at) {
@@ -344,7 +349,7 @@ void ph_log_relay(const char *line, size_t n)
 		return;
 	pthread_mutex_lock(&lg.lock);
 	stamp_update();
-	at = (size_t)snprintf(lg.line, size, "%s %s ", lg.stamp, lg.host);
+	at = (size_t)ph_snprintf(lg.line, size, "%s %s ", lg.stamp, lg.host);
 	if (n > size - at)
 		n = size - at;
 	ph_str_make_printable(lg.line + at, line, n, true);

@@ -42,8 +42,8 @@ char *ph_strdup(const char *s)
 char *ph_strndup(const char *s, size_t n)
 {
 	size_t len = strnlen(s, n);
-	char *copy = ph_alloc(len + 1);
+	char *copy = ph_realloc(NULL, len + 1);
 
-	memcpy(copy, s, len);
-	return copy;
+	copy[len] = '\0';
+	return memcpy(copy, s, len);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/co_private.h"
+#include "base/format.h"
 #include "net/stream.h"
 
 static ssize_t layer_write(struct ph_stream *s, const void *p, size_t n, short *ret_want)
@@ -104,14 +105,14 @@ int ph_stream_printf(struct ph_stream *s, int64_t deadline_ms, const char *fmt, 
 	int n, r;
 
 	va_start(ap, fmt);
-	n = vsnprintf(small, sizeof(small), fmt, ap);
+	n = ph_vsnprintf(small, sizeof(small), fmt, ap);
 	va_end(ap);
 	if (n < 0)
 		return -EINVAL;
 	if ((size_t)n >= sizeof(small)) {
 		text = ph_alloc((size_t)n + 1);
 		va_start(ap, fmt);
-		vsnprintf(text, (size_t)n + 1, fmt, ap);
+		ph_vsnprintf(text, (size_t)n + 1, fmt, ap);
 		va_end(ap);
 	}
 	r = ph_stream_write(s, text, (size_t)n, deadline_ms);

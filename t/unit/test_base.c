@@ -1,10 +1,12 @@
 /* The small parts of core/base: errors, arenas, buffers, text, lists, tables, heaps, checksums, packing, ids. */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/format.h"
 #include "base/heap.h"
 #include "base/htab.h"
 #include "base/list.h"
@@ -29,6 +31,40 @@ static void test_err(void)
 	ph_err_errno(&err, -ENOENT, "%s", big);
 	tap_ok(strlen(err.text) == 511 && strcmp(err.text + 508, "...") == 0, "cut with errno");
 	free(big);
+}
+
+/* Through a pointer: gcc would warn of what is cut on purpose. */
+static int (*volatile libc_snprintf)(char *, size_t, const char *, ...) = snprintf;
+
+/* The same text, result and bytes behind it as libc's, for each size of the buffer. */
+#define SAME(...) do { \
+	char a_[64], b_[64]; \
+	bool same_ = true; \
+	for (size_t n_ = 0; n_ <= 40; n_++) { \
+		memset(a_, 'x', sizeof(a_)); \
+		memset(b_, 'x', sizeof(b_)); \
+		same_ = ph_snprintf(n_ ? a_ : NULL, n_, __VA_ARGS__) == libc_snprintf(n_ ? b_ : NULL, n_, __VA_ARGS__) && memcmp(a_, b_, 64) == 0 && same_; \
+	} \
+	tap_ok(same_, "as snprintf: %s", #__VA_ARGS__); \
+} while (0)
+
+static void test_format(void)
+{
+	const char *none = getenv("PH_NO_SUCH_VARIABLE");
+
+	SAME("%s", "");
+	SAME("%%nothing to do%%");
+	SAME("%s and %s, %c", "one", "two", '3');
+	SAME("%.3s|%.*s|%.*s|%.0s|%.s", "abcdef", 2, "abcdef", -1, "all", "none", "none");
+	SAME("%d %i %u %d", 0, -1, UINT_MAX, INT_MIN);
+	SAME("%ld %lu %lld %llu", LONG_MIN, ULONG_MAX, LLONG_MIN, ULLONG_MAX);
+	SAME("%zu %zd %d", SIZE_MAX, (ssize_t)-5, INT_MAX);
+	SAME("%s %.3s %.6s", none, none, none);
+	SAME("%5d|%-5s|%02x|%lx %s", 1, "a", 10, 1000L, "libc's");
+	SAME("%.2f %s %p %#o", 1.5, "x", (void *)&none, 8u);
+	SAME("%.3d %hhd %jd %d", 5, (signed char)-3, (intmax_t)7, 9);
+	errno = ENOENT;
+	SAME("%m: %s", "x");
 }
 
 static void note(void *arg)
@@ -357,6 +393,7 @@ static void test_time(void)
 int main(void)
 {
 	test_err();
+	test_format();
 	test_arena();
 	test_buf();
 	test_str();
