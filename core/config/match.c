@@ -168,21 +168,23 @@ static bool parents_match(const struct ph_conf *conf, const char *title)
 struct ph_match *ph_match_open(const struct ph_conf *conf, const char *title, const char *text, unsigned flags)
 {
 	struct ph_arena *a = conf->config->arena;
+	struct ph_buf key = PH_BUF_INIT(SIZE_MAX / 2);
 	struct ph_match *m;
-	const char *key;
 
 	if (parents_match(conf, title))
 		flags |= PH_MATCH_PARENT;
-	key = ph_arena_printf(a, "match %s %u %s", title, flags, text);
-	m = ph_conf_attach_get(conf, key);
-	if (m)
-		return m;
-	m = ph_arena_alloc(a, sizeof(*m));
-	m->conf = conf;
-	m->title = ph_arena_strdup(a, title);
-	m->flags = flags;
-	parse(m, ph_arena_strdup(a, text), true, 0);
-	ph_conf_attach_set(conf, key, m, NULL);
+	/* Not in the configuration's arena, which lives on: lists are asked for again and again. */
+	ph_buf_printf(&key, "match %s %u %s", title, flags, text);
+	m = ph_conf_attach_get(conf, ph_buf_str(&key));
+	if (!m) {
+		m = ph_arena_alloc(a, sizeof(*m));
+		m->conf = conf;
+		m->title = ph_arena_strdup(a, title);
+		m->flags = flags;
+		parse(m, ph_arena_strdup(a, text), true, 0);
+		ph_conf_attach_set(conf, ph_buf_str(&key), m, NULL);
+	}
+	ph_buf_done(&key);
 	return m;
 }
 

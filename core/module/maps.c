@@ -15,6 +15,8 @@ struct ph_maps {
 	bool lines;             /* results may hold folds */
 	size_t n;
 	struct ph_table **tables;
+	const struct ph_conf *home_conf;        /* ph_maps_mydestination was asked for; NULL: not yet */
+	struct ph_match *home;
 };
 
 static ph_maps_trace_fn *trace;
@@ -92,6 +94,18 @@ size_t ph_maps_count(const struct ph_maps *m)
 struct ph_table *ph_maps_table(const struct ph_maps *m, size_t i)
 {
 	return m->tables[i];
+}
+
+struct ph_match *ph_maps_mydestination(struct ph_maps *m, const struct ph_conf *conf)
+{
+	const char *list;
+
+	if (m->home_conf != conf) {
+		list = ph_conf_get(conf, "mydestination");
+		m->home = list ? ph_match_open(conf, "mydestination", list, PH_MATCH_DOMAIN) : NULL;
+		m->home_conf = conf;
+	}
+	return m->home;
 }
 
 /* A value that must not reach a queue file or a command line.  NULL: it is good. */

@@ -87,10 +87,11 @@ static size_t extension_at(const struct ph_conf *conf, const char *local, size_t
 /* Is the domain one of ours in the sense of mydestination, inet_interfaces and proxy_interfaces, or myorigin? */
 static enum ph_lookup is_local(struct find *f, const char *domain)
 {
-	const char *origin = ph_conf_get(f->conf, "myorigin"), *list = ph_conf_get(f->conf, "mydestination"), *addrs;
+	const char *origin = ph_conf_get(f->conf, "myorigin"), *addrs;
 	static const char *const interfaces[] = { "inet_interfaces", "proxy_interfaces" };
 	char *literal, *cursor, *word;
 	size_t n = strlen(domain);
+	struct ph_match *home;
 
 	if (origin && ph_str_ieq(origin, domain))
 		return PH_LOOKUP_FOUND;
@@ -106,9 +107,8 @@ static enum ph_lookup is_local(struct find *f, const char *domain)
 					return PH_LOOKUP_FOUND;
 		}
 	}
-	if (list == NULL)
-		return PH_LOOKUP_NOTFOUND;
-	return ph_match_find(ph_match_open(f->conf, "mydestination", list, PH_MATCH_DOMAIN), domain, NULL, f->err);
+	home = ph_maps_mydestination(f->maps, f->conf);
+	return home ? ph_match_find(home, domain, NULL, f->err) : PH_LOOKUP_NOTFOUND;
 }
 
 static bool parents_plain(const struct ph_conf *conf, const char *style, struct ph_arena *arena)

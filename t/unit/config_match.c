@@ -68,6 +68,7 @@ static void test_domain(void)
 static void test_lists(void)
 {
 	unsigned dom = PH_MATCH_DOMAIN, net = PH_MATCH_ADDR, both = PH_MATCH_DOMAIN | PH_MATCH_ADDR;
+	size_t bytes;
 
 	reset("");
 	is("x", dom, "a.example, b.example", "b.example", NULL, PH_LOOKUP_FOUND);
@@ -98,6 +99,9 @@ static void test_lists(void)
 	is("x", dom, "a /no/such/file", "a", NULL, PH_LOOKUP_FOUND);
 	is("x", dom, "nosuchtype:x", "a", NULL, PH_LOOKUP_TEMPFAIL);
 	tap_ok(ph_match_open(ph_config_main(config), "x", "a b", dom) == ph_match_open(ph_config_main(config), "x", "a b", dom), "shared");
+	bytes = ph_arena_bytes(config->arena);
+	ph_match_open(ph_config_main(config), "x", "a b", dom);
+	tap_ok(ph_arena_bytes(config->arena) == bytes, "and asking for it again takes no memory");
 	reset("parent_domain_matches_subdomains = y, x\n");
 	is("x", dom, "a.example", "x.a.example", NULL, PH_LOOKUP_FOUND);
 	is("relay_domains", dom, "a.example", "x.a.example", NULL, PH_LOOKUP_NOTFOUND);
