@@ -7,7 +7,10 @@
 #include "tap.h"
 #include <posthouse/co.h>
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static struct ph_config *config;
 static const struct ph_conf *conf;
@@ -180,6 +183,66 @@ static void test_texthash(void)
 	tap_is(ask(t, "key"), "=other", "a file that is being edited is left alone");
 }
 
+/* "key value" as a Berkeley DB file. */
+static void make_hash(const char *path, unsigned flags, const char *key, const char *value)
+{
+	struct ph_err err = { 0 };
+	struct ph_table *t = ph_table_open(conf, "hash", path, PH_TABLE_CREATE, flags, 0644, &err);
+
+	if (!t || ph_table_ops(t)->put(ph_table_handle(t), key, value, true, &err) < 0 || ph_table_ops(t)->commit(ph_table_handle(t), &err) < 0)
+		tap_ok(false, "make %s: %s", path, err.text);
+	ph_table_close(&t);
+}
+
+/* As postmap of Postfix does it: the same file, other bytes. */
+static void overwrite(const char *to, const char *from)
+{
+	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_TRUNC);
+	struct timespec then[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 1000000000 } };
+	char bytes[65536];
+	ssize_t n = read(in, bytes, sizeof(bytes));
+
+	if (n <= 0 || write(out, bytes, (size_t)n) != n || futimens(out, then) < 0)
+		tap_ok(false, "overwrite %s", to);
+	close(in);
+	close(out);
+}
+
+/* By the module alone: nobody watches the file for it. */
+static const char *ask_table(struct ph_table *t, const char *key)
+{
+	struct ph_err err = { 0 };
+	const char *value = NULL;
+	enum ph_lookup s = ph_table_get(t, key, arena, &value, &err);
+
+	return s == PH_LOOKUP_FOUND ? value : status_name(s);
+}
+
+static void test_hash_in_place(void)
+{
+	const char *a = tmp_path("in_place"), *b = tmp_path("other");
+	const char *a_db = ph_arena_printf(arena, "%s.db", a), *b_db = ph_arena_printf(arena, "%s.db", b);
+	struct ph_err err = { 0 };
+	struct ph_table *t;
+
+	make_hash(a, PH_TABLE_NO_NUL, "key", "value");
+	make_hash(b, PH_TABLE_WITH_NUL, "other", "else");
+	t = ph_table_open(conf, "hash", a, PH_TABLE_READ, 0, 0, &err);
+	ph_co_sleep(0);
+	for (int i = 0; i < 2; i++) {
+		tap_is(ask_table(t, "key"), "value", "found in a file without NULs");
+		tap_is(ask_table(t, "other"), "not found", "not found there");
+		tap_is(ask_table(t, ph_arena_printf(arena, "%0300d", 7)), "not found", "nor is a long key");
+	}
+	overwrite(a_db, b_db);
+	ph_co_sleep(0);
+	for (int i = 0; i < 2; i++) {
+		tap_is(ask_table(t, "key"), "not found", "the file holds something else now: gone");
+		tap_is(ask_table(t, "other"), "else", "found, with a NUL");
+	}
+	ph_table_close(&t);
+}
+
 static void test_values(void)
 {
 	const char *t = ph_arena_printf(arena, "texthash:%s", tmp_write("values", "bad v\xff\nok f\xc3\xbc\n", 10));
@@ -326,6 +389,7 @@ static void run(void *arg)
 	test_patterns();
 	test_cidr();
 	test_texthash();
+	test_hash_in_place();
 	test_values();
 	for (size_t i = 0; i < PH_ARRAY_LEN(types); i++)
 		test_database(types[i]);
