@@ -60,6 +60,7 @@ static void stack_map(struct ph_stack *s)
 	s->map = p;
 	s->low = p + page;
 	s->bytes = PH_STACK_BYTES - page;
+	s->resting = false;
 	s->valgrind_id = VALGRIND_STACK_REGISTER(s->low, s->low + s->bytes - 1);
 }
 
@@ -84,6 +85,7 @@ void ph_stack_put(struct ph_stack *s)
 	kept[kept_n++] = *s;
 	if (kept_n - cold_n > KEEP_WARM) {
 		(void)madvise(kept[cold_n].low, kept[cold_n].bytes, MADV_DONTNEED);
+		kept[cold_n].resting = false;
 		cold_n++;
 	}
 }

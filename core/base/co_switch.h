@@ -14,6 +14,7 @@ struct ph_stack {
 	size_t bytes;           /* usable */
 	char *map;              /* start of the mapping: the guard page */
 	unsigned valgrind_id;
+	bool resting;           /* the last coroutine's end is parked on it: its switch can be entered for the next one */
 };
 
 void ph_stack_get(struct ph_stack *s);
