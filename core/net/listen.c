@@ -24,6 +24,8 @@
 struct ph_listener {
 	int fd;
 	bool tcp;
+	enum { ASK, INHERITED, SET } nodelay;   /* of what is accepted */
+	struct ph_endpoint local;       /* bound to; len 0: more than one address */
 	bool exhausted;                 /* logged */
 	struct ph_fdw w;
 	struct ph_timer *resume;
@@ -167,22 +169,41 @@ static bool accept_failed(struct ph_listener *l, int e)
 	return false;
 }
 
+/* We collect output ourselves and flush when it is complete.  Linux lets a connection inherit that from the listening socket; the first one
+ * shows whether it is so here. */
+static void set_nodelay(struct ph_listener *l, int fd)
+{
+	int on = 0;
+	socklen_t len = sizeof(on);
+
+	if (l->nodelay == ASK)
+		l->nodelay = getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len) == 0 && on ? INHERITED : SET;
+	on = 1;
+	if (l->nodelay == SET)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
 static void on_readable(void *arg)
 {
 	struct ph_listener *l = arg;
-	int n, fd, on = 1;
+	struct ph_endpoint peer;
+	struct ph_stream *s;
+	int n, fd;
 
 	for (n = 0; n < ACCEPTS_PER_TURN && l->w.registered; n++) {
-		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		peer.len = sizeof(peer.addr);
+		fd = accept4(l->fd, &peer.addr.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
 			if (!accept_failed(l, errno))
 				return;
 			continue;
 		}
 		l->exhausted = false;
-		if (l->tcp)             /* we collect output ourselves and flush when it is complete */
-			(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		l->on_accept(l->arg, ph_stream_new(fd, false));
+		if (l->tcp)
+			set_nodelay(l, fd);
+		s = ph_stream_new(fd, false);
+		ph_stream_set_names(s, &peer, l->local.len ? &l->local : NULL);
+		l->on_accept(l->arg, s);
 	}
 }
 
@@ -191,11 +212,37 @@ static void on_resume(void *arg)
 	ph_listener_resume(arg);
 }
 
+/* A socket that is bound to one address has that for each of its connections. */
+static void find_local(struct ph_listener *l)
+{
+	const struct sockaddr_in6 *s6 = (const void *)&l->local.addr.ss;
+	const struct sockaddr_in *s4 = (const void *)&l->local.addr.ss;
+	bool any;
+
+	l->local.len = sizeof(l->local.addr);
+	if (getsockname(l->fd, &l->local.addr.sa, &l->local.len) < 0) {
+		l->local.len = 0;
+		return;
+	}
+	switch (l->local.addr.sa.sa_family) {
+	case AF_INET:
+		any = s4->sin_addr.s_addr == htonl(INADDR_ANY);
+		break;
+	case AF_INET6:                  /* a link-local one may be completed by its connections */
+		any = IN6_IS_ADDR_UNSPECIFIED(&s6->sin6_addr) || IN6_IS_ADDR_LINKLOCAL(&s6->sin6_addr);
+		break;
+	default:
+		any = true;
+	}
+	if (any)
+		l->local.len = 0;
+}
+
 struct ph_listener *ph_listener_start(int fd, void (*on_accept)(void *arg, struct ph_stream *s), void *arg)
 {
 	struct ph_listener *l = ph_alloc(sizeof(*l));
 	socklen_t len = sizeof(int);
-	int family = 0;
+	int family = 0, on = 1;
 
 	spare_open();
 	l->fd = fd;
@@ -204,6 +251,10 @@ struct ph_listener *ph_listener_start(int fd, void (*on_accept)(void *arg, struc
 	l->resume = ph_timer_new(on_resume, l);
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == 0)
 		l->tcp = family != AF_UNIX;
+	len = sizeof(on);
+	if (l->tcp)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, len);
+	find_local(l);
 	ph_listener_resume(l);
 	return l;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -57,6 +58,23 @@ const struct ph_endpoint *ph_stream_local(const struct ph_stream *s)
 	return ask_name(&((struct ph_stream *)s)->local, s->w.fd, getsockname);
 }
 
+static struct ph_endpoint *copy_of(const struct ph_endpoint *e)
+{
+	return e ? memcpy(ph_alloc(sizeof(*e)), e, sizeof(*e)) : NULL;
+}
+
+void ph_stream_set_names(struct ph_stream *s, const struct ph_endpoint *peer, const struct ph_endpoint *local)
+{
+	ph_assert(s->peer == NULL && s->local == NULL);
+	s->peer = copy_of(peer);
+	s->local = copy_of(local);
+}
+
+void ph_stream_last(struct ph_stream *s)
+{
+	s->last = s->in_start == s->in_end && !s->tls;
+}
+
 int ph_stream_broken(struct ph_stream *s, int err)
 {
 	if (s->err == 0)
@@ -110,7 +128,9 @@ ssize_t ph_stream_raw_write(struct ph_stream *s, const void *p, size_t n, short 
 	if (!s->w.writable)
 		return -EAGAIN;
 	do {
-		r = write(s->w.fd, p, n);       /* SIGPIPE is ignored (ph_loop_init) */
+		r = s->last ? send(s->w.fd, p, n, MSG_MORE) : write(s->w.fd, p, n);     /* SIGPIPE is ignored (ph_loop_init) */
+		if (r < 0 && errno == ENOTSOCK)
+			r = write(s->w.fd, p, n);
 	} while (r < 0 && errno == EINTR);
 	if (r < 0)
 		r = -errno;

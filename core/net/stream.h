@@ -15,6 +15,7 @@ struct ph_stream {
 	int err;                        /* sticky: the first error that broke the stream */
 	bool eof;
 	bool in_filled;                 /* the last read took all the room there was */
+	bool last;                      /* what is written now is the end: it may wait for the FIN */
 	struct ph_fdw w;
 	char *in;                       /* in[in_start .. in_end) is unread */
 	size_t in_start, in_end, in_cap, in_max;
@@ -27,6 +28,11 @@ struct ph_stream {
 
 /* Watch fd, which connect() has just been called on.  NULL: errno. */
 struct ph_stream *ph_stream_new(int fd, bool connecting);
+/* The names of both ends are known already; either may be NULL. */
+void ph_stream_set_names(struct ph_stream *s, const struct ph_endpoint *peer, const struct ph_endpoint *local);
+/* What is flushed next is the last before the close, which follows at once, and the peer has nothing more to say: one segment carries both.
+ * (Input that is not read makes the kernel throw unsent output away.)  Not for TLS. */
+void ph_stream_last(struct ph_stream *s);
 /* -err, remembered for later calls. */
 int ph_stream_broken(struct ph_stream *s, int err);
 

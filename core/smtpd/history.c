@@ -3,13 +3,13 @@
  * State: session.history, a buffer of "In: " and "Out: " lines, bounded.  Yields only when the notice is sent.  Source: smtpd(8). */
 #include "smtpd/history.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "message/notice.h"
 
 #define TRANSCRIPT_MAX 65536    /* bytes; the client decides how much there is to say */
+#define LINE_MAX_BYTES 2000
 #define WIDTH 78
 #define INDENT 4
 #define ERRORS (PH_NOTICE_POLICY | PH_NOTICE_PROTOCOL | PH_NOTICE_RESOURCE | PH_NOTICE_SOFTWARE | PH_NOTICE_BOUNCE | PH_NOTICE_DATA)
@@ -19,17 +19,23 @@ static bool wanted(const struct ph_session *s)
 	return (s->svc->notify_classes & ERRORS) && !s->svc->standalone;
 }
 
-static void add(struct ph_session *s, const char *direction, struct ph_slice line)
+/* Begin a line of up to n bytes.  false: it is not wanted. */
+static bool begin(struct ph_session *s, const char *direction, size_t n)
 {
 	if (!wanted(s))
-		return;
+		return false;
 	if (s->history.max == 0)
 		ph_buf_init(&s->history, TRANSCRIPT_MAX + 4096);
 	if (s->history.len > TRANSCRIPT_MAX)
-		return;
-	ph_buf_printf(&s->history, "%s%.*s\n", s->history.len + line.n > TRANSCRIPT_MAX ? "(the transcript ends here: too long) " : direction,
-		      (int)(line.n < 2000 ? line.n : 2000), line.p);
+		return false;
+	ph_buf_puts(&s->history, s->history.len + n > TRANSCRIPT_MAX ? "(the transcript ends here: too long) " : direction);
 	s->history_lines++;
+	return true;
+}
+
+static void put(struct ph_session *s, struct ph_slice part)
+{
+	ph_buf_append(&s->history, part.p, part.n < LINE_MAX_BYTES ? part.n : LINE_MAX_BYTES);
 }
 
 /* Credentials are nobody else's business. */
@@ -49,12 +55,21 @@ static struct ph_slice without_secret(struct ph_slice line)
 
 void ph_smtpd_history_in(struct ph_session *s, struct ph_slice line)
 {
-	add(s, "In:  ", without_secret(line));
+	line = without_secret(line);
+	if (!begin(s, "In:  ", line.n))
+		return;
+	put(s, line);
+	ph_buf_putc(&s->history, '\n');
 }
 
-void ph_smtpd_history_out(struct ph_session *s, struct ph_slice line)
+void ph_smtpd_history_out(struct ph_session *s, const char code[4], struct ph_slice dsn, struct ph_slice text)
 {
-	add(s, "Out: ", line);
+	if (!begin(s, "Out: ", 4 + dsn.n + text.n))
+		return;
+	ph_buf_append(&s->history, code, 4);
+	put(s, dsn);
+	put(s, text);
+	ph_buf_putc(&s->history, '\n');
 }
 
 void ph_smtpd_history_flush(struct ph_session *s)

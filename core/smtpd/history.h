@@ -4,9 +4,10 @@
 
 #include "smtpd/session.h"
 
-/* A line of the client's, a line of ours (without their ends).  Kept only when notify_classes may want it. */
+/* A line of the client's, a line of ours ("250-", an enhanced code that is repeated, the text), without their ends.  Kept only when
+ * notify_classes may want it. */
 void ph_smtpd_history_in(struct ph_session *s, struct ph_slice line);
-void ph_smtpd_history_out(struct ph_session *s, struct ph_slice line);
+void ph_smtpd_history_out(struct ph_session *s, const char code[4], struct ph_slice dsn, struct ph_slice text);
 /* EHLO, RSET, the end of a message: a transcript that has become long is forgotten (smtpd_history_flush_threshold). */
 void ph_smtpd_history_flush(struct ph_session *s);
 /* An error reply leaves: which class of trouble is it? */

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "message/notice.h"
+#include "net/stream.h"
 #include "smtpd/filters.h"
 #include "smtpd/limits.h"
 #include "smtpd/history.h"
@@ -523,6 +524,8 @@ void ph_smtpd_proto(struct ph_session *s)
 	} else if (r == -ECANCELED) {
 		ph_smtpd_reply(s, "421 4.3.2 %s Service shutting down", s->set->myhostname);
 	}
+	if (r == 0 && s->cmd_ok[PH_CMD_QUIT])
+		ph_stream_last(s->io);
 	if (!client_gone(r) || r == -ETIMEDOUT)
 		ph_stream_flush(s->io, ph_now_ms() + 5000);
 	if (s->counted)

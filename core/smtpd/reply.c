@@ -112,34 +112,28 @@ void ph_smtpd_footer(struct ph_session *s, struct ph_maps *maps, const char *tmp
 	ph_buf_puts(b, p);
 }
 
-static void note_line(struct ph_session *s, const char code[4], struct ph_slice dsn, struct ph_slice text)
-{
-	char line[1024];
-	int n = snprintf(line, sizeof(line), "%.4s%.*s%.*s", code, (int)dsn.n, dsn.p, (int)(text.n < 900 ? text.n : 900), text.p);
-
-	ph_smtpd_history_out(s, (struct ph_slice){ line, (size_t)n });
-}
-
 /* Text "250 a\nb" leaves as "250-a", "250 b"; an enhanced code in the first line is repeated in those without one. */
 static int send_lines(struct ph_session *s, const char *text, size_t n)
 {
-	size_t dsn = dsn_length(text + 4);
+	size_t dsn_n = dsn_length(text + 4);
 	int64_t deadline = ph_now_ms() + s->set->timeout_ms;
 	const char *p = text + 4, *end = text + n, *nl;
 	char code[4] = { text[0], text[1], text[2], '-' };
+	struct ph_slice dsn, line;
 	int r;
 
 	for (;;) {
 		nl = memchr(p, '\n', (size_t)(end - p));
 		if (!nl)
 			code[3] = ' ';
+		dsn = (struct ph_slice){ text + 4, dsn_n && p > text + 4 && !dsn_length(p) ? dsn_n + 1 : 0 };
+		line = (struct ph_slice){ p, (size_t)((nl ? nl : end) - p) };
 		r = ph_stream_write(s->io, code, 4, deadline);
-		if (r == 0 && dsn && p > text + 4 && !dsn_length(p))
-			r = ph_stream_write(s->io, text + 4, dsn + 1, deadline);
 		if (r == 0)
-			r = ph_stream_write(s->io, p, (size_t)((nl ? nl : end) - p), deadline);
-		note_line(s, code, dsn && p > text + 4 && !dsn_length(p) ? (struct ph_slice){ text + 4, dsn + 1 } : (struct ph_slice){ "", 0 },
-			  (struct ph_slice){ p, (size_t)((nl ? nl : end) - p) });
+			r = ph_stream_write(s->io, dsn.p, dsn.n, deadline);
+		if (r == 0)
+			r = ph_stream_write(s->io, line.p, line.n, deadline);
+		ph_smtpd_history_out(s, code, dsn, line);
 		if (r == 0)
 			r = ph_stream_write(s->io, "\r\n", 2, deadline);
 		if (r < 0 || !nl)

@@ -6,10 +6,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <posthouse/co.h>
 #include <posthouse/io.h>
 #include "base/loop.h"
+#include "net/listen.h"
+#include "net/stream.h"
 #include "tap.h"
 
 static void pair(struct ph_stream **a, struct ph_stream **b)
@@ -69,6 +72,61 @@ static void test_limits(void)
 	tap_ok(ph_stream_peek(b).n == 64, "it holds what it may hold");
 	ph_stream_close(&a);
 	ph_stream_close(&b);
+}
+
+static void on_connection(void *arg, struct ph_stream *s)
+{
+	*(struct ph_stream **)arg = s;
+}
+
+static bool same_end(const struct ph_endpoint *e, int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
+{
+	struct sockaddr_in want;
+	socklen_t len = sizeof(want);
+
+	return ask(fd, (struct sockaddr *)&want, &len) == 0 && ph_endpoint_port(e) == ntohs(want.sin_port) &&
+	       ((const struct sockaddr_in *)(const void *)&e->addr.ss)->sin_addr.s_addr == want.sin_addr.s_addr;
+}
+
+/* address: what the socket is bound to. */
+static void test_accepted(const char *address)
+{
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+	struct ph_stream *in = NULL, *out;
+	struct ph_listener *l;
+	struct ph_endpoint where;
+	struct ph_err err;
+	char got[8];
+	int fd, client, on = 0;
+
+	ph_endpoint_ip(&where, address, 1);
+	((struct sockaddr_in *)(void *)&where.addr.ss)->sin_port = 0;
+	fd = ph_listen_bind(&where, false, 5, &err);
+	if (fd < 0) {
+		tap_ok(false, "%s", err.text);
+		return;
+	}
+	l = ph_listener_start(fd, on_connection, &in);
+	tap_ok(getsockname(fd, (struct sockaddr *)&sin, &len) == 0, "listening on %s", address);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	tap_ok(connect(client, (struct sockaddr *)&sin, sizeof(sin)) == 0, "connected");
+	for (int i = 0; i < 5000 && !in; i++)
+		ph_co_sleep(1);
+	tap_ok(same_end(ph_stream_peer(in), client, getsockname), "the peer is the client");
+	tap_ok(same_end(ph_stream_local(in), client, getpeername), "our end is what the client has connected to");
+	len = sizeof(on);
+	tap_ok(getsockopt(ph_stream_fd(in), IPPROTO_TCP, TCP_NODELAY, &on, &len) == 0 && on, "output does not wait");
+	out = ph_stream_from_fd(client);
+	ph_stream_puts(in, "bye", SOON);
+	ph_stream_last(in);
+	tap_ok(ph_stream_flush(in, SOON) == 0, "the last words");
+	ph_stream_close(&in);
+	tap_ok(ph_stream_read_full(out, got, 3, SOON) == 0 && memcmp(got, "bye", 3) == 0 && ph_stream_fill(out, SOON) == 0, "arrive, and the end behind them");
+	ph_stream_close(&out);
+	ph_listener_free(&l);
+	close(fd);
 }
 
 static void test_eof(void)
@@ -246,6 +304,8 @@ static void all_tests(void *arg)
 {
 	test_lines();
 	test_limits();
+	test_accepted("127.0.0.1");
+	test_accepted("0.0.0.0");
 	test_eof();
 	test_bulk();
 	test_write_errors();
