@@ -210,6 +210,7 @@ def masters():
     os.kill(first, signal.SIGKILL)
     wait_for("the next master", lambda: router.master_pid() != first and len(router.processes()) >= len(kids))
     tap.eq(kids & set(router.processes()), set(), "N-304 no process outlives a master that was killed: the next one has its own")
+    wait_for("the end of what the kernel kills with it", lambda: not {p for p in kids if alive(p)})
     tap.eq({p for p in kids if alive(p)}, set(), "N-304 and none is left over")
     stop()
     with open(spool + "/pid/master.pid", "w") as f:
