@@ -154,6 +154,10 @@ enum smtp_hello { SMTP_HELLO_OK, SMTP_HELLO_FAILED /* results are given */, SMTP
 enum smtp_hello smtp_hello(struct smtp_state *st, bool allow_tls);     /* st->tls says what is demanded */
 unsigned smtp_ehlo_mask(const char *words);
 
+/* ---- dsn.c ---- */
+void smtp_put_xtext(struct ph_buf *b, const char *s);
+/* " ORCPT=" type text; type "rfc822;" or "utf-8;", or "" when text begins with it.  raw: the server takes UTF-8 in commands. */
+void smtp_put_orcpt(struct ph_buf *b, const char *type, const char *text, bool raw);
 /* ---- xfer.c: MAIL, RCPT, DATA ---- */
 /* 0, or -ECONNRESET: a connection from the cache was dead before it took anything: try another, no result was given. */
 int smtp_xfer(struct smtp_state *st);

@@ -42,16 +42,6 @@ static void fail_reply(struct xfer *x, const char *what)
 }
 
 /* RFC 3461 section 4: xtext. */
-static void put_xtext(struct ph_buf *b, const char *s)
-{
-	for (; *s; s++) {
-		if (*s <= ' ' || *s >= 0x7f || *s == '+' || *s == '=')
-			ph_buf_printf(b, "+%02X", (unsigned char)*s);
-		else
-			ph_buf_putc(b, *s);
-	}
-}
-
 static const char *envelope_form(struct xfer *x, const char *address)
 {
 	if (address[0] == '\0' || !x->st->service->set->quote_envelope)
@@ -107,7 +97,7 @@ static void put_mail(struct xfer *x, struct ph_buf *b)
 	if (x->s->features & EHLO_DSN) {
 		if (envid) {
 			ph_buf_puts(b, " ENVID=");
-			put_xtext(b, envid);
+			smtp_put_xtext(b, envid);
 		}
 		if (ret)
 			ph_buf_printf(b, " RET=%s", ret);
@@ -143,16 +133,14 @@ static void put_notify(struct ph_buf *b, unsigned notify)
 static void put_rcpt(struct xfer *x, struct ph_buf *b, size_t i)
 {
 	const struct ph_rcpt *r = ph_delivery_rcpt(x->st->d, i);
+	bool utf8 = x->utf8 && (x->s->features & EHLO_SMTPUTF8);
 
 	ph_buf_printf(b, "RCPT TO:<%s>", envelope_form(x, smtp_rcpt_address(x->st, i)));
 	if (x->s->features & EHLO_DSN) {
-		if (r->dsn_orcpt && *r->dsn_orcpt) {
-			ph_buf_puts(b, " ORCPT=");
-			put_xtext(b, r->dsn_orcpt);
-		} else if (*r->original) {
-			ph_buf_puts(b, " ORCPT=rfc822;");
-			put_xtext(b, ph_address_external(x->st->arena, r->original));
-		}
+		if (r->dsn_orcpt && *r->dsn_orcpt)
+			smtp_put_orcpt(b, "", r->dsn_orcpt, utf8);
+		else if (*r->original)
+			smtp_put_orcpt(b, ascii(r->original) ? "rfc822;" : "utf-8;", ph_address_external(x->st->arena, r->original), utf8);
 		if (r->dsn_notify)
 			put_notify(b, r->dsn_notify);
 	}
@@ -386,7 +374,7 @@ static bool put_xforward(struct xfer *x, struct ph_buf *b, unsigned bit, const c
 	if (!(x->s->xforward & bit) || value == NULL || *value == '\0')
 		return false;
 	ph_buf_printf(b, " %s=", name);
-	put_xtext(b, value);
+	smtp_put_xtext(b, value);
 	return true;
 }
 
