@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "config/general.h"
 #include "module/loader.h"
+#include "smtpd/smtpd.h"
 #include "spawn/spawn.h"
 #include <posthouse/delivery.h>
 
@@ -93,6 +94,26 @@ static void check_services(struct check *c, const struct ph_config *config)
 	}
 }
 
+/* A service that would relay for anyone takes no mail; when that is so of all of them, it is the configuration that is wrong, not an experiment. */
+static void check_relaying(struct check *c, const struct ph_config *config)
+{
+	size_t n, servers = 0, unsafe = 0;
+	const struct ph_service *s = ph_config_services(config, &n);
+	char why[400] = "";
+
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(s[i].command, "smtpd") != 0)
+			continue;
+		servers++;
+		if (!ph_smtpd_would_relay(config, &s[i], why, sizeof(why)))
+			continue;
+		unsafe++;
+		say(c, PH_LOG_WARNING, "%s, line %d: service %s takes no mail: %s", s[i].file, s[i].line, s[i].name, why);
+	}
+	if (servers > 0 && unsafe == servers)
+		say(c, PH_LOG_ERROR, "%s", why);
+}
+
 static int check_child(const char *config_dir, int fd)
 {
 	struct check c = { .fd = fd };
@@ -107,6 +128,7 @@ static int check_child(const char *config_dir, int fd)
 	if (ph_config_check(config, config_report, &c) < 0)
 		c.errors++;
 	check_services(&c, config);
+	check_relaying(&c, config);
 	return c.errors ? 1 : 0;
 }
 

@@ -359,6 +359,29 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	return svc;
 }
 
+bool ph_smtpd_would_relay(const struct ph_config *config, const struct ph_service *service, char *ret_text, size_t cap)
+{
+	struct ph_smtpd_service *svc = ph_alloc(sizeof(*svc));
+	struct ph_err err;
+	bool unsafe = false;
+
+	svc->config = config;
+	svc->service = service;
+	svc->conf = service->conf;
+	svc->name = service->name;
+	if (ph_smtpd_settings_load(svc->conf, &svc->set, &err) == 0) {
+		class_names(svc);
+		svc->relay = ph_rlist_new(svc, "smtpd_relay_restrictions", svc->set.relay_restrictions);
+		svc->recipient = ph_rlist_new(svc, "smtpd_recipient_restrictions", svc->set.recipient_restrictions);
+		relay_safety(svc);
+		unsafe = svc->fatal != NULL;
+		if (unsafe)
+			snprintf(ret_text, cap, "%s", svc->fatal);
+	}
+	ph_smtpd_service_free(&svc);
+	return unsafe;
+}
+
 void ph_smtpd_words_free(struct ph_smtpd_words *list)
 {
 	for (size_t i = 0; i < list->n; i++)

@@ -17,6 +17,9 @@ struct ph_smtpd_config {
 /* Read the certificates and keys of all smtpd services: before the process gives up its rights.  What goes wrong is logged; the service
  * then has no TLS. */
 void ph_smtpd_prepare(const struct ph_config *config);
+/* Would this service relay for anyone, as nothing in its lists refuses foreign destinations?  Then it takes no mail, and *ret_text says why (in
+ * Postfix's words).  Does not yield. */
+bool ph_smtpd_would_relay(const struct ph_config *config, const struct ph_service *service, char *ret_text, size_t cap);
 /* Runs until SIGTERM: stops accepting at once, lets sessions finish, ends. */
 int ph_smtpd_run(const struct ph_smtpd_config *cfg);
 /* One session on descriptors 0 and 1 (sendmail -bs). */
