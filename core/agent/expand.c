@@ -117,45 +117,42 @@ int ph_delivery_forward(struct ph_delivery *d, const char *sender, const char *c
 	return rc;
 }
 
-/* The message again, for address by transport_nexthop: *ret_filter and id say where and as what. */
-static int pass(struct ph_delivery *d, size_t i, const char *address, const char *sender, const char *transport_nexthop, const char **ret_filter,
-		char id[PH_QUEUE_ID_MAX], struct ph_err *err)
+/* "transport" and "transport:" mean the nexthop that the mail has now. */
+static const char *full_route(struct ph_delivery *d, const char *transport_nexthop)
 {
 	const char *colon = strchr(transport_nexthop, ':');
-	struct ph_forward f = { .req = d->req, .sender = sender, .rcpts = &address, .n_rcpts = 1,
-		.original = *d->rcpts[i].original ? d->rcpts[i].original : NULL, .top = "", .notify = notify_of(d, i) };
 
-	if (d->probe) {
-		ph_delivery_result(d, i, PH_SENT, "2.0.0", d->req->service, "delivers by way of %s", transport_nexthop);
-		return 0;
-	}
-	/* "transport" and "transport:" mean the nexthop that the mail has now. */
-	f.filter = colon && colon[1] ? transport_nexthop :
-		ph_arena_printf(d->arena, "%.*s:%s", (int)(colon ? colon - transport_nexthop : (ptrdiff_t)strlen(transport_nexthop)), transport_nexthop,
-			d->req->nexthop);
-	*ret_filter = f.filter;
-	return ph_forward_mail(d, &f, id, err);
+	if (colon && colon[1])
+		return transport_nexthop;
+	return ph_arena_printf(d->arena, "%.*s:%s", (int)strcspn(transport_nexthop, ":"), transport_nexthop, d->req->nexthop);
 }
 
 int ph_delivery_pass(struct ph_delivery *d, size_t i, const char *address, const char *transport_nexthop, struct ph_err *err)
 {
-	char id[PH_QUEUE_ID_MAX];
-	const char *to;
-	int rc = pass(d, i, address, d->req->sender, transport_nexthop, &to, id, err);
+	const char *route = full_route(d, transport_nexthop);
+	size_t n = strlen(d->req->service);
 
-	if (rc == 0)
-		ph_delivery_result(d, i, PH_SENT, "2.0.0", d->req->service, "passed on to %s as %s", to, id);
-	return rc;
+	if (strncmp(route, d->req->service, n) == 0 && route[n] == ':')
+		return ph_err_set(err, -ELOOP, "mail transport configuration error: %s passes mail to itself", d->req->service);
+	ph_result_pass(d, i, address, route);
+	return 0;
 }
 
+/* A part is a message of its own: a recipient's record belongs to the whole of it. */
 int ph_delivery_pass_part(struct ph_delivery *d, size_t i, const char *address, const char *sender, const char *transport_nexthop,
 			  struct ph_err *err)
 {
+	struct ph_forward f = { .req = d->req, .sender = sender, .rcpts = &address, .n_rcpts = 1, .filter = full_route(d, transport_nexthop),
+		.original = *d->rcpts[i].original ? d->rcpts[i].original : NULL, .top = "", .notify = notify_of(d, i) };
 	char id[PH_QUEUE_ID_MAX];
-	const char *to;
-	int rc = pass(d, i, address, sender, transport_nexthop, &to, id, err);
+	int rc;
 
+	if (d->probe) {
+		ph_delivery_part(d, i, address, PH_SENT, "2.0.0", d->req->service, "delivers by way of %s", transport_nexthop);
+		return 0;
+	}
+	rc = ph_forward_mail(d, &f, id, err);
 	if (rc == 0)
-		ph_delivery_part(d, i, address, PH_SENT, "2.0.0", d->req->service, "passed on to %s as %s", to, id);
+		ph_delivery_part(d, i, address, PH_SENT, "2.0.0", d->req->service, "passed on to %s as %s", f.filter, id);
 	return rc;
 }

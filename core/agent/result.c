@@ -165,13 +165,13 @@ static void log_line(struct ph_delivery *d, size_t i, const char *address, const
 	       ph_address_quote(d->arena, address), orig, r->relay, use, delays, r->dsn, word, r->text);
 }
 
-static void frame(struct ph_delivery *d, size_t i, const struct ph_result *r)
+static void frame(struct ph_delivery *d, size_t i, unsigned status, const struct ph_result *r)
 {
 	struct ph_buf b = PH_BUF_INIT(64 * 1024);
 
 	ph_pack_u64(&b, d->req->id);
 	ph_pack_u32(&b, d->req->rcpts[i].index);
-	ph_pack_u8(&b, (uint8_t)r->status);
+	ph_pack_u8(&b, (uint8_t)status);
 	ph_pack_str(&b, r->dsn);
 	ph_pack_str(&b, r->text);
 	ph_pack_str(&b, r->relay);
@@ -234,7 +234,15 @@ void ph_result_commit(struct ph_delivery *d, size_t i, const struct ph_result *g
 	r.text = kept_text(d, r.text);
 	d->rcpts[i].done = true;
 	journal(d, i, &r, false);
-	frame(d, i, &r);
+	frame(d, i, r.status, &r);
+}
+
+void ph_result_pass(struct ph_delivery *d, size_t i, const char *address, const char *route)
+{
+	struct ph_result r = { .dsn = "", .text = address, .relay = route };
+
+	d->rcpts[i].done = true;
+	frame(d, i, PH_RESULT_PASS, &r);
 }
 
 /* One answer for many recipients: all records leave with one write(), before anything is told to anybody, and without a yield in between. */
@@ -257,7 +265,7 @@ static void record_many(struct ph_delivery *d, const size_t *which, size_t n, co
 		journal_end(d);
 	for (i = 0; i < n_open; i++) {
 		ph_result_log(d, open[i], d->rcpts[open[i]].address, &r, softened);
-		frame(d, open[i], &kept);
+		frame(d, open[i], kept.status, &kept);
 	}
 }
 

@@ -31,6 +31,10 @@ enum ph_frame {
 	PH_F_CTL_END,           /* u32 status, str error text */
 };
 
+/* A RESULT's status that is none: the recipient goes to relay ("transport:nexthop") as the address in text.  In no journal: after a crash its first
+ * transport is asked again. */
+#define PH_RESULT_PASS 3
+
 struct ph_request_rcpt { uint32_t index; const char *address, *original, *dsn_orcpt; unsigned dsn_notify; };
 
 struct ph_delivery_request {

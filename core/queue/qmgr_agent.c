@@ -191,7 +191,7 @@ static void on_result(struct ph_qmgr *q, struct ph_slice payload)
 	r.mta = ph_unpack_str(&u, q->scratch);
 	r.diag = ph_unpack_str(&u, q->scratch);
 	passed = ph_unpack_u8(&u);
-	if (u.bad || status > PH_BOUNCED) {
+	if (u.bad || status > PH_RESULT_PASS) {
 		ph_log(PH_LOG_WARNING, "damaged RESULT frame from a delivery agent");
 		return;
 	}
@@ -199,7 +199,9 @@ static void on_result(struct ph_qmgr *q, struct ph_slice payload)
 	if (d == NULL)
 		return;
 	e = delivery_entry(q, d);
-	if (e) {
+	if (status == PH_RESULT_PASS) {         /* one that was adopted has no attempt here: it is tried again later */
+		ph_qmgr_pass(q, d->active, rcpt, r.text, r.relay);
+	} else if (e) {
 		ph_qmgr_apply(q, e, NULL, rcpt, status, &r, passed);
 	} else if (!q->recovered && d->active == NULL) {        /* its message is found later */
 		struct ph_journal_rec rec = { .type = status == PH_DEFERRED ? PH_J_DEFERRED : PH_J_RESULT, .rcpt = rcpt, .status = status,

@@ -77,6 +77,7 @@ struct ph_active {
 	bool again;                     /* an agent died over it: at once, once */
 	unsigned char *adopted;         /* per recipient: under way since before; NULL: none */
 	uint32_t redirected;            /* recipient that stands for all others (REDIRECT) + 1 */
+	unsigned char *passed;          /* per recipient: its transport has handed it to another in this attempt; NULL: none */
 	const char **addresses;         /* as the transport shall see them; NULL entries: as in env */
 };
 
@@ -176,6 +177,8 @@ struct ph_active *ph_active_start(struct ph_qmgr *q, struct ph_entry *e, const s
 /* qmgr_resolve.c */
 void ph_resolve_kick(struct ph_qmgr *q);
 /* A result that the queue manager itself gives: log line (as prog), index, journal. */
+/* Recipient i goes to another transport, as address (PH_RESULT_PASS).  Once in an attempt; a NULL: nothing happens. */
+void ph_qmgr_pass(struct ph_qmgr *q, struct ph_active *a, uint32_t i, const char *address, const char *route);
 void ph_qmgr_result(struct ph_qmgr *q, struct ph_active *a, uint32_t rcpt, enum ph_delivery_status status, const char *prog,
 		    const char *dsn, const char *text);
 /* A result from wherever into the index. */

@@ -185,6 +185,27 @@ static void resolve_one(struct ph_qmgr *q, struct ph_active *a, uint32_t i)
 	schedule(q, a, i, rcpt, &r);
 }
 
+void ph_qmgr_pass(struct ph_qmgr *q, struct ph_active *a, uint32_t i, const char *address, const char *route)
+{
+	const char *colon = strchr(route, ':');
+	struct ph_resolved r = { .cls = PH_CLASS_DEFAULT };
+
+	if (a == NULL || a->e == NULL || a->hold || i >= a->env->n_rcpts || a->e->rcpts[i].state != PH_RCPT_TODO)
+		return;
+	if (a->passed == NULL)
+		a->passed = ph_arena_alloc(a->arena, a->env->n_rcpts);
+	if (!colon || a->passed[i]++) {
+		ph_qmgr_result(q, a, i, PH_DEFERRED, "error", "4.3.5", "mail transport configuration error: passed on in a loop");
+		return;
+	}
+	r.recipient = ph_arena_strdup(a->arena, address);
+	r.transport = ph_arena_strndup(a->arena, route, (size_t)(colon - route));
+	r.nexthop = ph_arena_strdup(a->arena, colon + 1);
+	a->sm.single = true;            /* as it would be without the queue manager in between */
+	schedule(q, a, i, r.recipient, &r);
+	ph_qmgr_pump(q);
+}
+
 /* ---- a message ---- */
 
 /* Forced expiration: no attempt, the last reason stands. */

@@ -116,10 +116,10 @@ PH_API void ph_delivery_parts_end(struct ph_delivery *d, size_t i);
  * this very service.  NOTFOUND: it is no address; err holds how it reads when completed.  TEMPFAIL: err.  Yields. */
 PH_API enum ph_lookup ph_delivery_resolve(struct ph_delivery *d, const char *address, const char **ret_address, bool *ret_same,
 					  struct ph_err *err);
-/* Hand recipient i over to another transport ("lmtp:unix:private/x"): the message goes there for address instead.  On record when 0 is
- * returned.  Yields. */
+/* Hand recipient i over to another transport ("lmtp:unix:private/x"), for address: the queue manager has it delivered there, as part of this very
+ * message; its result comes from there.  The recipient counts as done here.  0, or negative with err: a transport that is this one. */
 PH_API int ph_delivery_pass(struct ph_delivery *d, size_t i, const char *address, const char *transport_nexthop, struct ph_err *err);
-/* The same for one part of it, with a sender of its own. */
+/* The same for one part of it, with a sender of its own, as a new message.  On record when 0 is returned.  Yields. */
 PH_API int ph_delivery_pass_part(struct ph_delivery *d, size_t i, const char *address, const char *sender, const char *transport_nexthop,
 				 struct ph_err *err);
 

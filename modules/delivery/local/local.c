@@ -146,6 +146,7 @@ static void deliver_one(struct local_service *svc, struct ph_delivery *d, size_t
 	local_recipient(&st);
 	shared->expanded |= shared->leaving != NULL;
 	local_leave_all(&st);
+	local_pass_all(&st);
 	if (shared->expanded)
 		ph_delivery_parts_end(d, i);
 }

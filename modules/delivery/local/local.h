@@ -82,13 +82,21 @@ struct local_leaving {
 	size_t n, cap;
 };
 
+/* A destination that another transport takes. */
+struct local_passing {
+	struct local_passing *next;
+	const char *address, *sender, *transport;
+};
+
 /* Common to all destinations of one recipient. */
 struct local_shared {
+	size_t parts;                   /* results so far */
 	bool expanded;                  /* results are parts */
 	bool deferred;                  /* a part was: nothing leaves now, as all will be done again */
 	struct local_seen *seen[256];   /* duplicate filter */
 	int n_seen;
 	struct local_leaving *leaving;
+	struct local_passing *passing;
 	const char **delivered_to;      /* Delivered-To: values in the message, lower case */
 	size_t n_delivered_to;
 };
@@ -142,6 +150,7 @@ void local_file(struct local_state *st, const char *path);
 void local_unknown(struct local_state *st);
 /* 1: the table or parameter named a transport and took the mail; 0: not; -1: a result was given. */
 int local_pass(struct local_state *st, struct ph_maps *maps, const char *fixed);
+void local_pass_all(struct local_state *st);    /* at the end of the recipient: one destination goes on as the recipient itself, several as new messages */
 
 /* command.c */
 void local_command(struct local_state *st, const char *command, const struct local_user *user);

@@ -15,6 +15,7 @@ void local_result(struct local_state *st, enum ph_delivery_status status, const 
 	va_end(ap);
 	if (status == PH_DEFERRED)
 		st->shared->deferred = true;
+	st->shared->parts++;
 	ph_delivery_part_owned(st->d, st->sender != ph_delivery_sender(st->d));
 	if (st->shared->expanded)
 		ph_delivery_part(st->d, st->rcpt, st->address, status, dsn, "local", "%s", text);

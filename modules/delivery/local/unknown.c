@@ -5,20 +5,41 @@
 
 static int pass_on(struct local_state *st, const char *transport)
 {
-	struct ph_err err;
-	int rc;
+	struct local_passing **p;
 
-	if (ph_delivery_probe(st->d)) {
-		local_result(st, PH_SENT, "2.0.0", "passes on to %s", transport);
-		return 1;
-	}
 	ph_log(PH_LOG_INFO, "%s: passing <%s> to transport=%.*s", ph_delivery_queue_id(st->d), ph_address_external(st->arena, st->address),
 	       (int)strcspn(transport, ":"), transport);
-	rc = st->shared->expanded ? ph_delivery_pass_part(st->d, st->rcpt, st->address, st->sender, transport, &err)
-				  : ph_delivery_pass(st->d, st->rcpt, st->address, transport, &err);
-	if (rc < 0)
-		local_result(st, PH_DEFERRED, "4.3.0", "%s", err.text);
+	for (p = &st->shared->passing; *p; p = &(*p)->next)
+		;
+	*p = ph_arena_alloc(st->arena, sizeof **p);
+	**p = (struct local_passing){ .address = st->address, .sender = st->sender, .transport = transport };
 	return 1;
+}
+
+static void pass_one(struct local_state *st, const struct local_passing *p, bool whole)
+{
+	struct local_state part = *st;
+	struct ph_err err;
+	int rc = whole ? ph_delivery_pass(st->d, st->rcpt, p->address, p->transport, &err)
+		       : ph_delivery_pass_part(st->d, st->rcpt, p->address, p->sender, p->transport, &err);
+
+	if (rc < 0) {
+		part.address = p->address;
+		part.sender = p->sender;
+		local_result(&part, PH_DEFERRED, "4.3.0", "%s", err.text);
+	}
+}
+
+void local_pass_all(struct local_state *st)
+{
+	struct local_shared *sh = st->shared;
+	const struct local_passing *first = sh->passing;
+	bool whole = first && !first->next && !sh->parts && !sh->leaving && first->sender == ph_delivery_sender(st->d);
+
+	if (first && !whole)
+		sh->expanded = true;
+	for (const struct local_passing *p = first; p && !sh->deferred; p = p->next)
+		pass_one(st, p, whole);
 }
 
 int local_pass(struct local_state *st, struct ph_maps *maps, const char *fixed)
