@@ -73,80 +73,81 @@ static unsigned emit_expanded(struct ph_expander *x, const char *addr, const cha
 	return notify ? notify : PH_NOTIFY_NEVER;
 }
 
-/* An address on its way through virtual_alias_maps. */
-struct work { const char *addr; unsigned depth; };
-
-struct stack { struct work *w; size_t n, cap; };
-
-static void push(struct ph_arena *arena, struct stack *s, const char *addr, unsigned depth)
+/* Put what an alias stands for in place of list[at]: the first result there, the others behind all.  An address that is among its own
+ * results stands for itself from now on.  0 or negative. */
+static int take_results(struct ph_intake *in, struct ph_addr_vec *list, size_t at, const struct ph_addr_vec *found, struct ph_htab *settled)
 {
-	if (s->n == s->cap) {
-		struct work *more;
+	const char *alias = list->list[at];
 
-		s->cap = s->cap ? 2 * s->cap : 8;
-		more = ph_arena_alloc(arena, s->cap * sizeof(*more));
-		if (s->n)
-			memcpy(more, s->w, s->n * sizeof(*more));
-		s->w = more;
-	}
-	s->w[s->n++] = (struct work){ addr, depth };
-}
+	for (size_t i = 0; i < found->n; i++) {
+		const char *addr = found->list[i];
 
-/* The addresses that an alias gave, in order, onto the stack. */
-static int push_results(struct ph_intake *in, struct stack *s, const struct ph_addr_vec *v, unsigned depth, const char *start)
-{
-	if (depth > (unsigned)in->c->s.recursion_limit) {
-		ph_cleanup_mapping_error(in, "unreasonable virtual_alias_maps map nesting for %s", start);
-		return in->lost;
-	}
-	for (size_t i = v->n; i-- > 0;) {
-		if (strlen(v->list[i]) > (size_t)in->c->s.address_limit) {
-			ph_cleanup_mapping_error(in, "unreasonable virtual_alias_maps result %.100s... in virtual_alias_maps lookup for %s", v->list[i], start);
+		if (strlen(addr) > (size_t)in->c->s.address_limit) {
+			ph_cleanup_mapping_error(in, "unreasonable virtual_alias_maps result %.300s...", addr);
 			return in->lost;
 		}
-		push(in->arena, s, v->list[i], depth);
+		if (i == 0)
+			list->list[at] = addr;
+		else
+			ph_addr_vec_add(in->arena, list, addr);
+		if (ph_str_ieq(addr, alias))
+			ph_htab_put(settled, fold(in->arena, alias), list);
 	}
 	return 0;
 }
 
-/* Expand one recipient.  What an alias yields is expanded again until it stands for itself; an address is expanded only once.  0 or negative. */
+/* Look list[at] up, and what it stands for, until there is nothing more to be found.  0 or negative. */
+static int follow(struct ph_intake *in, struct ph_addr_vec *list, size_t at, struct ph_htab *settled, const char *start)
+{
+	for (int count = 0; !ph_htab_get(settled, fold(in->arena, list->list[at])); count++) {
+		struct ph_addr_vec found = { .max = (size_t)in->c->s.expansion_limit + 1 };
+		enum ph_lookup l;
+
+		if (count >= in->c->s.recursion_limit) {
+			ph_cleanup_mapping_error(in, "unreasonable virtual_alias_maps map nesting for %s", start);
+			return in->lost;
+		}
+		if (!*list->list[at])
+			return 0;
+		l = ph_cleanup_lookup(in, in->c->virtual_alias, "virtual_alias_maps", list->list[at], in->c->propagate_virtual, &found);
+		if (l == PH_LOOKUP_PERMERR && !in->lost)
+			ph_cleanup_mapping_error(in, "unreasonable virtual_alias_maps map expansion size for %s", start);
+		if (l < 0)
+			return in->lost;
+		if (l == PH_LOOKUP_NOTFOUND)
+			return 0;
+		if (take_results(in, list, at, &found, settled) < 0)
+			return in->lost;
+	}
+	return 0;
+}
+
+/* Expand one recipient.  0 or negative. */
 static int expand(struct ph_expander *x, const char *addr, const char *original, const char *orcpt, unsigned notify)
 {
 	struct ph_intake *in = x->in;
-	struct ph_htab done = { 0 };
-	struct stack todo = { 0 };
-	size_t out = 0, max = (size_t)in->c->s.expansion_limit;
+	struct ph_addr_vec list = { 0 };
+	struct ph_htab settled = { 0 };         /* addresses that have been among their own results */
 	int r = 0;
 
 	if (!in->c->virtual_alias || (in->p.flags & PH_INTAKE_NO_MAPPINGS)) {
 		emit(x, addr, original, orcpt, notify);
 		return 0;
 	}
-	push(in->arena, &todo, addr, 0);
-	while (todo.n && r == 0) {
-		struct work w = todo.w[--todo.n];
-		struct ph_addr_vec v = { .max = out + todo.n < max ? max - out - todo.n : 0 };
-		const char *key = fold(in->arena, w.addr);
-		enum ph_lookup l = PH_LOOKUP_NOTFOUND;
-
-		if (!ph_htab_get(&done, key) && *w.addr) {
-			ph_htab_put(&done, key, x);
-			l = ph_cleanup_lookup(in, in->c->virtual_alias, "virtual_alias_maps", w.addr, in->c->propagate_virtual, &v);
-		}
-		if (l == PH_LOOKUP_PERMERR && !in->lost)
+	ph_addr_vec_add(in->arena, &list, addr);
+	for (size_t i = 0; i < list.n && r == 0; i++) {
+		if (list.n > (size_t)in->c->s.expansion_limit) {
 			ph_cleanup_mapping_error(in, "unreasonable virtual_alias_maps map expansion size for %s", addr);
-		if (l < 0) {
 			r = in->lost;
-		} else if (l == PH_LOOKUP_NOTFOUND || (v.n == 1 && ph_str_ieq(v.list[0], w.addr))) {
-			emit(x, l == PH_LOOKUP_FOUND ? v.list[0] : w.addr, original, orcpt, notify);
-			out++;
 		} else {
-			if (w.depth == 0)
-				notify = emit_expanded(x, addr, original, orcpt, notify);
-			r = push_results(in, &todo, &v, w.depth + 1, addr);
+			r = follow(in, &list, i, &settled, addr);
 		}
 	}
-	ph_htab_done(&done);
+	ph_htab_done(&settled);
+	if (r == 0 && (list.n > 1 || !ph_str_ieq(list.list[0], addr)))
+		notify = emit_expanded(x, addr, original, orcpt, notify);
+	for (size_t i = 0; i < list.n && r == 0; i++)
+		emit(x, list.list[i], original, orcpt, notify);
 	return r;
 }
 

@@ -27,6 +27,7 @@ struct ph_route {
 	bool ok;                        /* settings could be read; else everything answers TEMPFAIL with why */
 	struct ph_err why;
 	struct ph_own_addrs *own;
+	struct ph_route_star { int64_t until_ms; char *value; } star;   /* "*" of transport_maps; NULL: there is none */
 	struct ph_route_warned {        /* "in BOTH" is said of a domain once a minute at most */
 		int64_t until_ms;
 		const char *one, *two;

@@ -5,6 +5,7 @@
 #include "route/hostname.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct plan {
@@ -178,11 +179,8 @@ static enum ph_lookup off_site(struct plan *p, struct ph_resolved *ret)
 			ph_err_set(p->err, -EINVAL, "sender_dependent_default_transport_maps: no transport in \"%s\" for %s", mine, p->sender);
 			return PH_LOOKUP_TEMPFAIL;
 		}
-		if (l == PH_LOOKUP_FOUND) {
-			/* Its own next hop wins, else that of default_transport, relayhost or the domain. */
-			split_transport(p->arena, spec, &ret->transport, &ret->nexthop);
+		if (l == PH_LOOKUP_FOUND)       /* in place of default_transport and its next hop */
 			spec = mine;
-		}
 	}
 	split_transport(p->arena, spec, &ret->transport, &ret->nexthop);
 	return PH_LOOKUP_FOUND;
@@ -214,6 +212,27 @@ static enum ph_lookup by_class(struct plan *p, struct ph_resolved *ret)
 	return PH_LOOKUP_FOUND;
 }
 
+/* The entry of last resort, which every recipient without one of its own asks for: it is kept for as long as Postfix keeps it. */
+static enum ph_lookup star_entry(struct plan *p, const char **ret)
+{
+	struct ph_route_star *star = &p->r->star;
+	const char *value = NULL;
+	enum ph_lookup l;
+
+	if (star->until_ms <= ph_now_ms()) {
+		l = ph_maps_find(p->r->transport, "*", false, p->arena, &value, p->err);
+		if (l < 0)
+			return l;
+		free(star->value);
+		star->value = l == PH_LOOKUP_FOUND ? ph_strdup(value) : NULL;
+		star->until_ms = ph_now_ms() + PH_SECONDS(30);
+	}
+	if (!star->value)
+		return PH_LOOKUP_NOTFOUND;
+	*ret = ph_arena_strdup(p->arena, star->value);
+	return PH_LOOKUP_FOUND;
+}
+
 /* transport(5): user+ext@domain, user@domain, domain, .parents, *. */
 static enum ph_lookup transport_entry(struct plan *p, const char *recipient, const char **ret)
 {
@@ -225,7 +244,7 @@ static enum ph_lookup transport_entry(struct plan *p, const char *recipient, con
 	for (dot = domain; l == PH_LOOKUP_NOTFOUND && dot && *dot; dot = strchr(dot + 1, '.'))
 		l = ph_maps_find(r->transport, dot, true, p->arena, ret, p->err);
 	if (l == PH_LOOKUP_NOTFOUND)
-		l = ph_maps_find(r->transport, "*", true, p->arena, ret, p->err);
+		l = star_entry(p, ret);
 	return l;
 }
 

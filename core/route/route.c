@@ -66,6 +66,7 @@ static void route_free(void *obj)
 	struct ph_route *r = obj;
 
 	ph_own_addrs_free(&r->own);
+	free(r->star.value);
 	free(r);
 }
 

@@ -36,9 +36,6 @@ static int parse(const struct ph_table_spec *spec, char *copy, struct lstrtab *t
 		value = ltext_trim(eq + 1);
 		if (*key == '\0')
 			return bad(spec, "missing attribute name", err);
-		if (*value == '\0')
-			return ph_err_set(err, -EINVAL, "table inline:%.200s: key %.100s: empty string result is not allowed",
-					  spec->name, key);
 		lstrtab_put(tab, ph_str_lower(key), value, true);
 		n++;
 	}

@@ -12,7 +12,7 @@ static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_er
 	text = ph_str_unbrace(copy);
 	if (copy[0] == '{' && text == copy) {
 		free(copy);
-		return ph_err_set(err, -EINVAL, "bad syntax: \"static:%.200s\"; need \"static:{text}\"", spec->name);
+		return ph_err_set(err, -EINVAL, "bad static:name syntax: missing '}' in \"%.200s\"", spec->name);
 	}
 	*ret = ph_strdup(text);
 	free(copy);

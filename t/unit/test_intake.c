@@ -95,7 +95,7 @@ static void test_envelope(void)
 	tap_is(env_of("", "", "u@x.test U@X.test u@x.test"), "|u@x.test", "each recipient once");
 	tap_is(env_of("virtual_alias_maps = inline:{ {a@x.test=b@y.test, c}, {c@mail.here.test=d@z.test} }\n", "s@x.test", "a@x.test"),
 	       "s@x.test|b@y.test(a@x.test)|d@z.test(a@x.test)", "virtual aliases are expanded again");
-	tap_is(env_of("virtual_alias_maps = inline:{ {a@x.test=b@x.test}, {b@x.test=a@x.test} }\n", "", "a@x.test"), "|a@x.test", "alias loop ends");
+	tap_is(env_of("virtual_alias_maps = inline:{ {a@x.test=b@x.test}, {b@x.test=a@x.test} }\n", "", "a@x.test"), "451 4.6.0 Alias expansion error", "alias loop is refused");
 	tap_is(env_of("virtual_alias_maps = inline:{ {a@x.test=a@x.test, b@y.test} }\n", "", "a@x.test"), "|a@x.test|b@y.test(a@x.test)", "alias with itself in it");
 	tap_is(env_of("virtual_alias_maps = inline:{ {@x.test=@y.test} }\n", "", "a+e@x.test"), "|a+e@y.test(a+e@x.test)", "@domain keeps the local part");
 	tap_is(env_of("virtual_alias_maps = inline:{ {a@x.test=b@y.test} }\n", "", "a+e@x.test"), "|b+e@y.test(a+e@x.test)", "extension is kept");

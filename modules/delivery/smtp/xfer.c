@@ -86,7 +86,7 @@ static void put_mail(struct xfer *x, struct ph_buf *b)
 	const char *encoding = ph_delivery_encoding(st->d), *envid = ph_delivery_envid(st->d), *ret = ph_delivery_ret(st->d);
 
 	ph_buf_printf(b, "MAIL FROM:<%s>", envelope_form(x, st->sender));
-	if ((x->s->features & EHLO_SIZE) && !downgrades(st))
+	if (x->s->size_limit > 0 && !downgrades(st))
 		ph_buf_printf(b, " SIZE=%lld", (long long)ph_delivery_bytes(st->d));
 	if (x->s->features & EHLO_8BITMIME) {
 		if (strcasecmp(encoding, "8bit") == 0)

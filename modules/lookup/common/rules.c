@@ -46,12 +46,15 @@ static void warn(const struct lrules *r, int line, const char *fmt, ...) PH_PRIN
 static void warn(const struct lrules *r, int line, const char *fmt, ...)
 {
 	struct ph_buf b = PH_BUF_INIT(2048);
+	char *cursor, *one;
 	va_list ap;
 
 	va_start(ap, fmt);
 	ph_buf_vprintf(&b, fmt, ap);
 	va_end(ap);
-	ph_log(PH_LOG_WARNING, "%s %s, line %d: %s", r->lang->what, r->name, line, ph_buf_str(&b));
+	cursor = (char *)ph_buf_str(&b);
+	while ((one = ph_str_token(&cursor, "\n")))     /* some complaints are two */
+		ph_log(PH_LOG_WARNING, "%s %s, line %d: %s", r->lang->what, r->name, line, one);
 	ph_buf_done(&b);
 }
 

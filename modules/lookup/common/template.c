@@ -42,11 +42,11 @@ static int reference(struct ltemplate *t, const char *p, int max_group, struct p
 		end++;
 	n = (size_t)(end - start);
 	if (close && *end == '\0')
-		return ph_err_set(err, -EINVAL, "truncated macro reference: \"$%.100s\": bad replacement syntax: skipping this rule", p);
+		return ph_err_set(err, -EINVAL, "truncated macro reference: \"$%.100s\"\nbad replacement syntax: skipping this rule", p);
 	if (n == 0)
-		return ph_err_set(err, -EINVAL, "empty macro name: bad replacement syntax: skipping this rule");
+		return ph_err_set(err, -EINVAL, "empty macro name\nbad replacement syntax: skipping this rule");
 	if (n >= sizeof name || strspn(start, "0123456789") < n)
-		return ph_err_set(err, -EINVAL, "non-numeric replacement index \"%.*s\": bad replacement syntax: skipping this rule",
+		return ph_err_set(err, -EINVAL, "non-numeric replacement index \"%.*s\"\nbad replacement syntax: skipping this rule",
 				  (int)(n < 100 ? n : 100), start);
 	memcpy(name, start, n);
 	name[n] = '\0';
