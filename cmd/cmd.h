@@ -34,6 +34,13 @@ const char *ph_cmd_config_dir(const char *from_option);
 struct ph_log_config;
 void ph_cmd_log_open(const struct ph_conf *conf, struct ph_log_config *log);
 
+/* True, and said on standard error, when the program has rights that it must not have. */
+bool ph_cmd_refuse_setgid(void);
+/* The real user's login name, or "unknown". */
+const char *ph_cmd_user_name(char *buf, size_t size);
+/* Does the parameter that says who may say "static:anyone" or "static:*": is no table needed to know? */
+bool ph_cmd_anybody(const struct ph_conf *conf, const char *parameter);
+
 /* ---- setgid.c ---- */
 bool ph_cmd_is_setgid(void);
 /* First of all: descriptors 0 to 2 are open; of a set-gid program also the environment, core dumps and umask are set. */
@@ -42,8 +49,6 @@ void ph_cmd_setgid_begin(void);
 bool ph_cmd_config_allowed(const char *dir);
 
 /* ---- user_acl.c ---- */
-/* The real user's login name, or "unknown". */
-const char *ph_cmd_user_name(char *buf, size_t size);
 /* Is the real user in the list of this parameter?  1, 0, or negative with err (a table failed). */
 int ph_cmd_user_may(const struct ph_conf *conf, const char *parameter, struct ph_err *err);
 #endif

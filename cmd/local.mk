@@ -1,5 +1,5 @@
 # The commands: all in the library, one program, and a link for each name.
-libposthouse_la_SOURCES += cmd/cmd.h cmd/main.c
+libposthouse_la_SOURCES += cmd/cmd.h cmd/main.c cmd/common.c
 sbin_PROGRAMS += posthouse
 posthouse_SOURCES = cmd/posthouse_main.c
 posthouse_LDADD = libposthouse.la
@@ -12,9 +12,15 @@ postqueue_SOURCES = cmd/postqueue_main.c
 postqueue_LDADD = libposthouse.la
 postlog_SOURCES = cmd/postlog_main.c
 postlog_LDADD = libposthouse.la
+# Started for each message that a script sends: only what a submission needs is linked (cmd/sendmail_main.c).
+sbin_PROGRAMS += sendmail
+sendmail_SOURCES = cmd/sendmail_main.c cmd/sendmail.c cmd/sendmail.h cmd/sendmail_input.c cmd/common.c cmd/setgid.c cmd/params.c cmd/params.h
+sendmail_CFLAGS = $(AM_CFLAGS)
+sendmail_LDFLAGS = $(AM_LDFLAGS) -Wl,--as-needed -Wl,--gc-sections
+sendmail_LDADD = libcore.la
 
 # Names under which the program is installed.
-SBIN_LINKS = postfix postconf postmap postalias postsuper postcat postkick postlock postmulti sendmail mailq newaliases
+SBIN_LINKS = postfix postconf postmap postalias postsuper postcat postkick postlock postmulti mailq newaliases
 BIN_LINKS = mailq newaliases
 install-exec-hook:
 	cd $(DESTDIR)$(sbindir) && for n in $(SBIN_LINKS); do rm -f $$n && $(LN_S) posthouse $$n; done

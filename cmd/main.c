@@ -1,7 +1,5 @@
 /* main.c: which command is this?  Called by the one-line program posthouse_main.c, so that all code is in the library. */
 #include "cmd/cmd.h"
-#include "base/log.h"
-#include "config/general.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,31 +32,6 @@ static const struct command { const char *name; int (*run)(int argc, char **argv
 int ph_main(int argc, char **argv);
 int ph_main_only(const char *command, int argc, char **argv);
 
-const char *ph_cmd_config_dir(const char *from_option)
-{
-	const char *env = getenv("MAIL_CONFIG");
-
-	if (from_option)
-		return from_option;
-	return env && *env ? env : PH_CONFIG_DIR;
-}
-
-void ph_cmd_log_open(const struct ph_conf *conf, struct ph_log_config *log)
-{
-	const struct ph_general_settings *g = ph_conf_general(conf);
-	const char *service = ph_conf_get(conf, "postlog_service_name");
-	char socket[4200];
-
-	snprintf(socket, sizeof socket, "%s/public/%s", g->queue_directory, service ? service : "postlog");
-	log->syslog_name = g->syslog_name;
-	log->facility = g->syslog_facility_code;
-	log->maillog_file = *g->maillog_file && strcmp(g->maillog_file, "/dev/stdout") != 0 ? g->maillog_file : NULL;
-	log->maillog_mode = g->maillog_mode;
-	log->postlog_socket = socket;
-	ph_log_open(log);
-	log->postlog_socket = NULL;
-}
-
 static const struct command *command_find(const char *name)
 {
 	for (size_t i = 0; i < PH_ARRAY_LEN(commands); i++)
@@ -84,10 +57,8 @@ int ph_main(int argc, char **argv)
 	const char *name = slash ? slash + 1 : argc > 0 ? argv[0] : "";
 	const struct command *c, *inner;
 
-	if (ph_cmd_is_setgid()) {
-		fprintf(stderr, "posthouse: this program must not be set-user-ID or set-group-ID: \"postfix set-permissions\" mends that\n");
+	if (ph_cmd_refuse_setgid())
 		return 69;
-	}
 	ph_cmd_setgid_begin();
 	if (strncmp(name, "lt-", 3) == 0)       /* libtool's uninstalled program */
 		name += 3;

@@ -5,10 +5,6 @@
 #include <posthouse/lookup.h>
 
 #include <errno.h>
-#include <pwd.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 struct question {
 	struct ph_match *m;
@@ -24,21 +20,13 @@ static void ask(void *arg)
 	q->answer = ph_match_find(q->m, q->name, NULL, &q->err);
 }
 
-const char *ph_cmd_user_name(char *buf, size_t size)
-{
-	struct passwd *pw = getpwuid(getuid());
-
-	snprintf(buf, size, "%s", pw ? pw->pw_name : "unknown");
-	return buf;
-}
-
 int ph_cmd_user_may(const struct ph_conf *conf, const char *parameter, struct ph_err *err)
 {
 	const char *list = ph_conf_get(conf, parameter);
 	struct question q = { 0 };
 	char name[256];
 
-	if (!list || strcmp(list, "static:anyone") == 0)
+	if (ph_cmd_anybody(conf, parameter))
 		return 1;
 	q.name = ph_cmd_user_name(name, sizeof name);
 	q.m = ph_match_open(conf, parameter, list, PH_MATCH_STRING);
