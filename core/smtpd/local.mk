@@ -35,6 +35,11 @@ t_fuzz_fuzz_smtp_SOURCES = t/fuzz/fuzz_smtp.c
 t_fuzz_fuzz_smtp_LDADD = libcore.la
 t_fuzz_fuzz_smtp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer $(WHOLE_CORE)
 t_fuzz_fuzz_smtp_DEPENDENCIES = libcore.la
+noinst_PROGRAMS += t/fuzz/fuzz_access
+t_fuzz_fuzz_access_SOURCES = t/fuzz/fuzz_access.c
+t_fuzz_fuzz_access_LDADD = libcore.la
+t_fuzz_fuzz_access_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer $(WHOLE_CORE)
+t_fuzz_fuzz_access_DEPENDENCIES = libcore.la
 endif
 EXTRA_DIST += t/delivery/proxy.t
 
