@@ -358,3 +358,290 @@ hello
 < 250
 taken <u@out.test>
 denied <v@out.test>
+
+test N-233 a dead table: hash
+main smtpd_recipient_restrictions = check_recipient_access hash:@ETC@/nosuch
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log hash
+queue 0
+
+test N-233 a dead table: btree
+main smtpd_recipient_restrictions = check_recipient_access btree:@ETC@/nosuch
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log btree
+queue 0
+
+test N-233 a dead table: cdb
+main smtpd_recipient_restrictions = check_recipient_access cdb:@ETC@/nosuch
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log cdb
+queue 0
+
+test N-233 a dead table: lmdb
+main smtpd_recipient_restrictions = check_recipient_access lmdb:@ETC@/nosuch
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log lmdb
+queue 0
+
+test N-233 a dead table: texthash
+main smtpd_recipient_restrictions = check_recipient_access texthash:@ETC@/nosuch
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log texthash
+queue 0
+
+test N-233 a dead table: regexp
+main smtpd_recipient_restrictions = check_recipient_access regexp:@ETC@/nosuch
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log regexp
+queue 0
+
+test N-233 a dead table: pcre
+main smtpd_recipient_restrictions = check_recipient_access pcre:@ETC@/nosuch
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log pcre
+queue 0
+
+test N-233 a dead table: cidr
+main smtpd_recipient_restrictions = check_recipient_access cidr:@ETC@/nosuch
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log cidr
+queue 0
+
+test N-233 a dead table: sqlite
+file t.cf
+  dbpath = @ETC@/nosuch.db
+  query = SELECT v FROM t WHERE k = '%s'
+main smtpd_recipient_restrictions = check_recipient_access sqlite:@ETC@/t.cf
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log sqlite
+queue 0
+
+test N-233 a dead table: ldap
+file t.cf
+  server_host = ldap://127.0.0.1:9
+  search_base = dc=x
+  query_filter = (mail=%s)
+  result_attribute = x
+  version = 3
+main smtpd_recipient_restrictions = check_recipient_access ldap:@ETC@/t.cf
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log ldap
+queue 0
+
+test N-233 a dead table: pgsql
+file t.cf
+  hosts = inet:127.0.0.1:9
+  user = u
+  password = p
+  dbname = d
+  query = SELECT v FROM t WHERE k = '%s'
+main smtpd_recipient_restrictions = check_recipient_access pgsql:@ETC@/t.cf
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log pgsql
+queue 0
+
+test N-233 a dead table: mysql
+file t.cf
+  hosts = inet:127.0.0.1:9
+  user = u
+  password = p
+  dbname = d
+  query = SELECT v FROM t WHERE k = '%s'
+main smtpd_recipient_restrictions = check_recipient_access mysql:@ETC@/t.cf
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log mysql
+queue 0
+
+test N-233 a dead table: mongodb
+file t.cf
+  uri = mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=500
+  dbname = d
+  collection = c
+  query_filter = {"k": "%s"}
+  result_attribute = v
+main smtpd_recipient_restrictions = check_recipient_access mongodb:@ETC@/t.cf
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log mongodb
+queue 0
+
+test N-233 a dead table: memcache
+file t.cf
+  memcache = inet:127.0.0.1:9
+  max_try = 1
+  retry_pause = 1
+main smtpd_recipient_restrictions = check_recipient_access memcache:@ETC@/t.cf
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log memcache
+queue 0
+
+test N-233 a dead table: redis
+file t.cf
+  host = 127.0.0.1
+  port = 9
+main smtpd_recipient_restrictions = check_recipient_access redis:@ETC@/t.cf
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log redis
+queue 0
+
+test N-233 a dead table: socketmap
+main smtpd_recipient_restrictions = check_recipient_access socketmap:inet:127.0.0.1:9:name
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log socketmap
+queue 0
+
+test N-233 a dead table: tcp
+main smtpd_recipient_restrictions = check_recipient_access tcp:127.0.0.1:9
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log tcp
+queue 0
+
+test N-233 a dead table: proxy
+main smtpd_recipient_restrictions = check_recipient_access proxy:hash:@ETC@/nosuch
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log hash:.*nosuch is unavailable
+queue 0
+
+test N-233 a dead table: pipemap
+main smtpd_recipient_restrictions = check_recipient_access pipemap:{fail:t}
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t
+queue 0
+
+test N-233 a dead table: unionmap
+main smtpd_recipient_restrictions = check_recipient_access unionmap:{fail:t}
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t
+queue 0
+
+test N-233 a dead table: debug
+main smtpd_recipient_restrictions = check_recipient_access debug:fail:t
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log fail:t
+queue 0
+
+test N-233 a dead table: inline
+main smtpd_recipient_restrictions = check_recipient_access inline:{alice}
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log inline
+queue 0
+
+test N-233 a dead table: randmap
+main smtpd_recipient_restrictions = check_recipient_access randmap:
+client
+hello
+> MAIL FROM:<a@x.test>
+< 250
+> RCPT TO:<alice@here.test>
+< ^45[01] 4
+log randmap
+queue 0
