@@ -18,6 +18,8 @@
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 
+#define STRESS_MS 1000000       /* master(8): so long after the last time that all sessions were in use */
+
 struct port {
 	struct server *server;
 	struct ph_smtpd_service *svc;
@@ -37,6 +39,7 @@ struct server {
 struct start {                  /* what a new session's coroutine is handed */
 	struct port *port;
 	struct ph_stream *io;
+	struct ph_smtpd_service *svc;   /* calm or stressed, as it was when the client came */
 };
 
 /* ---- the PROXY header ---- */
@@ -140,6 +143,7 @@ static void update_port(struct port *p)
 		return;
 	p->paused = full;
 	if (full) {
+		p->svc->stress_until_ms = ph_now_ms() + STRESS_MS;
 		ph_log(PH_LOG_WARNING, "service \"%s\" has reached its process limit \"%d\": new clients may experience noticeable delays",
 		       p->svc->name, p->svc->max_sessions);
 		ph_listener_pause(p->listener);
@@ -153,7 +157,7 @@ static void session_main(void *arg)
 	struct start *st = arg;
 	struct port *p = st->port;
 	struct server *server = p->server;
-	struct ph_session *s = ph_smtpd_session_new(p->svc, st->io);
+	struct ph_session *s = ph_smtpd_session_new(st->svc, st->io);
 
 	free(st);
 	ph_co_set_ident(p->svc->set.syslog_name, "smtpd");
@@ -175,6 +179,7 @@ static void on_accept(void *arg, struct ph_stream *io)
 	struct start *st = ph_alloc(sizeof(*st));
 
 	st->port = p;
+	st->svc = ph_smtpd_service_now(p->svc);
 	st->io = io;
 	p->svc->sessions++;
 	p->server->sessions++;

@@ -318,7 +318,24 @@ static bool is_mail_owner(const struct ph_config *config)
 	return pw && geteuid() != 0 && pw->pw_uid == geteuid();
 }
 
-struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, const struct ph_service *service, struct ph_limits *limits)
+/* What a service under stress has in common with the calm one: what was opened with more rights, and what is counted. */
+static void borrow(struct ph_smtpd_service *svc, const struct ph_smtpd_service *calm)
+{
+	svc->counters = calm->counters;
+	svc->tls_level = calm->tls_level;
+	svc->tls_loglevel = calm->tls_loglevel;
+	svc->tls = calm->tls;
+	svc->tls_broken = calm->tls_broken;
+	svc->sasl_module = calm->sasl_module;
+	svc->sasl_use = calm->sasl_use;
+	svc->sasl_exceptions = calm->sasl_exceptions;
+	svc->sasl_filter = calm->sasl_filter;
+	svc->sasl_fatal = calm->sasl_fatal;
+}
+
+/* calm: the service whose stressed form this is, or NULL. */
+static struct ph_smtpd_service *service_new(const struct ph_config *config, const struct ph_service *service, const struct ph_conf *conf,
+					    struct ph_limits *limits, const struct ph_smtpd_service *calm)
 {
 	struct ph_smtpd_service *svc = ph_alloc(sizeof(*svc));
 	const struct ph_service *cleanup;
@@ -327,7 +344,7 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	svc->config = config;
 	svc->service = service;
 	svc->standalone = !service && !is_mail_owner(config);
-	svc->conf = service ? service->conf : ph_config_main(config);
+	svc->conf = conf;
 	svc->name = service ? service->name : "smtp";
 	svc->limits = limits;
 	if (ph_smtpd_settings_load(svc->conf, &svc->set, &err) < 0) {
@@ -343,7 +360,7 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	if (*svc->set.upstream_proxy && !svc->proxy_protocol)
 		svc->fatal = "bad configuration: smtpd_upstream_proxy_protocol: only haproxy is known";
 	svc->ehlo_discard = ph_smtpd_ehlo_mask(svc->set.discard_ehlo_keywords);
-	if (!svc->standalone && ph_limit_store_new(svc->conf, svc->set.counter_store, svc->set.counter_failure, &svc->counters, &err) < 0) {
+	if (!calm && !svc->standalone && ph_limit_store_new(svc->conf, svc->set.counter_store, svc->set.counter_failure, &svc->counters, &err) < 0) {
 		snprintf(svc->fatal_text, sizeof(svc->fatal_text), "%s", err.text);
 		svc->fatal = svc->fatal_text;
 	}
@@ -353,10 +370,38 @@ struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, co
 	lists(svc);
 	relay_safety(svc);
 	svc->notify_classes = ph_notice_classes(svc->set.notify_classes);
+	if (calm) {
+		borrow(svc, calm);
+		return svc;
+	}
 	tls_level(svc);
 	tls(svc);
 	sasl(svc);
 	return svc;
+}
+
+struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, const struct ph_service *service, struct ph_limits *limits)
+{
+	return service_new(config, service, service ? service->conf : ph_config_main(config), limits, NULL);
+}
+
+/* "-o stress=" in master.cf has the last word. */
+static bool may_be_stressed(const struct ph_smtpd_service *svc)
+{
+	const char *origin = svc->service ? ph_conf_origin(svc->conf, "stress") : NULL;
+
+	return svc->service && !(origin && strstr(origin, "master.cf"));
+}
+
+struct ph_smtpd_service *ph_smtpd_service_now(struct ph_smtpd_service *svc)
+{
+	static const char *const name = "stress", *const value = "yes";
+
+	if (ph_now_ms() >= svc->stress_until_ms || !may_be_stressed(svc))
+		return svc;
+	if (!svc->stressed)
+		svc->stressed = service_new(svc->config, svc->service, ph_conf_derive(svc->conf, &name, &value, 1), svc->limits, svc);
+	return svc->stressed->fatal ? svc : svc->stressed;
 }
 
 bool ph_smtpd_would_relay(const struct ph_config *config, const struct ph_service *service, char *ret_text, size_t cap)
@@ -395,6 +440,10 @@ void ph_smtpd_service_free(struct ph_smtpd_service **sp)
 
 	if (!svc)
 		return;
+	if (svc->stressed) {
+		borrow(svc->stressed, &(struct ph_smtpd_service){ .config = NULL });
+		ph_smtpd_service_free(&svc->stressed);
+	}
 	ph_rlist_free(&svc->client);
 	ph_rlist_free(&svc->helo);
 	ph_rlist_free(&svc->sender);

@@ -76,6 +76,8 @@ struct ph_smtpd_service {
 	struct ph_limits *limits;               /* NULL: no memory for them */
 	struct ph_limit_store *counters;        /* of several machines; NULL: limits alone */
 	int max_sessions, sessions;             /* of this process */
+	int64_t stress_until_ms;                /* all sessions were in use a while ago: new ones are short of patience until then */
+	struct ph_smtpd_service *stressed;      /* the same service with "stress = yes"; made when it is first needed */
 	bool long_ids;
 	unsigned notify_classes;                /* PH_NOTICE_* */
 };
@@ -333,6 +335,8 @@ bool ph_smtpd_word_matches(struct ph_session *s, const struct ph_smtpd_words *li
 void ph_smtpd_words_open(const struct ph_conf *conf, const char *title, const char *text, struct ph_smtpd_words *ret);
 void ph_smtpd_words_free(struct ph_smtpd_words *list);
 struct ph_smtpd_service *ph_smtpd_service_new(const struct ph_config *config, const struct ph_service *service, struct ph_limits *limits);
+/* What a session that begins now gets: svc, or, while it is overloaded, the same with "stress = yes" (STRESS_README).  Belongs to svc. */
+struct ph_smtpd_service *ph_smtpd_service_now(struct ph_smtpd_service *svc);
 /* NULL-safe; no session may be left. */
 void ph_smtpd_service_free(struct ph_smtpd_service **svc);
 
