@@ -49,7 +49,9 @@ static size_t parse(const char *p, struct spec *s)
 {
 	const char *start = p;
 
-	*s = (struct spec){ .precision = -1 };
+	*s = (struct spec){ .precision = -1, .conv = *p };
+	if (*p == 's' || *p == 'd' || *p == 'u')
+		return 1;
 	if (*p == '.') {
 		p++;
 		s->precision = 0;
@@ -77,20 +79,6 @@ static size_t parse(const char *p, struct spec *s)
 	if (s->precision >= 0 || !s->conv || !strchr("diuc%", s->conv) || (s->size && strchr("c%", s->conv)))
 		return 0;
 	return (size_t)(p - start);
-}
-
-/* Can all of fmt be done here?  Asked first, as an argument can be fetched only once. */
-static bool ours(const char *fmt)
-{
-	struct spec s;
-	size_t n;
-
-	for (const char *p = fmt; (p = strchr(p, '%')) != NULL; p += n) {
-		n = parse(++p, &s);
-		if (n == 0)
-			return false;
-	}
-	return true;
 }
 
 static void put_string(struct out *o, const char *text, int precision)
@@ -143,23 +131,26 @@ static void put_one(struct out *o, const struct spec *s, struct args *a)
 int ph_vsnprintf(char *p, size_t size, const char *fmt, va_list ap)
 {
 	struct out o = { p, size ? size - 1 : 0, 0 };
+	const char *at = fmt, *next;
 	char nothing[1];
-	const char *next;
 	struct args a;
 	struct spec s;
+	size_t n;
 
-	if (!ours(fmt))
-		return vsnprintf(p, size, fmt, ap);
 	if (!p)
 		o.p = nothing;          /* of which nothing is written, but never to NULL */
 	va_copy(a.ap, ap);
-	while ((next = strchr(fmt, '%')) != NULL) {
-		put(&o, fmt, (size_t)(next - fmt));
-		fmt = next + 1;
-		fmt += parse(fmt, &s);
+	while ((next = strchr(at, '%')) != NULL) {
+		put(&o, at, (size_t)(next - at));
+		n = parse(next + 1, &s);
+		if (n == 0) {           /* not ours: from the start again, with the arguments as they came */
+			va_end(a.ap);
+			return vsnprintf(p, size, fmt, ap);
+		}
 		put_one(&o, &s, &a);
+		at = next + 1 + n;
 	}
-	put(&o, fmt, strlen(fmt));
+	put(&o, at, strlen(at));
 	va_end(a.ap);
 	if (size)
 		p[o.n < size ? o.n : size - 1] = '\0';

@@ -5,6 +5,7 @@
 #include "module/table.h"
 #include "config/config.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,8 @@ static bool is_dot_string(const char *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)s[i];
 
+		if (isalnum(c) || c >= 0x80)
+			continue;
 		if (c <= ' ' || c == 0x7f || strchr("()<>[]:;@\\,\"", c) || (c == '.' && s[i + 1] == '.'))
 			return false;
 	}
@@ -34,8 +37,6 @@ static const char *quoted(struct ph_arena *a, const char *local, size_t n)
 {
 	char *out, *p;
 
-	if (n == 0 || is_dot_string(local, n))
-		return ph_arena_strndup(a, local, n);
 	p = out = ph_arena_alloc(a, 2 * n + 3);
 	*p++ = '"';
 	for (size_t i = 0; i < n; i++) {
@@ -50,11 +51,12 @@ static const char *quoted(struct ph_arena *a, const char *local, size_t n)
 /* local + tail ("@dom", "@" or ""); the quoted form first when it is another one. */
 static enum ph_lookup try_local(struct find *f, const char *local, size_t n, const char *tail, bool partial)
 {
-	const char *q = quoted(f->arena, local, n);
+	bool plain = n == 0 || is_dot_string(local, n);
+	const char *q = plain ? ph_arena_printf(f->arena, "%.*s%s", (int)n, local, tail) : ph_arena_printf(f->arena, "%s%s", quoted(f->arena, local, n), tail);
 	enum ph_lookup status;
 
-	status = ph_maps_find(f->maps, ph_arena_printf(f->arena, "%s%s", q, tail), partial, f->arena, f->ret_value, f->err);
-	if (status == PH_LOOKUP_NOTFOUND && (strlen(q) != n || memcmp(q, local, n) != 0))
+	status = ph_maps_find(f->maps, q, partial, f->arena, f->ret_value, f->err);
+	if (status == PH_LOOKUP_NOTFOUND && !plain)
 		status = ph_maps_find(f->maps, ph_arena_printf(f->arena, "%.*s%s", (int)n, local, tail), partial, f->arena,
 				      f->ret_value, f->err);
 	return status;
