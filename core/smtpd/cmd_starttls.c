@@ -14,7 +14,7 @@ static void log_established(struct ph_session *s)
 
 	if (s->svc->tls_loglevel < 1)
 		return;
-	if (t->peer_fingerprint)
+	if (t->peer_fingerprint && s->svc->tls_loglevel >= 2)
 		ph_log(PH_LOG_INFO, "%s: subject_CN=%s, issuer=%s, fingerprint=%s", s->namaddr, t->peer_cn ? t->peer_cn : "",
 		       t->peer_issuer_cn ? t->peer_issuer_cn : "", t->peer_fingerprint);
 	ph_buf_printf(&b, "%s TLS connection %s from %s: %s with cipher %s (%d/%d bits)", trust, t->reused ? "reused" : "established",

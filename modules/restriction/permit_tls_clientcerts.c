@@ -24,7 +24,6 @@ static struct ph_verdict check(void *use, const void *settings, struct ph_sessio
 	for (size_t i = 0; use && i < PH_ARRAY_LEN(keys); i++) {
 		switch (keys[i] ? ph_maps_find(use, keys[i], false, ph_session_arena(s), &value, &err) : PH_LOOKUP_NOTFOUND) {
 		case PH_LOOKUP_FOUND:
-			ph_log(PH_LOG_INFO, "Relaying allowed for certified client: %s[%s]", ph_session_client_name(s), ph_session_client_addr(s));
 			return ph_verdict_permit();
 		case PH_LOOKUP_NOTFOUND:
 			break;

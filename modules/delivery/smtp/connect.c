@@ -150,9 +150,15 @@ static bool try_server(struct smtp_state *st, const struct ph_endpoint *to, cons
 static bool tls_demand(struct smtp_state *st, const struct smtp_addr *a, int port)
 {
 	st->tls = ph_arena_alloc(st->arena, sizeof(*st->tls));
-	if (smtp_tls_demand(st, a, port, st->tls) == 0)
+	if (smtp_tls_demand(st, a, port, st->tls) < 0) {
+		ph_log(PH_LOG_WARNING, "TLS policy lookup for %s/%s: %s", st->dest, a->host, st->why.text);
+		return false;
+	}
+	if (!st->service->set->tls_wrapper || st->tls->level >= SMTP_TLS_ENCRYPT)
 		return true;
-	ph_log(PH_LOG_WARNING, "TLS policy lookup for %s/%s: %s", st->dest, a->host, st->why.text);
+	/* In clear text both sides would wait for the other. */
+	ph_log(PH_LOG_WARNING, "%stls_wrappermode requires \"%stls_security_level = encrypt\" (or stronger)", SMTP_PREFIX, SMTP_PREFIX);
+	smtp_why_set(st, "4.3.0", "server unavailable or unable to receive mail");
 	return false;
 }
 

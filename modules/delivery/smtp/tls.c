@@ -195,6 +195,16 @@ static int no_context(struct smtp_state *st, const struct ph_err *err)
 	return -EINVAL;
 }
 
+/* What OpenSSL has to say is a warning of its own. */
+static void log_failed(struct smtp_state *st, const char *text)
+{
+	bool library = strncmp(text, "TLS library problem", 19) == 0;
+
+	ph_log(PH_LOG_INFO, "SSL_connect error to %s: %s", st->session->namaddrport, library ? "-1" : text);
+	if (library)
+		ph_log(PH_LOG_WARNING, "%s", text);
+}
+
 int smtp_tls_handshake(struct smtp_state *st)
 {
 	struct ph_tls_policy policy = { 0 };
@@ -211,7 +221,7 @@ int smtp_tls_handshake(struct smtp_state *st)
 		ph_log(PH_LOG_INFO, "setting up TLS connection to %s", st->session->namaddrport);
 	r = ph_stream_tls_connect_policy(st->session->stream, ctx, &policy, ph_now_ms() + st->service->set->starttls_ms, &err);
 	if (r < 0) {
-		ph_log(PH_LOG_INFO, "SSL_connect error to %s: %s", st->session->namaddrport, err.text);
+		log_failed(st, err.text);
 		return r;
 	}
 	info = ph_stream_tls(st->session->stream);

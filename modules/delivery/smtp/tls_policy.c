@@ -184,6 +184,20 @@ static void site_find(struct smtp_state *st)
 	}
 }
 
+/* The words of smtp_tls_fingerprint_cert_match that are fingerprints. */
+static const char *fingerprints(struct smtp_state *st, const char *text)
+{
+	char *cursor = ph_arena_strdup(st->arena, text), *good = ph_arena_alloc(st->arena, strlen(text) + 1), *word;
+
+	while ((word = ph_str_token(&cursor, PH_SEP_LIST))) {
+		if (word[strspn(word, "0123456789abcdefABCDEF:")] != '\0')
+			ph_log(PH_LOG_WARNING, "malformed fingerprint value: %s", word);
+		else
+			strcat(strcat(good, *good ? " " : ""), word);
+	}
+	return good;
+}
+
 void smtp_tls_site(struct smtp_state *st)
 {
 	const struct smtp_settings *set = st->service->set;
@@ -199,6 +213,8 @@ void smtp_tls_site(struct smtp_state *st)
 		site_find(st);
 	if (p->match == NULL)
 		p->match = p->level == SMTP_TLS_FINGERPRINT ? set->tls_fingerprint_match : p->level == SMTP_TLS_SECURE ? set->tls_secure_match : set->tls_verify_match;
+	if (!p->invalid && p->level == SMTP_TLS_FINGERPRINT && p->match == set->tls_fingerprint_match)
+		p->match = fingerprints(st, p->match);
 	if (!p->invalid && p->level == SMTP_TLS_FINGERPRINT && p->match[strspn(p->match, ", \t\r\n|")] == '\0') {
 		ph_log(PH_LOG_WARNING, "nexthop domain %s: configured at fingerprint security level, but with no fingerprints to match.", st->dest);
 		p->invalid = true;
