@@ -84,9 +84,9 @@ static int read_proxy_header(struct ph_session *s, const struct ph_screen *ps, i
 			break;
 		n = ph_stream_fill(s->io, deadline);
 		if (n == -ETIMEDOUT)
-			return proxy_refused(s, ps, "time limit exceeded", (struct ph_slice){ "", 0 });
+			return proxy_refused(s, ps, ps ? "time limit exceeded" : "timeout error", (struct ph_slice){ "", 0 });
 		if (n <= 0)
-			return ph_stream_peek(s->io).n ? proxy_refused(s, ps, "missing protocol header terminator", ph_stream_peek(s->io)) : -ENODATA;
+			return proxy_refused(s, ps, ph_stream_peek(s->io).n ? "missing protocol header terminator" : "EOF", ph_stream_peek(s->io));
 	}
 	if (!info.local && !known_protocol(s, &info))
 		return proxy_refused(s, ps, "bad or missing protocol type", ph_stream_peek(s->io));

@@ -230,5 +230,5 @@ client
 clock +6
 < 421 4.3.0
 closed
-log haproxy read: timeout
+log haproxy read: timeout error
 noserve
