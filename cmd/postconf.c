@@ -187,7 +187,7 @@ static void check_options(const char *given)
 		"bt", "bT", "lm", "lt", "lT", "mt", "mT", "tT", "FM", "FP", "MP", "Fp", "Mp", "Pp", "jf", "jh", "jH",
 	};
 	static const struct { char with; const char *not; } modes[] = {
-		{ 'M', "dnhHC" }, { 'F', "dnCX#" }, { 'P', "dnC#" }, { 'a', "deXnhHxfMFPC#" }, { 'A', "deXnhHxfMFPC#" },
+		{ 'M', "dnhHC" }, { 'F', "dnCX#" }, { 'P', "dn#" }, { 'a', "deXnhHxfMFPC#" }, { 'A', "deXnhHxfMFPC#" },
 		{ 'l', "deXnhHxfMFPC#" }, { 'm', "deXnhHxfMFPC#" },
 	};
 	size_t i;

@@ -56,6 +56,9 @@ static struct change *parse_changes(struct pc *pc, enum pc_edit edit, char **arg
 			pc_split(pc, all[i].name, &all[i].name, &all[i].value);
 		else if (strchr(args[i], '='))
 			pc_fatal("specify one of -e -%c", edit == PC_REMOVE ? 'X' : '#');
+		for (int k = 0; k < i && edit == PC_CHANGE; k++)
+			if (strcmp(all[k].name, all[i].name) == 0)
+				ph_log(PH_LOG_WARNING, "ignoring earlier request: '%s = %s'", all[k].name, all[k].value);
 	}
 	return all;
 }

@@ -5,22 +5,24 @@
 #include "module/loader.h"
 #include <posthouse/sasl.h>
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/opensslv.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Names of the usable modules of a kind.  client: SASL modules that can be clients. */
-static void list_modules(struct pc *pc, const char *kind, bool client)
+/* Names of the usable modules of a kind, and one that is no module.  client: SASL modules that can be clients. */
+static void list_modules(struct pc *pc, const char *kind, bool client, const char *besides)
 {
 	struct ph_module_info *modules;
 	size_t i, n = ph_modules_scan(pc->arena, &modules), k = 0;
-	const char **names = ph_alloc((n + 1) * sizeof(*names));
+	const char **names = ph_alloc((n + 2) * sizeof(*names));
 
 	for (i = 0; i < n; i++) {
 		if (strcmp(modules[i].kind, kind) != 0 || modules[i].module == NULL)
@@ -29,6 +31,8 @@ static void list_modules(struct pc *pc, const char *kind, bool client)
 			continue;
 		names[k++] = modules[i].name;
 	}
+	if (besides)
+		names[k++] = besides;
 	qsort(names, k, sizeof(*names), by_name);
 	for (i = 0; i < k; i++)
 		printf("%s\n", names[i]);
@@ -39,9 +43,19 @@ static const struct { const char *name; enum ph_bounce_kind kind; } texts[] = {
 	{ "failure", PH_BOUNCE_FAILURE }, { "delay", PH_BOUNCE_DELAY }, { "success", PH_BOUNCE_SUCCESS }, { "verify", PH_BOUNCE_TRACE },
 };
 
-static void print_template(const struct ph_bounce_template *t, const char *name)
+/* The built-in author is shown as header_from_format has it. */
+static const char *author(const struct ph_conf *view, const char *from)
 {
-	printf("%s_template = <<EOF\nCharset: %s\nFrom: %s\nSubject: %s\n", name, t->charset, t->from, t->subject);
+	const char *format = ph_conf_get(view, "header_from_format");
+
+	if (format && ph_str_ieq(format, "obsolete"))
+		return from;
+	return strcmp(from, "MAILER-DAEMON (Mail Delivery System)") == 0 ? "Mail Delivery System <MAILER-DAEMON>" : from;
+}
+
+static void print_template(const struct ph_conf *view, const struct ph_bounce_template *t, const char *name)
+{
+	printf("%s_template = <<EOF\nCharset: %s\nFrom: %s\nSubject: %s\n", name, t->charset, author(view, t->from), t->subject);
 	if (t->postmaster_subject)
 		printf("Postmaster-Subject: %s\n", t->postmaster_subject);
 	printf("\n%s%sEOF\n", t->body, *t->body && t->body[strlen(t->body) - 1] == '\n' ? "" : "\n");
@@ -56,6 +70,8 @@ static void list_texts(struct pc *pc, bool expanded, const char *file)
 	const char *body;
 	size_t i;
 
+	if (file && *file && access(file, R_OK) < 0)
+		pc_fatal("open %s: %s", file, strerrordesc_np(errno));
 	if (file)
 		view = ph_conf_derive(view, names, &file, 1);
 	for (i = 0; i < PH_ARRAY_LEN(texts); i++) {
@@ -63,7 +79,7 @@ static void list_texts(struct pc *pc, bool expanded, const char *file)
 			printf("\n");
 		t = ph_bounce_template(view, texts[i].kind);
 		if (!expanded) {
-			print_template(t, texts[i].name);
+			print_template(view, t, texts[i].name);
 			continue;
 		}
 		body = ph_bounce_template_text(view, pc->arena, t);
@@ -81,7 +97,7 @@ static void list_tls(const char *mode)
 	else if (strcmp(mode, "public-key-algorithms") == 0)
 		printf("dsa\necdsa\ned25519\ned448\nrsa\n");
 	else
-		pc_fatal("bad -T mode: %s", mode);
+		pc_fatal("unknown 'postconf -T' mode: %s", mode);
 }
 
 void pc_list(struct pc *pc, int what, char **args, int n)
@@ -94,13 +110,11 @@ void pc_list(struct pc *pc, int what, char **args, int n)
 		list_tls(args[0]);
 		return;
 	}
-	if (n > 1 || (n == 1 && what != 'b' && what != 't'))
-		pc_fatal("option -%c takes no further arguments", what);
 	pc_load(pc);
 	switch (what) {
-	case 'm': list_modules(pc, "lookup", false); break;
-	case 'a': list_modules(pc, "sasl", false); break;
-	case 'A': list_modules(pc, "sasl", true); break;
+	case 'm': list_modules(pc, "lookup", false, "proxy"); break;   /* a prefix, which changes nothing here */
+	case 'a': list_modules(pc, "sasl", false, NULL); break;
+	case 'A': list_modules(pc, "sasl", true, "cyrus"); break;       /* what smtp_sasl_type calls the client's own mechanisms */
 	case 'b': list_texts(pc, true, n ? args[0] : NULL); break;
 	case 't': list_texts(pc, false, n ? args[0] : NULL); break;
 	}
