@@ -112,6 +112,10 @@ static int show_stdin(struct postcat *c)
 		return fatal(c, "create", "temporary file", -errno);
 	while ((n = fread(buf, 1, sizeof(buf), stdin)) > 0)
 		fwrite(buf, 1, n, f);
+	if (ftell(f) == 0) {    /* nothing is no message, and no mistake */
+		fclose(f);
+		return 0;
+	}
 	r = fflush(f) == 0 && lseek(fileno(f), 0, SEEK_SET) == 0 ? show_fd(c, fileno(f), "stdin") : fatal(c, "write", "temporary file", -errno);
 	fclose(f);
 	return r;
@@ -187,6 +191,11 @@ static int show_id(struct postcat *c, int dirfd, const char *id)
 	char path[64];
 	int fd, r = -ESRCH;
 
+	if (!ph_queue_id_plausible(id)) {
+		ph_log(PH_LOG_FATAL, "bad mail queue ID: %s", id);
+		c->status = 1;
+		return -EINVAL;
+	}
 	if (ph_queue_id_valid(id)) {
 		r = find(c, id, &err);
 		if (r == 0)
@@ -235,8 +244,8 @@ static void run(void *arg)
 
 static int usage(void)
 {
-	ph_log(PH_LOG_FATAL, "usage: postcat -b (body text) -c config_dir -d (decimal record type) -e (envelope records) -h (header text) "
-	       "-o (print record offsets) -q (access queue) -v [file(s)...]");
+	ph_log(PH_LOG_FATAL, "usage: postcat [-b (body text)] [-c config_dir] [-d (decimal record type)] [-e (envelope records)] [-h (header text)] "
+	       "[-q (access queue)] [-v] [file(s)...]");
 	return 1;
 }
 

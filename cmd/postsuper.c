@@ -40,6 +40,7 @@ struct postsuper {
 	char op;                        /* its operation */
 	uint64_t count[128], released;
 	bool used[128];
+	char **args;                    /* names of queues */
 	int status;
 };
 
@@ -143,9 +144,9 @@ static void read_ids(struct postsuper *p, char op)
 	while (p->status == 0 && (n = getline(&line, &cap, stdin)) > 0) {
 		while (n > 0 && strchr("\n\r\t ", line[n - 1]))
 			line[--n] = '\0';
-		if (n > 0 && strlen(line) == (size_t)n)
+		if (strlen(line) == (size_t)n)
 			add_id(p, op, line);
-		else if (n > 0)
+		else
 			ph_log(PH_LOG_WARNING, "invalid mail queue id: %s", "(with a NUL byte)");
 	}
 	free(line);
@@ -216,26 +217,42 @@ static void say_count(const struct postsuper *p, bool used, const char *what, ui
 
 static void summary(const struct postsuper *p)
 {
+	say_count(p, p->used['r'], "Requeued", p->count['r']);
 	say_count(p, p->used['d'], "Deleted", p->count['d']);
 	say_count(p, p->used['e'] || p->used['f'], "Force-expired", p->count['e'] + p->count['f']);
 	say_count(p, p->used['h'], "Placed on hold", p->count['h']);
 	say_count(p, p->used['H'] || p->used['f'], "Released from hold", p->count['H'] + p->released);
-	say_count(p, p->used['r'], "Requeued", p->count['r']);
 }
 
 static int usage(const char *name)
 {
-	ph_log(PH_LOG_FATAL, "usage: %s [-c config_dir] [-d queue_id (delete)] [-e queue_id (expire)] [-f queue_id (expire and release)] "
+	ph_log(PH_LOG_FATAL, "usage: %s [-c config_dir] [-d queue_id (delete)] [-e queue_id (expire)] [-f queue_id (expire and/or un-hold)] "
 	       "[-h queue_id (hold)] [-H queue_id (un-hold)] [-p (purge temporary files)] [-r queue_id (requeue)] [-s (structure fix)] "
-	       "[-S (structure fix, redundant)] [queue...]", name);
+	       "[-S (redundant structure fix)][-v (verbose)] [queue...]", name);
 	return 1;
+}
+
+static int take_queues(struct postsuper *p)
+{
+	static const char *const queues[] = { "incoming", "active", "deferred", "hold", "maildrop", "bounce", "defer", "trace", "flush", "corrupt" };
+	size_t k;
+
+	p->queues = json_array();
+	for (char **a = p->args; *a; a++) {
+		for (k = 0; k < PH_ARRAY_LEN(queues) && strcmp(*a, queues[k]) != 0; k++)
+			;
+		if (k == PH_ARRAY_LEN(queues)) {
+			ph_log(PH_LOG_FATAL, "invalid directory name: %s", *a);
+			return -EINVAL;
+		}
+		json_array_append_new(p->queues, json_string(*a));
+	}
+	return 0;
 }
 
 static int parse(struct postsuper *p, int argc, char **argv)
 {
-	static const char *const queues[] = { "incoming", "active", "deferred", "hold", "maildrop", "bounce", "defer", "trace", "flush", "corrupt" };
 	int c, verbose = 0;
-	size_t k;
 
 	optind = 1;
 	while ((c = getopt(argc, argv, "c:d:e:f:h:H:pr:sSv")) != -1) {
@@ -261,16 +278,7 @@ static int parse(struct postsuper *p, int argc, char **argv)
 			p->used[c] = true;
 		}
 	}
-	p->queues = json_array();
-	for (; optind < argc; optind++) {
-		for (k = 0; k < PH_ARRAY_LEN(queues) && strcmp(argv[optind], queues[k]) != 0; k++)
-			;
-		if (k == PH_ARRAY_LEN(queues)) {
-			ph_log(PH_LOG_FATAL, "invalid directory name: %s", argv[optind]);
-			return 1;
-		}
-		json_array_append_new(p->queues, json_string(argv[optind]));
-	}
+	p->args = argv + optind;
 	if (p->n_wants == 0 && !p->purge && !p->structure)
 		p->purge = p->structure = true;
 	if (verbose)
@@ -305,6 +313,8 @@ int ph_main_postsuper(int argc, char **argv)
 	log.facility = p.g->syslog_facility_code;
 	log.maillog_file = *p.g->maillog_file ? p.g->maillog_file : NULL;
 	ph_log_open(&log);
+	if (take_queues(&p) < 0)
+		return 1;
 	if (ph_run_blocking(run, &p) < 0)
 		return 1;
 	if (p.status == 0)

@@ -413,6 +413,18 @@ static int run_daemon(struct ph_sendmail *m)
 	_exit(EX_OSERR);
 }
 
+/* Only mail has recipients. */
+static void refuse_words(const struct ph_sendmail *m)
+{
+	static const char *const what[] = {
+		[PH_SM_MAILQ] = "display queue mode", [PH_SM_ALIASES] = "alias initialization mode", [PH_SM_SMTP] = "stand-alone mode",
+		[PH_SM_FLUSH] = "flush queue mode", [PH_SM_SITE] = "flush site", [PH_SM_ID] = "flush queue_id",
+	};
+
+	if ((size_t)m->mode < PH_ARRAY_LEN(what) && what[m->mode])
+		ph_sm_fatal("%s requires no recipient", what[m->mode]);
+}
+
 int ph_main_sendmail(int argc, char **argv)
 {
 	struct ph_sendmail m = { .arena = ph_arena_new() };
@@ -427,6 +439,10 @@ int ph_main_sendmail(int argc, char **argv)
 		m.mode = PH_SM_MAILQ;
 	else if (strcmp(name, "newaliases") == 0)
 		m.mode = PH_SM_ALIASES;
+	if (m.mode != PH_SM_MAIL) {
+		log.prog = name;
+		ph_log_open(&log);
+	}
 	parse_config(&m, argc, argv);
 	if (ph_config_load(m.config_dir, PH_CONFIG_QUIET, &config, &err) < 0)
 		ph_sm_fatal("%s", err.text);
@@ -438,6 +454,8 @@ int ph_main_sendmail(int argc, char **argv)
 	if (m.verbose > 1)
 		ph_log_set_verbose(m.verbose - 1);
 	parse(&m, argc, argv);
+	if (optind < argc)
+		refuse_words(&m);
 	switch (m.mode) {
 	case PH_SM_MAIL: return run_mail(&m, argc, argv);
 	case PH_SM_ALIASES: return run_aliases(&m);

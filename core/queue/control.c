@@ -128,6 +128,8 @@ static int do_list(struct ph_control *c, const json_t *req, struct ph_err *err)
 	for (size_t i = 0; i < PH_ARRAY_LEN(order) && r == 0; i++)
 		if (order[i] < 0 || q->ix->n_state[order[i]] > 0)
 			r = list_pass(&run, order[i]);
+	if (r == 0)
+		r = ph_control_list_maildrop(c, &run.l, &run.b);
 	ph_listing_end(&run.l, &run.b);
 	if (r == 0 && run.b.len)
 		r = ph_control_text(c, run.b.data, run.b.len);
@@ -224,6 +226,7 @@ struct super {
 	struct ph_control *c;
 	enum super_op op;
 	unsigned queues;                /* bits of enum ph_entry_state */
+	bool maildrop;                  /* and this folder */
 	uint64_t count, released;
 	bool by_id;
 };
@@ -248,6 +251,20 @@ static unsigned queue_bits(const json_t *req, enum super_op op)
 	if (op == OP_RELEASE)
 		return 1u << PH_ENTRY_HOLD;
 	return op == OP_HOLD ? 7 : 15;
+}
+
+/* Mail that is not taken in yet can only be deleted. */
+static bool wants_maildrop(const json_t *req, enum super_op op)
+{
+	const json_t *list = json_object_get(req, "queues");
+	bool named = json_array_size(list) == 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *s = json_string_value(json_array_get(list, i));
+
+		named |= s && strcmp(s, "maildrop") == 0;
+	}
+	return named && op == OP_DELETE;
 }
 
 /* Yields. */
@@ -382,6 +399,8 @@ static void super_all(struct super *s)
 			break;
 	}
 	ph_index_cursor_close(&cur);
+	if (s->maildrop)
+		s->count += ph_control_drop_delete_all(s->c->q);
 }
 
 static int super_ids(struct super *s, const json_t *ids)
@@ -395,9 +414,11 @@ static int super_ids(struct super *s, const json_t *ids)
 		uint64_t released = s->released;
 		bool done;
 
-		if (e == NULL)
+		if (e == NULL && !(id && s->maildrop && ph_control_drop_delete(s->c->q, id)))
 			continue;
-		if (s->op == OP_REQUEUE)
+		if (e == NULL)
+			done = true;
+		else if (s->op == OP_REQUEUE)
 			done = (s->queues & 1u << e->state) && requeue_one(s->c->q, id);
 		else
 			done = super_one(s, e);
@@ -422,6 +443,7 @@ static int do_super(struct ph_control *c, const json_t *req, struct ph_err *err)
 	if (s.op == OP_NONE)
 		return ph_err_set(err, -EINVAL, "unknown operation");
 	s.queues = queue_bits(req, s.op);
+	s.maildrop = wants_maildrop(req, s.op);
 	if (json_is_true(json_object_get(req, "all")))
 		super_all(&s);
 	else if (super_ids(&s, json_object_get(req, "ids")) < 0)

@@ -2,6 +2,7 @@
 #ifndef CORE_QUEUE_CONTROL_H
 #define CORE_QUEUE_CONTROL_H
 
+#include "queue/listing.h"
 #include "queue/qmgr_private.h"
 
 struct ph_control {
@@ -15,5 +16,10 @@ struct ph_control {
 int ph_control_text(struct ph_control *c, const char *text, size_t n);
 /* One request.  0 or negative with err.  Yields. */
 int ph_control_request(struct ph_control *c, struct ph_slice text, struct ph_err *err);
+/* Mail in maildrop/, appended to out or sent.  0 or negative.  Yields. */
+int ph_control_list_maildrop(struct ph_control *c, struct ph_listing *l, struct ph_buf *out);
+/* Remove one of its files, or all (yields). */
+bool ph_control_drop_delete(struct ph_qmgr *q, const char *queue_id);
+uint64_t ph_control_drop_delete_all(struct ph_qmgr *q);
 int ph_control_show(struct ph_control *c, const char *what, struct ph_err *err);
 #endif

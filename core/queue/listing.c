@@ -197,16 +197,28 @@ void ph_listing_entry(struct ph_listing *l, const struct ph_index *ix, const str
 		mailq_entry(l, ix, e, out);
 }
 
-void ph_listing_maildrop(struct ph_listing *l, const char *queue_id, int64_t arrival_s, int64_t bytes, const char *sender, struct ph_buf *out)
+void ph_listing_maildrop(struct ph_listing *l, const char *queue_id, int64_t arrival_s, int64_t bytes, const char *sender, const char *const *rcpts, size_t n,
+			 struct ph_buf *out)
 {
 	if (l->format == PH_LISTING_MAILQ) {
 		mailq_head(l, queue_id, ' ', arrival_s, bytes, sender, out);
+		for (size_t i = 0; i < n; i++) {
+			ph_buf_printf(out, l->long_ids ? "%47s" : "%41s", "");
+			put_printable(out, rcpts[i]);
+			ph_buf_putc(out, '\n');
+		}
 		return;
 	}
 	ph_buf_printf(out, "{\"queue_name\": \"maildrop\", \"queue_id\": \"%s\", \"arrival_time\": %lld, \"message_size\": %lld, \"forced_expire\": false, \"sender\": ",
 		      queue_id, (long long)arrival_s, (long long)bytes);
 	ph_json_put(out, *sender ? sender : "MAILER-DAEMON");
-	ph_buf_puts(out, ", \"recipients\": []}\n");
+	ph_buf_puts(out, ", \"recipients\": [");
+	for (size_t i = 0; i < n; i++) {
+		ph_buf_puts(out, i ? ", {\"address\": " : "{\"address\": ");
+		ph_json_put(out, rcpts[i]);
+		ph_buf_putc(out, '}');
+	}
+	ph_buf_puts(out, "]}\n");
 }
 
 void ph_listing_end(struct ph_listing *l, struct ph_buf *out)

@@ -14,8 +14,9 @@ struct ph_listing {
 };
 /* One message, appended to out. */
 void ph_listing_entry(struct ph_listing *l, const struct ph_index *ix, const struct ph_entry *e, struct ph_buf *out);
-/* Mail in maildrop/, which has no recipients yet. */
-void ph_listing_maildrop(struct ph_listing *l, const char *queue_id, int64_t arrival_s, int64_t bytes, const char *sender, struct ph_buf *out);
+/* Mail in maildrop/; recipients as they were given. */
+void ph_listing_maildrop(struct ph_listing *l, const char *queue_id, int64_t arrival_s, int64_t bytes, const char *sender, const char *const *rcpts, size_t n,
+			 struct ph_buf *out);
 /* "-- N Kbytes in M Requests.", or "Mail queue is empty". */
 void ph_listing_end(struct ph_listing *l, struct ph_buf *out);
 /* s as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
