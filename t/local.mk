@@ -3,7 +3,7 @@ EXTRA_DIST += t/unit/tap.h t/lib.sh t/run t/run-one t/packages t/negative-status
 
 # Distributed whole, without what was built in them: a new test needs no line here.
 EXTRA_DIST += t/client t/cmd t/conformance t/crash t/delivery t/fuzz/corpus t/lib t/load t/milter t/modules t/peers t/queue t/sasl t/smtp t/suites t/tls
-EXTRA_DIST += t/bench/run t/bench/readall.c t/bench/floor.c t/bench/probes.c
+EXTRA_DIST += t/bench/run t/bench/readall.c t/bench/floor.c t/bench/probes.c t/bench/slowpolicy.py
 dist-hook:
 	find $(distdir) \( -name __pycache__ -o -name .libs -o -name .deps \) -prune -exec rm -rf {} +
 	find $(distdir)/t \( -name '*.o' -o -name '*.lo' -o -name .dirstamp \) -delete

@@ -68,6 +68,8 @@ modules = re.findall(r"^(lookup|restriction|filter|delivery|sasl|counter)\s+(\S+
 ok(len(modules) > 30, "posthouse modules lists them", out[:500])
 for kind, name in modules:
     ok(any(name in p for p in pages), "%s %s has a manual page" % (kind, name), sorted(pages)[:20])
+p = subprocess.run([sys.executable, TOP + "/build-aux/mkrestrictions", INST + "/sbin/posthouse", "--check"], capture_output=True, text=True)
+ok(p.returncode == 0, "doc/restrictions.md says what the modules declare (run build-aux/mkrestrictions)", p.stdout + p.stderr)
 mandoc = subprocess.run("command -v mandoc", shell=True, capture_output=True).returncode == 0
 if mandoc:
     r = subprocess.run(["mandoc", "-T", "lint", "-W", "error", *sorted(glob.glob(TOP + "/doc/man/*.1"))], capture_output=True, text=True)
