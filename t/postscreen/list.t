@@ -3,7 +3,6 @@
 import os
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -88,8 +87,7 @@ with Instance(MAIN, MASTER) as i:
     i.command("postfix", "stop", check=True)
     wait_for("the router to end", lambda: not i.master_pid() or not i.processes())
     for bad in ("garbage", "", ";;;;", "-1;0;0;0;0", "99999999999999999999;0;0;0;0", "1;2;3;4;5;6", "9" * 5000):
-        subprocess.run([i.sub("@DIR@") and os.environ.get("INST", "") + "/sbin/postmap" if os.environ.get("INST") else "postmap", "-c", i.etc, "-r", "-i", table],
-                       input="127.0.0.1 %s\n" % bad, text=True, check=False, capture_output=True, env=dict(i.env, MAIL_CONFIG=i.etc))
+        i.command("postmap", "-r", "-i", table, input="127.0.0.1 %s\n" % bad)
         i.start()
         t.ok(visit().startswith("220-"), "N-348 an entry %.20r is no entry" % bad)
         i.command("postfix", "stop", check=True)
@@ -140,7 +138,7 @@ with Instance(MAIN, MASTER) as i:
     lines = len(i.log().split("\n"))
     for part in (b"", b"PROXY", b"PROXY TCP4 203.0.113.10 192.0.2.1 1003 25\r", v2[:7], v2 + b"\x21\x11\0\x0c\x01\x02"):
         reset(raw(part))
-    t.ok(visit(proxied) == "421 4.3.2 No system resources", "N-075 resets within the header: others are served")
+    t.ok(raw(b"PROXY TCP4 203.0.113.13 192.0.2.1 1006 25\r\n").recv(100).startswith(b"220-"), "N-075 resets within the header: others are served")
     said = [l for l in i.log().split("\n")[lines - 1:] if "haproxy read" in l]
     t.ok(all(all(32 <= ord(c) < 127 for c in l) for l in said), "N-075 no bytes in the log that nobody has sent", said)
 
@@ -191,8 +189,10 @@ def reply(q):
 
 
 threading.Thread(target=answer, daemon=True).start()
-with Instance(MAIN + "postscreen_dnsbl_sites = slow.bl.test\npostscreen_dnsbl_action = drop\npostscreen_dnsbl_timeout = 5s\n", MASTER,
-              env={"PH_DNS": "127.0.0.1:%d" % dns.getsockname()[1]}) as i:
+i = Instance(MAIN + "postscreen_dnsbl_sites = slow.bl.test\npostscreen_dnsbl_action = drop\npostscreen_dnsbl_timeout = 5s\n", MASTER,
+             files={"resolv": "nameserver 127.0.0.1@%d\n" % dns.getsockname()[1]})
+i.env["PH_RESOLV_CONF"] = i.etc + "/resolv"
+with i:
     gone = [raw(p=port) for _ in range(20)]
     wait_for("the lists to be asked", lambda: asked)
     for s in gone:
