@@ -98,16 +98,26 @@ static bool wanted(const struct notice *n, const struct ph_entry *e, uint32_t i)
 	return false;
 }
 
+/* Sent on to somebody who will not say more: another server, or a command that is not the last station (pipe(8), flag X). */
+static bool relayed(struct ph_qmgr *q, const char *relay)
+{
+	const struct ph_service *s = strchr(relay, '[') ? NULL : ph_qmgr_transport_service(q, relay);
+
+	if (!s || strcmp(s->command, "pipe") != 0)
+		return strchr(relay, '[') != NULL;
+	for (int i = 0; i < s->argc; i++)
+		if (strncmp(s->argv[i], "flags=", 6) == 0 && strchr(s->argv[i], 'X'))
+			return false;
+	return true;
+}
+
 static const char *action_of(const struct notice *n, const struct ph_entry *e, uint32_t i, const struct ph_reason *r, enum ph_delivery_status status)
 {
 	if (e->rcpts[i].notify & PH_NOTIFY_EXPANDED)
 		return "expanded";
 	if (e->flags & PH_ENV_TRACE_ONLY)
 		return status == PH_SENT ? "deliverable" : "undeliverable";
-	/* Sent on to another server, which will not say more. */
-	if (status == PH_SENT && strchr(r->relay, '['))
-		return "relayed";
-	return NULL;
+	return status == PH_SENT && relayed(n->q, r->relay) ? "relayed" : NULL;
 }
 
 /* Reports name who delivered, or tried to. */

@@ -168,7 +168,7 @@ static void resolve_one(struct ph_qmgr *q, struct ph_active *a, uint32_t i)
 	enum ph_lookup found;
 	bool probe = a->env->flags & PH_ENV_VERIFY;     /* address_verify_transport_maps ... */
 
-	if (a->env->filter && *a->env->filter) {
+	if (a->env->filter && *a->env->filter && !a->env->redirect) {     /* REDIRECT overrides FILTER and content_filter */
 		filter_route(q, a, rcpt, &r);
 	} else if (probe || !cache_get(a, a->env->sender, rcpt, &r)) {
 		found = ph_route_resolve(probe ? ph_route_of_probes(q->route_conf) : q->route, a->env->sender, rcpt, a->arena, &r, &err);

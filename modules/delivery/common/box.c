@@ -204,17 +204,22 @@ static int make_dirs(char *path)
 	return rc < 0 || (mkdir(path, 0700) < 0 && errno != EEXIST) ? -1 : 0;
 }
 
-static int maildir_make(struct box *b)
+static int maildir_make(struct box *b, const char *sub)
 {
-	static const char *const subs[] = { "tmp", "new", "cur" };
 	char path[1100];
 
-	for (size_t i = 0; i < PH_ARRAY_LEN(subs); i++) {
-		snprintf(path, sizeof path, "%s%s", b->path, subs[i]);
-		if (make_dirs(path) < 0)
-			return -1;
-	}
-	return 0;
+	snprintf(path, sizeof path, "%s%s", b->path, sub);
+	return make_dirs(path);
+}
+
+/* A file could not be made there. */
+static int maildir_denied(struct box *b, const char *path)
+{
+	box_errno(b, "5.2.0", "create maildir file %s", path);
+	if (b->access)
+		snprintf(b->warning, sizeof b->warning, "maildir access problem for UID/GID=%lu/%lu: %.600s", (unsigned long)geteuid(), (unsigned long)getegid(),
+			b->text);
+	return -1;
 }
 
 static int maildir_open(struct box *b)
@@ -229,15 +234,22 @@ static int maildir_open(struct box *b)
 		b->fd = open(b->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (b->fd >= 0)
 			return 0;
-		if (errno != ENOENT || maildir_make(b) < 0)
+		if (errno != ENOENT || maildir_make(b, "tmp") < 0)
 			break;
 	}
-	box_errno(b, "5.2.0", "create maildir file %s", b->temp);
-	if (b->access)
-		snprintf(b->warning, sizeof b->warning, "maildir access problem for UID/GID=%lu/%lu: %.600s", (unsigned long)geteuid(), (unsigned long)getegid(),
-			b->text);
+	maildir_denied(b, b->temp);
 	b->temp[0] = '\0';
 	return -1;
+}
+
+/* The name holds the file's own number, so nothing can be there; and if it were, it would not be overwritten. */
+static int maildir_move(struct box *b, const char *final)
+{
+	if (renameat2(AT_FDCWD, b->temp, AT_FDCWD, final, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	return link(b->temp, final) < 0 || unlink(b->temp) < 0 ? -1 : 0;
 }
 
 static int maildir_commit(struct box *b)
@@ -251,10 +263,12 @@ static int maildir_commit(struct box *b)
 		return box_errno(b, "4.2.0", "fsync %s", b->temp);
 	snprintf(final, sizeof final, "%snew/%lu.V%lxI%lxM%lu.%s", b->path, (unsigned long)tv.tv_sec, (unsigned long)sb.st_dev,
 		(unsigned long)sb.st_ino, (unsigned long)tv.tv_usec, b->hostname);
-	/* The name holds the file's own number, so nothing can be there; and if it were, it would not be overwritten. */
-	if (renameat2(AT_FDCWD, b->temp, AT_FDCWD, final, RENAME_NOREPLACE) < 0 &&
-	    ((errno != EINVAL && errno != ENOSYS) || link(b->temp, final) < 0 || unlink(b->temp) < 0))
-		goto fail;
+	if (maildir_move(b, final) < 0) {
+		if (errno != ENOENT)
+			goto fail;
+		if (maildir_make(b, "cur") < 0 || maildir_make(b, "new") < 0 || maildir_move(b, final) < 0)
+			return maildir_denied(b, final);
+	}
 	b->temp[0] = '\0';
 	if (b->sync_dir) {
 		int fd, rc;

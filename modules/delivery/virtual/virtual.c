@@ -273,8 +273,13 @@ static char *top_of(struct ph_delivery *d, const struct virtual_settings *set, b
 		ph_address_external(ph_delivery_arena(d), r->address));
 }
 
-static void failed(struct ph_delivery *d, const struct box *b, bool maildir)
+/* Everything but a full mailbox may be the administrator's to repair. */
+static void failed(struct ph_delivery *d, struct box *b, bool maildir)
 {
+	if (b->status == PH_BOUNCED && strcmp(b->dsn, "5.2.2") != 0) {
+		b->status = PH_DEFERRED;
+		b->dsn[0] = '4';
+	}
 	if (b->warning[0]) {
 		ph_log(PH_LOG_WARNING, "%s", b->warning);
 		ph_log(PH_LOG_WARNING, "perhaps you need to create the maildirs in advance");
