@@ -61,6 +61,7 @@ struct ph_intake {
 	size_t n_prepends, n_on_top, n_bccs;
 	struct ph_expander *expander;   /* cleanup_env.c's: recipients that are in env already; NULL: none */
 	const char *clean_sender;       /* with expander */
+	size_t n_deleted;               /* recipients that filters took away */
 	const char *full_name;
 	bool discard;
 	/* content */

@@ -152,6 +152,7 @@ static void delete_recipient(struct ph_intake *in, const char *text)
 			in->rcpts[kept++] = in->rcpts[i];
 	if (kept < in->n_rcpts)
 		ph_cleanup_envelope_changed(in);
+	in->n_deleted += in->n_rcpts - kept;
 	in->n_rcpts = kept;
 }
 

@@ -240,6 +240,22 @@ static int commit(struct ph_intake *in)
 	return 0;
 }
 
+/* Recipients that filters deleted: the queue manager's log counts them, as they came in; a message without any other is done here. */
+static void note_deleted(struct ph_intake *in)
+{
+	size_t left = in->n_rcpts;
+
+	if (!in->n_deleted || in->lost)
+		return;
+	if (!in->discard)
+		ph_intake_attr(in, "deleted_recipients", ph_arena_printf(in->arena, "%zu", in->n_deleted));
+	else if (!left) {
+		ph_log_as("qmgr", PH_LOG_INFO, "%s: from=<%s>, size=%lld, nrcpt=%zu (queue active)", in->queue_id,
+			  *in->env.sender ? ph_address_quote(in->arena, in->env.sender) : "", (long long)in->env.content_bytes, in->n_deleted);
+		ph_log_as("qmgr", PH_LOG_INFO, "%s: removed", in->queue_id);
+	}
+}
+
 /* Those of the session; mail that is not from SMTP has a chain of its own, for this message. */
 static void run_filters(struct ph_intake *in)
 {
@@ -314,6 +330,7 @@ struct ph_verdict ph_intake_end(struct ph_intake **inp, int64_t *ret_size)
 		in->env.flags |= PH_ENV_8BIT;
 	if (!in->lost && needs_utf8(in))
 		in->env.flags |= PH_ENV_SMTPUTF8;
+	note_deleted(in);
 	if (!in->lost && !in->discard)
 		commit(in);
 	if (in->lost)

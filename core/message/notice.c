@@ -97,7 +97,7 @@ int ph_notice_send(const struct ph_conf *conf, unsigned classes, const char *sub
 		return r;
 	obsolete = ph_str_ieq(set.from_format, "obsolete");
 	ph_intake_attr(in, "log_message_origin", "local");
-	ph_intake_sender(in, ph_arena_printf(arena, "%s@%s", set.double_bounce, set.myhostname), NULL, NULL, "8bit", PH_ENV_BOUNCE);
+	ph_intake_sender(in, ph_arena_printf(arena, "%s@%s", set.double_bounce, set.myhostname), NULL, NULL, "", PH_ENV_BOUNCE);
 	ph_intake_rcpt(in, classes & PH_NOTICE_BOUNCE ? set.bounce_recipient : set.recipient, NULL, 0);
 	ph_intake_prepend(in, ph_received_local(conf, ph_intake_queue_id(in), -1, arena));
 	put(in, arena, ph_arena_printf(arena, "Date: %s\nFrom: %s\nTo: %s\nSubject: %s\n", ph_header_date(ph_wall_us(), date, sizeof(date)),

@@ -65,10 +65,11 @@ static void unreadable(struct ph_qmgr *q, struct ph_entry *e, const struct ph_ms
 	ph_index_defer(q->ix, e, ph_now_ms() + q->set.minimal_backoff_ms);
 }
 
-/* Without those that an alias replaced. */
+/* Without those that an alias replaced, with those that a filter deleted. */
 static size_t rcpts_of(const struct ph_envelope *env)
 {
-	size_t n = 0;
+	const char *deleted = ph_envelope_attr(env, "deleted_recipients");
+	size_t n = deleted ? (size_t)strtoul(deleted, NULL, 10) : 0;
 
 	for (size_t i = 0; i < env->n_rcpts; i++)
 		n += !(env->rcpts[i].dsn_notify & PH_NOTIFY_EXPANDED);

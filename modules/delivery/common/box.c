@@ -49,6 +49,11 @@ static int box_errno(struct box *b, const char *dsn, const char *fmt, ...)
 	return box_fail(b, dsn[0] == '4' ? PH_DEFERRED : PH_BOUNCED, dsn, "%s: %s", what, strerror(e));
 }
 
+const char *box_diagnostic(const char *text)
+{
+	return strncmp(text, "error writing message", 21) == 0 ? "x-unix; input/output error" : NULL;
+}
+
 /* ---- locks ---- */
 
 static void lock_pause(const struct box *b)

@@ -34,6 +34,9 @@ struct box {
  * Postfix's words. */
 int box_limit_check(const struct ph_conf *conf, const char *name, int64_t limit, struct ph_err *err);
 
+/* What a report says about a mailbox that failed with text, in the form of Diagnostic-Code; NULL: the text itself. */
+const char *box_diagnostic(const char *text);
+
 /* 0, or -1: status, dsn and text are set and nothing is left behind. */
 int box_open(struct box *b);
 /* The lines on top of the message ("From sender date", Return-Path: ...), as they are; before the first box_write. */

@@ -100,10 +100,14 @@ static void biff(struct local_state *st, const struct local_user *u, int64_t off
 
 static void report(struct local_state *st, const struct outcome *o, const char *sent, const char *prefix)
 {
-	if (ph_delivery_probe(st->d))   /* "delivered to" is what it would be */
+	bool ok = o->status == PH_SENT;
+
+	if (ph_delivery_probe(st->d)) {         /* "delivered to" is what it would be */
 		local_result(st, PH_SENT, "2.0.0", "delivers%s", sent + strcspn(sent, " "));
-	else
-		local_result(st, o->status, o->status == PH_SENT ? "2.0.0" : o->dsn, "%s%s", o->status == PH_SENT ? sent : prefix, o->status == PH_SENT ? "" : o->text);
+		return;
+	}
+	ph_delivery_remote(st->d, NULL, ok ? NULL : box_diagnostic(o->text));
+	local_result(st, o->status, ok ? "2.0.0" : o->dsn, "%s%s", ok ? sent : prefix, ok ? "" : o->text);
 }
 
 void local_spool(struct local_state *st, const struct local_user *u)

@@ -286,6 +286,7 @@ static void failed(struct ph_delivery *d, struct box *b, bool maildir)
 	}
 	if (strstr(b->text, "is not owned by recipient"))
 		ph_log(PH_LOG_WARNING, "specify \"strict_mailbox_ownership = no\" to ignore mailbox ownership mismatch");
+	ph_delivery_remote(d, NULL, box_diagnostic(b->text));
 	if (maildir)
 		ph_delivery_result(d, 0, b->status, b->dsn, "virtual", "maildir delivery failed: %s", b->text);
 	else
