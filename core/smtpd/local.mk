@@ -40,7 +40,13 @@ t_fuzz_fuzz_access_SOURCES = t/fuzz/fuzz_access.c
 t_fuzz_fuzz_access_LDADD = libcore.la
 t_fuzz_fuzz_access_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer $(WHOLE_CORE)
 t_fuzz_fuzz_access_DEPENDENCIES = libcore.la
+noinst_PROGRAMS += t/fuzz/fuzz_screen
+t_fuzz_fuzz_screen_SOURCES = t/fuzz/fuzz_screen.c
+t_fuzz_fuzz_screen_LDADD = libcore.la
+t_fuzz_fuzz_screen_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer $(WHOLE_CORE)
+t_fuzz_fuzz_screen_DEPENDENCIES = libcore.la
 endif
+EXTRA_DIST += t/fuzz/corpus/fuzz_screen t/postscreen/list.t
 EXTRA_DIST += t/delivery/proxy.t
 
 libcore_la_SOURCES += core/smtpd/postlogd.h core/smtpd/postlogd.c

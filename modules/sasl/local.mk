@@ -28,4 +28,4 @@ t_fuzz_fuzz_dovecot_LDADD = libcore.la
 t_fuzz_fuzz_dovecot_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 t_fuzz_fuzz_dovecot_CFLAGS = $(AM_CFLAGS)
 endif
-EXTRA_DIST += t/fuzz/corpus/fuzz_dovecot t/sasl/dovecot.t t/lib/dovecot_auth.py t/peers/sasl.t
+EXTRA_DIST += t/fuzz/corpus/fuzz_dovecot t/sasl/dovecot.t t/lib/dovecot_auth.py t/peers/sasl.t t/client/auth.t
