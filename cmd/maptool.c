@@ -9,9 +9,9 @@
 #include "config/general.h"
 #include "master/master.h"
 #include "module/loader.h"
+#include "queue/listing.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,14 +133,16 @@ static void print_entry(struct ph_maptool *t, const char *key, const char *value
 		value = plain;
 	}
 	if (t->json) {
-		json_t *o = json_pack("{s:s%}", key, value, n);
-		char *text = o ? json_dumps(o, 0) : NULL;
+		struct ph_buf b = PH_BUF_INIT(SIZE_MAX / 2);
 
-		if (text == NULL)
-			ph_maptool_fatal("key \"%s\": key or value cannot be written as JSON", key);
-		printf("%s\n", text);
-		free(text);
-		json_decref(o);
+		if (strlen(value) != n)
+			ph_maptool_fatal("key \"%s\": the value has a NUL byte and cannot be written as JSON", key);
+		ph_buf_putc(&b, '{');
+		ph_json_put(&b, key);
+		ph_buf_puts(&b, ": ");
+		ph_json_put(&b, value);
+		printf("%s}\n", ph_buf_str(&b));
+		ph_buf_done(&b);
 		return;
 	}
 	if (with_key)

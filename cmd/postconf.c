@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "module/loader.h"
+#include "queue/listing.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -83,27 +84,16 @@ void pc_load(struct pc *pc)
 
 /* ---- printing ---- */
 
-static void print_json_string(const char *s)
-{
-	putchar('"');
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			printf("\\%c", *s);
-		else if ((unsigned char)*s < ' ')
-			printf("\\u%04x", (unsigned char)*s);
-		else
-			putchar(*s);
-	}
-	putchar('"');
-}
-
 static void print_json(const char *name, const char *value)
 {
-	putchar('{');
-	print_json_string(name);
-	printf(": ");
-	print_json_string(value);
-	printf("}\n");
+	struct ph_buf b = PH_BUF_INIT(SIZE_MAX / 2);
+
+	ph_buf_putc(&b, '{');
+	ph_json_put(&b, name);
+	ph_buf_puts(&b, ": ");
+	ph_json_put(&b, value);
+	printf("%s}\n", ph_buf_str(&b));
+	ph_buf_done(&b);
 }
 
 /* Words with one space between them; a line of more than 80 columns goes on in the next, indented. */
