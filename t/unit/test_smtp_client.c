@@ -56,6 +56,14 @@ static void test_reuse(void)
 	tap_ok(logged("conn_use=2,"), "which the log says");
 }
 
+static const char *host_content(const char *body)
+{
+	static char text[2200];
+
+	snprintf(text, sizeof(text), "A: b\n\n%s", body);
+	return text;
+}
+
 static void test_content(void)
 {
 	static char big[600001];
@@ -72,6 +80,19 @@ static void test_content(void)
 	tap_ok(o->status[0] == PH_SENT, "a large message");
 	tap_ok(logged("breaking line > 998 bytes with <CR><LF>SPACE"), "with lines that are too long");
 	tap_ok(strstr(sink_log("plain"), "-- bare LF") == NULL, "nothing but CRLF was sent");
+	/* A line is cut at 998 bytes: what follows goes on behind a space, so a dot there is never the first of its line. */
+	for (i = 997; i <= 1000; i++) {
+		static char line[2000], want[2200];
+		size_t cut = i > 998 ? 998 : i;
+
+		memset(line, 'y', i - 1);
+		snprintf(line + i - 1, sizeof(line) - i, ".\n.\nQUIT\nend\n");
+		snprintf(want, sizeof(want), "D \nD %.*s\nD ..\nD QUIT\nD end\nS 250", (int)i, line);
+		if (i > cut)
+			snprintf(want, sizeof(want), "D \nD %.*s\nD  %.*s\nD ..\nD QUIT\nD end\nS 250", (int)cut, line, (int)(i - cut), line + cut);
+		o = DELIVER(.nexthop = at(port.plain), .rcpts = { "fold@example.org" }, .content = host_content(line));
+		tap_ok(o->status[0] == PH_SENT && strstr(sink_log("plain"), want), "N-017 a line of %zu bytes that ends in a dot", i);
+	}
 }
 
 static void test_dsn(void)
