@@ -131,6 +131,21 @@ static void enter(struct explanation *x, const char *stage, enum ph_stage number
 	x->list = NULL;
 }
 
+/* What a session would go through besides, and an explanation does not: it would see, or change, what it must not. */
+static void not_run(struct explanation *x)
+{
+	static const char *const names[] = { "smtpd_milters", "smtpd_milter_maps", "smtpd_proxy_filter", "body_checks" };
+	const char *value;
+
+	for (size_t i = 0; i < PH_ARRAY_LEN(names); i++) {
+		if (i < 2 && x->s->svc->no_milters)
+			continue;
+		value = ph_conf_get(x->s->svc->conf, names[i]);
+		if (value && *value)
+			tell(x, "note", names[i], origin(x, names[i]), NULL, ph_arena_printf(ph_session_arena(x->s), "not run: %s", value));
+	}
+}
+
 /* With smtpd_delay_reject (the default) the early lists run when the first recipient is named, as in a session. */
 static bool early_stages(struct explanation *x)
 {
@@ -138,6 +153,7 @@ static bool early_stages(struct explanation *x)
 	bool now = !s->set->delay_reject;
 
 	enter(x, "CONNECT", PH_STAGE_CONNECT);
+	not_run(x);
 	tell(x, "note", s->svc->name, NULL, s->namaddr, s->set->delay_reject ? "smtpd_delay_reject = yes: client, HELO and sender are judged at RCPT" : NULL);
 	if (now && !verdict(x, ph_smtpd_check_client(s), s->namaddr))
 		return false;

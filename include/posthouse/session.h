@@ -93,7 +93,8 @@ PH_API bool ph_session_is_own_address(const struct ph_session *s, const char *ad
 /* Is the domain in mydestination, or "[address]" of ours?  enum ph_lookup.  Yields when a table does. */
 PH_API int ph_session_is_local_domain(struct ph_session *s, const char *domain, struct ph_err *err);
 /* Is mail to the address delivered?  Asks the queue manager, which answers from its cache (address_verify_map) and, where that is too old, sends a probe that
- * ends before delivery: then the status is TODO until the probe is back.  0 with *ret and *ret_text (the server's words, in the session's arena); negative: no answer.
+ * ends before delivery: then the status is TODO until the probe is back.  0 with *ret and *ret_text (the server's words, in the session's arena); negative: no answer;
+ * -EOPNOTSUPP: this is only an explanation ("posthouse explain"), and nobody was asked: have no opinion.
  * At most 10 s.  Yields.  Source: ADDRESS_VERIFICATION_README. */
 enum ph_verified { PH_VERIFIED_OK, PH_VERIFIED_DEFER, PH_VERIFIED_BOUNCE, PH_VERIFIED_TODO };
 PH_API int ph_session_verify(struct ph_session *s, const char *address, enum ph_verified *ret, const char **ret_text);

@@ -114,6 +114,26 @@ with Instance(MAIN, files=FILES) as i:
         t.ok(said == real or (said == "accepted" and real.startswith("250")), "as a session: %s %s %s" % (sender, rcpt, client), "%s\n%s" % (said, real))
     t.ok(i.queue_is_empty(), "nothing is queued")
 
+    # What would have side effects, or would change the message, is named and left out.
+    base = open(i.etc + "/main.cf").read()
+    extra = "smtpd_milters = inet:127.0.0.1:9\nbody_checks = regexp:{{/x/ REJECT}}\nsmtpd_sender_restrictions = reject_unverified_sender\n" \
+            "smtpd_client_restrictions = check_policy_service inet:127.0.0.1:9\nsmtpd_data_restrictions = reject_unverified_recipient\n"
+    i.write("main.cf", base + extra)
+    rc, steps, r = explain(i, "a@b.test", "known@relay.test")
+    lines = len(base.split("\n"))
+    t.eq([(s["name"], s["answer"], s["where"].rsplit(":", 1)[-1]) for s in steps if s["step"] == "note" and s.get("answer", "").startswith("not run")],
+         [("smtpd_milters", "not run: inet:127.0.0.1:9", str(lines)), ("body_checks", "not run: regexp:{{/x/ REJECT}}", str(lines + 1))], "milters and body checks are named as not run")
+    text = json.dumps(steps)
+    t.ok("no probe is sent" in text and "127.0.0.1:9 is not asked" in text and rc == 0, "neither probes nor policy servers: no opinion", text[-1500:])
+    t.eq([s["answer"] for s in find(steps, step="restriction", name="reject_unverified_sender") if s["answer"] == "DUNNO"], ["DUNNO"], "... with its place in the list")
+    t.ok("verify" not in i.log() and i.queue_is_empty(), "no probe was sent", i.log()[-500:])
+    r = posthouse(i, "explain", "-c", i.etc, "--client", "192.0.2.9", "--name", "unknown", "a@b.test", "known@relay.test")
+    t.ok("not run: inet:127.0.0.1:9" in r.stdout, "the text form says so, too", r.stdout)
+    # Both forms tell the same steps.
+    shown = [s["answer"] for s in steps if s["step"] in ("verdict", "resolve", "action", "rewrite")]
+    t.eq([a for a in shown if a not in r.stdout], [], "both forms have each verdict, action, rewriting and route")
+    i.write("main.cf", base)
+
     r = posthouse(i, "explain", "-c", i.etc, "a@b.test")
     t.eq(r.returncode, 64, "without recipient: usage")
     r = posthouse(i, "explain", "-c", i.etc, "--service", "nosuch", "a@b.test", "c@d.test")

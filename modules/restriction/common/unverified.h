@@ -2,6 +2,7 @@
 #ifndef MODULES_RESTRICTION_COMMON_UNVERIFIED_H
 #define MODULES_RESTRICTION_COMMON_UNVERIFIED_H
 
+#include <errno.h>
 #include <posthouse/co.h>
 #include <posthouse/module.h>
 
@@ -61,11 +62,14 @@ static inline struct ph_verdict unverified_check(struct ph_session *s, const str
 {
 	const char *what = sender ? "Sender address" : "Recipient address", *detail = sender ? "1.7" : "1.1", *text = "";
 	enum ph_verified status = PH_VERIFIED_TODO;
-	int code;
+	int code, r;
 
 	if (!address || !*address)
 		return ph_verdict_dunno();
-	if (unverified_ask(s, set, address, &status, &text) < 0) {
+	r = unverified_ask(s, set, address, &status, &text);
+	if (r == -EOPNOTSUPP)
+		return ph_verdict_dunno();
+	if (r < 0) {
 		ph_log(PH_LOG_WARNING, "verify service failure");
 		return unverified_defer(s, set, 450, code_dsn(s, 450, detail), address, what, "address verification problem");
 	}
