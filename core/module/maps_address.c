@@ -48,16 +48,26 @@ static const char *quoted(struct ph_arena *a, const char *local, size_t n)
 	return out;
 }
 
+static const char *joined(struct ph_arena *a, const char *local, size_t n, const char *tail)
+{
+	size_t t = strlen(tail);
+	char *out = ph_arena_alloc(a, n + t + 1);
+
+	memcpy(out, local, n);
+	memcpy(out + n, tail, t + 1);
+	return out;
+}
+
 /* local + tail ("@dom", "@" or ""); the quoted form first when it is another one. */
 static enum ph_lookup try_local(struct find *f, const char *local, size_t n, const char *tail, bool partial)
 {
 	bool plain = n == 0 || is_dot_string(local, n);
-	const char *q = plain ? ph_arena_printf(f->arena, "%.*s%s", (int)n, local, tail) : ph_arena_printf(f->arena, "%s%s", quoted(f->arena, local, n), tail);
+	const char *q = plain ? joined(f->arena, local, n, tail) : ph_arena_printf(f->arena, "%s%s", quoted(f->arena, local, n), tail);
 	enum ph_lookup status;
 
 	status = ph_maps_find(f->maps, q, partial, f->arena, f->ret_value, f->err);
 	if (status == PH_LOOKUP_NOTFOUND && !plain)
-		status = ph_maps_find(f->maps, ph_arena_printf(f->arena, "%.*s%s", (int)n, local, tail), partial, f->arena,
+		status = ph_maps_find(f->maps, joined(f->arena, local, n, tail), partial, f->arena,
 				      f->ret_value, f->err);
 	return status;
 }
