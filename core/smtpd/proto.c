@@ -511,7 +511,7 @@ void ph_smtpd_proto(struct ph_session *s)
 	}
 	if (r == 0)
 		r = ph_smtpd_greet(s);
-	if (r == 0)
+	if (r == 0 && !s->closing)              /* 421, 521: that was all */
 		r = command_loop(s);
 	if (client_gone(r)) {
 		if (r == -ETIMEDOUT) {

@@ -7,9 +7,10 @@ static struct ph_verdict check(void *use, const void *settings, struct ph_sessio
 {
 	const struct code_settings *st = settings;
 	const char *sender = ph_session_sender(s);
+	size_t n = ph_session_recipient_count(s) + (ph_session_stage(s) == PH_STAGE_RCPT);      /* and the one that is asked for */
 	struct ph_verdict v;
 
-	if (!sender || *sender || ph_session_recipient_count(s) < 2)
+	if (!sender || *sender || n < 2)
 		return ph_verdict_dunno();
 	v = ph_verdict_reject(s, st->code, code_dsn(s, st->code, "5.3"), "Multi-recipient bounce");
 	v.cls = code_class(st->code);
