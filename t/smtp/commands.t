@@ -254,7 +254,7 @@ hello
 > EXPN alice
 < 500
 > ETRN ;x
-< 459
+< 501
 > ETRN a;drop
 < 501
 > ETRN 'x'

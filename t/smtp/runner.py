@@ -519,7 +519,7 @@ class Runner:
         m = self.mine()
         if not m:
             raise Failed("there is no message")
-        m = sorted(m, key=lambda x: x["id"])[-1]
+        m = max(m, key=lambda x: (x["id"][5:12], x["id"][:5]))   # an id begins with the microseconds, the seconds follow
         word, _, text = rest.partition(" ")
         text = unescape(text).decode("latin-1")
         have = m.get("content", "")
