@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -67,6 +68,25 @@ def wait_for(what, fn, seconds=20, pause=0.02):
         if time.monotonic() > end:
             raise TimeoutError("waited %s s for: %s" % (seconds, what))
         time.sleep(pause)
+
+
+def own_network(script, options="timeout:2 attempts:1"):
+    """Run the script again in a network of its own (needs root), whose resolver is 127.0.0.1 port 53: see dnsd()."""
+    if "OWN_NETWORK" not in os.environ:
+        d = tempfile.mkdtemp(prefix="resolv.")
+        with open(d + "/resolv.conf", "w") as f:
+            f.write("nameserver 127.0.0.1\noptions %s\n" % options)
+        os.execvpe("unshare", ["unshare", "-n", "-m", "sh", "-c", 'ip link set lo up && mount --bind "$1/resolv.conf" /etc/resolv.conf && rm -rf "$1"; shift; exec "$@"', "sh", d,
+                               sys.executable, os.path.abspath(script)], dict(os.environ, OWN_NETWORK="1", PATH=os.environ["PATH"] + ":/usr/sbin:/sbin"))
+
+
+def dnsd(directory, zone):
+    """The DNS of such a network, with this zone (see dnsd.py)."""
+    with open(directory + "/zone", "w") as f:
+        f.write(zone)
+    p = subprocess.Popen([sys.executable, TOP + "/t/lib/dnsd.py", "--listen", "127.0.0.1:53", directory + "/zone"], stdout=subprocess.PIPE, text=True)
+    p.stdout.readline()
+    return p
 
 
 class Instance:

@@ -3,10 +3,9 @@
 import os
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from instance import TOP, Client, Instance, Tap, free_port, wait_for             # noqa: E402
+from instance import Client, Instance, Tap, dnsd, free_port, own_network, wait_for    # noqa: E402
 
 GREY, GREY_UNIX, SPF = free_port(), free_port(), free_port()
 MAIN = """
@@ -79,33 +78,17 @@ client.example A 198.51.100.7
 """
 
 
-def own_network():
-    """policyd-spf asks the resolver of /etc/resolv.conf: run in a network of our own, with a DNS of our own."""
-    if "OWN_NETWORK" not in os.environ:
-        d = tempfile.mkdtemp(prefix="resolv.")
-        open(d + "/resolv.conf", "w").write("nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
-        os.execvpe("unshare", ["unshare", "-n", "-m", "sh", "-c", 'ip link set lo up && mount --bind "$1/resolv.conf" /etc/resolv.conf && rm -rf "$1"; shift; exec "$@"', "sh", d,
-                               sys.executable, os.path.abspath(__file__)], dict(os.environ, OWN_NETWORK="1", PATH=os.environ["PATH"] + ":/usr/sbin:/sbin"))
-
-
-def dns(d):
-    open(d + "/zone", "w").write(ZONE)
-    p = subprocess.Popen([sys.executable, TOP + "/t/lib/dnsd.py", "--listen", "127.0.0.1:53", d + "/zone"], stdout=subprocess.PIPE, text=True)
-    p.stdout.readline()
-    return p
-
-
 def main():
     if os.geteuid() != 0:
         print("1..0 # SKIP needs root: a network namespace")
         return 0
-    own_network()
+    own_network(__file__)           # policyd-spf asks the resolver of /etc/resolv.conf
     inst = Instance(MAIN, MASTER.replace("@GREY@", str(free_port())))
     grey_port = [l for l in open(inst.etc + "/master.cf") if "check_policy_service,inet:" in l][0].split("inet:127.0.0.1:")[1].strip()
     os.mkdir(inst.dir + "/grey")
     os.chmod(inst.dir + "/grey", 0o777)
     open(inst.dir + "/spf.conf", "w").write(SPF_CONF)
-    procs = [dns(inst.dir), postgrey(inst, "--inet=127.0.0.1:" + grey_port), postgrey(inst, "--unix=%s/grey/sock" % inst.dir)]
+    procs = [dnsd(inst.dir, ZONE), postgrey(inst, "--inet=127.0.0.1:" + grey_port), postgrey(inst, "--unix=%s/grey/sock" % inst.dir)]
     try:
         with inst:
             wait_for("postgrey's socket", lambda: os.path.exists(inst.dir + "/grey/sock"))
