@@ -49,7 +49,9 @@ struct table {
 	int lock_fd;            /* the file itself; -1 when there was none to lock */
 	struct stat seen;       /* when db was opened */
 	bool locked;            /* for reading, until the end of this loop turn */
-	bool closed;            /* in a turn in which it was locked: its end frees it */
+	bool looked;            /* in this turn: the file is as it was when db was opened */
+	bool turn_due;          /* turn_end will be called */
+	bool closed;            /* before turn_end, which frees it */
 	DB_ENV *env;
 	DB *db;
 	DBC *cursor;
@@ -258,7 +260,7 @@ void lbdb_close(void *table)
 		close(t->lock_fd);
 	t->lock_fd = -1;
 	t->closed = true;
-	if (!t->locked)
+	if (!t->turn_due)
 		table_free(t);
 }
 
@@ -266,11 +268,18 @@ static void turn_end(void *table)
 {
 	struct table *t = table;
 
-	t->locked = false;
+	if (t->locked && !t->closed)
+		lunlock(t->lock_fd, LLOCK_FLOCK);
+	t->locked = t->looked = t->turn_due = false;
 	if (t->closed)
 		table_free(t);
-	else
-		lunlock(t->lock_fd, LLOCK_FLOCK);
+}
+
+static void until_turn_end(struct table *t)
+{
+	if (!t->turn_due)
+		ph_loop_defer(turn_end, t);
+	t->turn_due = true;
 }
 
 static DBT dbt(const char *s, bool nul)
@@ -360,7 +369,7 @@ static int read_begin(struct table *t, struct ph_err *err)
 	if (t->locked)                  /* another coroutine got it while we waited */
 		return 0;
 	t->locked = true;
-	ph_loop_defer(turn_end, t);
+	until_turn_end(t);
 	if (fstat(t->lock_fd, &now) < 0)
 		memset(&now, 0, sizeof now);
 	if (t->db && lfile_same(&now, &t->seen))
@@ -371,31 +380,45 @@ static int read_begin(struct table *t, struct ph_err *err)
 	return r;
 }
 
+/* Does what is remembered still hold?  For that no lock is needed: a writer that has changed nothing yet takes nothing away. */
+static bool as_seen(struct table *t)
+{
+	struct stat now;
+
+	if (t->mode != PH_TABLE_READ || !t->db)
+		return false;
+	if (t->locked || t->looked)
+		return true;
+	t->looked = fstat(t->lock_fd, &now) == 0 && lfile_same(&now, &t->seen);
+	if (t->looked)
+		until_turn_end(t);
+	return t->looked;
+}
+
 enum ph_lookup lbdb_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
 {
 	struct table *t = table;
+	size_t n = strlen(key);
 	struct remembered *m;
 	enum ph_lookup status;
-	size_t n;
 
+	if (as_seen(t)) {
+		m = place_of(t, key, n);
+		if (m->used && strcmp(m->text, key) == 0) {
+			if (m->found)
+				*ret_value = ph_arena_strdup(arena, m->text + n + 1);
+			return m->found ? PH_LOOKUP_FOUND : PH_LOOKUP_NOTFOUND;
+		}
+	}
 	if (t->mode == PH_TABLE_READ && (!t->locked || t->db == NULL) && read_begin(t, err) < 0)
 		return PH_LOOKUP_TEMPFAIL;
 	if (t->db == NULL) {
 		ph_err_set(err, -EAGAIN, "open database %s: it could not be opened a moment ago", t->path);
 		return PH_LOOKUP_TEMPFAIL;
 	}
-	if (t->mode != PH_TABLE_READ)
-		return get_locked(t, key, arena, ret_value, err);
-	n = strlen(key);
-	m = place_of(t, key, n);
-	if (m->used && strcmp(m->text, key) == 0) {
-		if (m->found)
-			*ret_value = ph_arena_strdup(arena, m->text + n + 1);
-		return m->found ? PH_LOOKUP_FOUND : PH_LOOKUP_NOTFOUND;
-	}
 	status = get_locked(t, key, arena, ret_value, err);
-	if (status >= 0)
-		remember(m, key, n, status == PH_LOOKUP_FOUND ? *ret_value : NULL);
+	if (t->mode == PH_TABLE_READ && status >= 0)
+		remember(place_of(t, key, n), key, n, status == PH_LOOKUP_FOUND ? *ret_value : NULL);
 	return status;
 }
 
