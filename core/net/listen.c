@@ -24,7 +24,7 @@
 struct ph_listener {
 	int fd;
 	bool tcp;
-	enum { ASK, INHERITED, SET } nodelay;   /* of what is accepted */
+	bool nodelay_inherited;         /* by what is accepted */
 	struct ph_endpoint local;       /* bound to; len 0: more than one address */
 	bool exhausted;                 /* logged */
 	struct ph_fdw w;
@@ -169,17 +169,18 @@ static bool accept_failed(struct ph_listener *l, int e)
 	return false;
 }
 
-/* We collect output ourselves and flush when it is complete.  Linux lets a connection inherit that from the listening socket; the first one
- * shows whether it is so here. */
+/* We collect output ourselves and flush when it is complete.  On Linux a connection inherits that from the listening socket; those that
+ * came before ph_listener_start do not, and they are the first. */
 static void set_nodelay(struct ph_listener *l, int fd)
 {
 	int on = 0;
 	socklen_t len = sizeof(on);
 
-	if (l->nodelay == ASK)
-		l->nodelay = getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len) == 0 && on ? INHERITED : SET;
+	if (l->nodelay_inherited)
+		return;
+	l->nodelay_inherited = getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &len) == 0 && on;
 	on = 1;
-	if (l->nodelay == SET)
+	if (!l->nodelay_inherited)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
