@@ -38,6 +38,7 @@ __attribute__((constructor)) static void map(void)
 		close(fd);
 }
 
+#ifdef ALLOCATION
 static int refused(void)
 {
 	if (page->pid == 0 || page->pid != getpid() || page->allocation <= 0 || atomic_fetch_sub(&page->allocation, 1) != 1)
@@ -46,7 +47,6 @@ static int refused(void)
 	return 1;
 }
 
-#ifdef ALLOCATION
 void *malloc(size_t n) { return refused() ? NULL : __libc_malloc(n); }
 void *calloc(size_t k, size_t n) { return refused() ? NULL : __libc_calloc(k, n); }
 void *realloc(void *p, size_t n) { return refused() ? NULL : __libc_realloc(p, n); }
