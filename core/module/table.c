@@ -5,6 +5,7 @@
  * 10 ms at the earliest and opened anew when they have changed; the old handle lives until its last look-up has ended.  Yields where the module's get does. */
 #include "module/table.h"
 #include "module/loader.h"
+#include "module/memo.h"
 #include "config/config.h"
 
 #include <errno.h>
@@ -41,6 +42,7 @@ struct ph_table {
 	bool kept;                              /* opened by root, for derived views, too */
 	struct stat seen;
 	int64_t next_look_ms;
+	struct ph_memo *memo;                   /* REPEATABLE: answers of a moment ago; NULL: none yet */
 };
 
 static void handle_close(struct ph_table *t, struct handle *h)
@@ -113,6 +115,7 @@ static void table_load(struct ph_table *t)
 	if (h) {
 		handle_close(t, t->cur);
 		t->cur = h;
+		ph_memo_clear(t->memo);
 		set_broken(t, PH_LOOKUP_NOTFOUND, NULL);
 		return;
 	}
@@ -241,6 +244,7 @@ void ph_table_close(struct ph_table **tp)
 	free(t->why);
 	free(t->failure);
 	free(t->path);
+	ph_memo_free(&t->memo);
 	free(t);
 }
 
@@ -390,6 +394,29 @@ static uint64_t nanoseconds(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* What the table answered a moment ago.  false: it has to be asked. */
+static bool remembered(const struct ph_table *t, const char *key, struct ph_arena *arena, enum ph_lookup *ret, const char **ret_value)
+{
+	const char *value;
+
+	if (!t->memo || !ph_memo_get(t->memo, key, ph_now_ms(), &value))
+		return false;
+	*ret = value ? PH_LOOKUP_FOUND : PH_LOOKUP_NOTFOUND;
+	if (value)
+		*ret_value = ph_arena_strdup(arena, value);
+	return true;
+}
+
+/* h answered a question of asked_ms; another handle may be the current one by now. */
+static void remember(struct ph_table *t, const struct handle *h, const char *key, enum ph_lookup status, const char *value, int64_t asked_ms)
+{
+	if (status < 0 || h != t->cur || t->mode != PH_TABLE_READ || !(t->ops->flags & PH_LOOKUP_REPEATABLE))
+		return;
+	if (!t->memo)
+		t->memo = ph_memo_new();
+	ph_memo_put(t->memo, key, status == PH_LOOKUP_FOUND ? value : NULL, asked_ms);
+}
+
 enum ph_lookup ph_table_get(struct ph_table *t, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
 {
 	struct ph_err why = { 0 };
@@ -397,6 +424,7 @@ enum ph_lookup ph_table_get(struct ph_table *t, const char *key, struct ph_arena
 	enum ph_lookup status;
 	struct handle *h;
 	uint64_t start;
+	int64_t asked_ms;
 
 	watch_look(t);
 	if (t->broken != PH_LOOKUP_NOTFOUND) {
@@ -407,14 +435,18 @@ enum ph_lookup ph_table_get(struct ph_table *t, const char *key, struct ph_arena
 	}
 	if (strlen(key) > MAX_KEY)
 		return PH_LOOKUP_NOTFOUND;
+	if (remembered(t, key, arena, &status, ret_value))
+		return status;
 	h = t->cur;
 	h->users++;
+	asked_ms = ph_now_ms();
 	start = nanoseconds();
 	status = t->ops->get(h->obj, key, arena, &value, &why);
 	t->stats->calls++;
 	t->stats->ns += nanoseconds() - start;
 	if (status == PH_LOOKUP_FOUND)
 		*ret_value = ph_arena_strdup(arena, value);
+	remember(t, h, key, status, value, asked_ms);
 	if (--h->users == 0 && h->closing) {
 		t->ops->close(h->obj);
 		free(h);

@@ -24,6 +24,7 @@ enum {  /* ph_lookup_ops.flags */
 	PH_LOOKUP_FILE = 4,             /* name is a file: the core watches it and opens the table anew when it has changed */
 	PH_LOOKUP_INLINE = 8,           /* name is the table itself ("inline:{a=b}"), not a path; not checked for existence */
 	PH_LOOKUP_NETWORK = 16,         /* get may yield: answers come over a connection, or a writer's lock is waited for */
+	PH_LOOKUP_REPEATABLE = 64,      /* a question and its answer have no effects and may be old by 100 ms: the core keeps answers for so long.  Since 1.1 */
 	PH_LOOKUP_TEXT = 32,            /* with FILE: edited by hand; a change counts when the file has been left alone for a second */
 };
 enum {  /* struct ph_table_spec.mode */

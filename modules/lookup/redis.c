@@ -177,7 +177,7 @@ out:
 }
 
 static const struct ph_lookup_ops ops = {
-	.size = sizeof ops, .flags = PH_LOOKUP_CASEFOLD | PH_LOOKUP_FILE | PH_LOOKUP_TEXT | PH_LOOKUP_NETWORK,
+	.size = sizeof ops, .flags = PH_LOOKUP_CASEFOLD | PH_LOOKUP_FILE | PH_LOOKUP_TEXT | PH_LOOKUP_NETWORK | PH_LOOKUP_REPEATABLE,
 	.open = table_open, .get = table_get, .close = table_close, .path = lcfg_path,
 };
 
