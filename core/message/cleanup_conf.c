@@ -43,6 +43,7 @@ static const struct ph_param cleanup_params[] = {
 	PH_P_BOOL(S, smtputf8, "smtputf8_enable", "${{$compatibility_level} <level {1} ? {no} : {yes}}", "support internationalised addresses"),
 	PH_P_STR(S, utf8_classes, "smtputf8_autodetect_classes", "sendmail, verify",
 		 "origins of mail (all, sendmail, smtpd, forward, bounce, notify, verify) that is SMTPUTF8 when a header or an address has 8-bit bytes"),
+	PH_P_BOOL(S, soft_bounce, "soft_bounce", "no", "what would bounce is tried again"),
 	PH_P_BOOL(S, long_ids, "enable_long_queue_ids", "no", "queue ids that are never used twice"),
 	PH_P_INT(S, hop_limit, "hopcount_limit", "50", 1, 0, "Received: headers after which a message is taken to loop"),
 	PH_P_INT(S, token_limit, "header_address_token_limit", "10240", 1, 0, "address tokens of a header that are looked at"),

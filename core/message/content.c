@@ -139,8 +139,6 @@ static int flush_header(struct ph_intake *in)
 
 	if (!in->hdr.len)
 		return 0;
-	/* What filters take for the end of the text is the end: nothing hides behind a NUL. */
-	in->hdr.len = strnlen(in->hdr.data, in->hdr.len);
 	name = ph_header_name(in->hdr.data, in->hdr.len);
 	normalise_name(&in->hdr, name);
 	value = ph_header_value(in->hdr.data, in->hdr.len);
@@ -228,6 +226,7 @@ static void header_append(struct ph_intake *in, const char *lead, const char *p,
 {
 	if (in->hdr.len >= (size_t)in->c->s.header_limit)
 		return;
+	n = strnlen(p, n);              /* what filters take for the end of a line is its end: nothing hides behind a NUL */
 	ph_buf_puts(&in->hdr, lead);
 	ph_buf_append(&in->hdr, p, n < PH_HEADER_SLACK - 16 ? n : PH_HEADER_SLACK - 16);
 }

@@ -181,7 +181,7 @@ void ph_intake_fail(struct ph_intake *in, int code, int smtp, const char *dsn, c
 {
 	if (in->lost || in->refused)
 		return;
-	if (smtp >= 500 && (in->p.flags & PH_INTAKE_BOUNCES))
+	if (smtp >= 500 && (in->p.flags & PH_INTAKE_BOUNCES) && !in->c->s.soft_bounce)
 		in->refused = true;
 	else
 		in->lost = code;

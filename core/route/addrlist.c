@@ -298,9 +298,9 @@ int ph_addrlist_rewrite(const char *text, size_t n, size_t max_tokens, struct ph
 		to = fn(arg, a->internal);
 		if (!to)
 			continue;
-		/* Quotes that are not needed go; that alone is a change, too. */
+		/* Quotes that are not needed go, those that are needed come; that alone is a change, too. */
 		a->changed = ph_address_quote(arena, to);
-		changed += a->bare_at || strcmp(to, a->internal) != 0 || (a->quoted && !strchr(a->changed, '"'));
+		changed += a->bare_at || strcmp(to, a->internal) != 0 || a->quoted != (strchr(a->changed, '"') != NULL);
 	}
 	for (size_t i = 0; r == 0 && changed && i < l.n; i++)
 		r = put_node(&l, i ? &l.nodes[i - 1] : NULL, &l.nodes[i], out);

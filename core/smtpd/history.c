@@ -92,7 +92,7 @@ void ph_smtpd_history_error(struct ph_session *s, const char *reply)
 		s->trouble |= PH_NOTICE_RESOURCE;
 	else if (strncmp(reply, "451 4.3.5 <", 11) == 0)        /* the table of an access rule: Postfix counts that as its answer */
 		s->trouble |= PH_NOTICE_POLICY;
-	else if (strncmp(reply, "451 4.3.", 8) == 0)
+	else if (strncmp(reply, "451 4.3.", 8) == 0 || strncmp(reply, "454 4.7.0 TLS not ", 18) == 0)
 		s->trouble |= PH_NOTICE_SOFTWARE;
 	else if (s->stage == PH_STAGE_EOD && (strncmp(reply, "552 5.3.4", 9) == 0 || strncmp(reply, "554 5.4.0", 9) == 0))
 		s->trouble |= PH_NOTICE_BOUNCE;

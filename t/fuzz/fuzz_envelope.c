@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "queue/parts.h"
 #include "queue/proto.h"
 #include "queue/record.h"
 
@@ -34,6 +35,30 @@ static void request(struct ph_slice in, struct ph_arena *arena)
 	ph_buf_done(&b);
 }
 
+/* The parts of an expanded recipient: what is read can be written, and reads the same again. */
+static void parts(const char *text, struct ph_arena *arena)
+{
+	struct ph_buf b = PH_BUF_INIT((size_t)64 * 1024 * 1024);
+	const char *at = text, *from = text;
+	struct ph_part p, again;
+
+	while (ph_parts_next(&at, arena, &p)) {
+		const char *back;
+
+		if (at <= from)
+			abort();
+		from = at;
+		ph_buf_clear(&b);
+		ph_parts_add(&b, &p);
+		back = ph_buf_str(&b);
+		/* A field with one of our own two bytes is not written. */
+		if (b.len && (!ph_parts_are(back) || !ph_parts_next(&back, arena, &again) || *back || strcmp(again.address, p.address) != 0 ||
+			      strcmp(again.text, p.text) != 0 || again.anonymous != p.anonymous))
+			abort();
+	}
+	ph_buf_done(&b);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct ph_arena *arena = ph_arena_new();
@@ -42,7 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (n > 0) {
 		in = (struct ph_slice){ (const char *)data + 1, n - 1 };
-		if (data[0] % 3 == 0)
+		if (data[0] == 255)
+			parts(ph_arena_strndup(arena, in.p, in.n), arena);
+		else if (data[0] % 3 == 0)
 			envelope(in, arena);
 		else if (data[0] % 3 == 1)
 			request(in, arena);

@@ -85,7 +85,7 @@ static int dotlock(struct box *b)
 	if (errno == EEXIST)
 		box_fail(b, PH_DEFERRED, "4.2.0", "unable to create lock file %s: %s", b->lock, strerror(EEXIST));
 	else
-		box_errno(b, "4.2.0", "unable to create lock file %s", b->lock);
+		box_errno(b, "5.2.0", "unable to create lock file %s", b->lock);
 	b->lock[0] = '\0';
 	return -1;
 }
@@ -174,7 +174,7 @@ static int mbox_open_file(struct box *b)
 static int mbox_open(struct box *b)
 {
 	if (strstr(b->locks, "dotlock") && dotlock(b) < 0) {
-		if (!b->any_file || b->status != PH_DEFERRED || errno == EEXIST || strstr(b->text, strerror(EEXIST)))
+		if (!b->any_file || errno == EEXIST || strstr(b->text, strerror(EEXIST)))
 			return -1;
 		if (!b->access)         /* a file like /dev/null has nobody's lock beside it */
 			snprintf(b->warning, sizeof b->warning, "%s", b->text);
