@@ -84,12 +84,12 @@ def configured_postfix():
 def package():
     if os.environ.get("DEB"):
         return os.environ["DEB"]
-    otherroot.compiled_paths()
     p = subprocess.run([TOP + "/build-aux/mkdeb", "/tmp"], capture_output=True, text=True, env=dict(os.environ, DPKG_DEB_OPTIONS="-Znone"))
     t.ok(p.returncode == 0, "the package is packed", p.stdout + p.stderr)
     deb = ["/tmp/" + f for f in os.listdir("/tmp") if f.endswith(".deb")][0]
     info = run("dpkg-deb", "-f", deb).stdout
     t.ok("Depends: " in info and "libevent" in info and "libc6" in info, "its dependencies are those of programs and modules", info)
+    otherroot.compiled_paths()
     return deb
 
 
