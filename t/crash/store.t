@@ -4,7 +4,7 @@
 Every message that was acknowledged must be found intact (lost 0), no message that was refused may be found, journal records must be there
 once they were appended (kill) or synced (power).  The power test runs the writer under syncshim, which keeps what was synced, and reads
 that; in the torn variant each 512-byte sector that was written but not synced is there or not by chance, and so is each folder entry.
-ROUNDS (default 8): rounds of each random kind.  SEED repeats a run."""
+ROUNDS (default 12): rounds of each random kind.  SEED repeats a run."""
 import os
 import random
 import re
@@ -17,9 +17,9 @@ import tempfile
 import time
 
 BUILD = os.environ.get("PH_BUILD", os.getcwd())
-ROUNDS = int(os.environ.get("ROUNDS", "8"))
+ROUNDS = int(os.environ.get("ROUNDS", "12"))
 SEED = int(os.environ.get("SEED", str(int(time.time()))))
-BUDGET = float(os.environ.get("BUDGET", "45"))
+BUDGET = float(os.environ.get("BUDGET", "60"))
 PROG = os.path.join(BUILD, "t/crash/store_crash")
 SHIM = os.path.join(BUILD, "t/crash/.libs/syncshim.so")
 rnd = random.Random(SEED)

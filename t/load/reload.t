@@ -11,8 +11,8 @@ TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(TOP, "t", "lib"))
 from instance import Instance, Tap, wait_for             # noqa: E402
 
-CLIENTS = int(os.environ.get("CLIENTS", "100"))
-RELOADS = int(os.environ.get("RELOADS", "30"))
+CLIENTS = int(os.environ.get("CLIENTS", "200"))
+RELOADS = int(os.environ.get("RELOADS", "50"))
 MAIN = """
 virtual_mailbox_domains = box.test.example
 virtual_mailbox_base = @DIR@/mail
