@@ -129,7 +129,7 @@ static void test_general(void)
 		{ "maillog_file = var/log/x", "is in none of the places" },
 		{ "myorigin = a.example b.example", "myorigin parameter setting must not contain multiple values" },
 		{ "soft_bounce = maybe", "main.cf, line 1: bad boolean configuration: soft_bounce = maybe; expected yes or no" },
-		{ "trigger_timeout = 0", "invalid trigger_timeout: 0 (min 1s)" },
+		{ "service_throttle_time = 0", "invalid service_throttle_time: 0 (min 1s)" },
 	};
 	const struct ph_general_settings *g = NULL;
 	struct ph_config *c = NULL;
