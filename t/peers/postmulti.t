@@ -92,7 +92,7 @@ tty postfix start
 tty postfix abort
 postmulti -i - -x /nonexistent
 postmulti -i - -x sh -c 'exit 3'
-grep multi @E@/postfix/main.cf
+grep multi @E@/postfix/main.cf | sort
 MAIL_CONFIG=@E@/pf-x postmulti -l
 """
 # What one says and the other not: a pipe service for which there is no user, the state at the time of a removal, a refusal of start-fg once or for each
