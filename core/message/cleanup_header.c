@@ -105,6 +105,13 @@ static int add(struct ph_intake *in, const char *fmt, ...)
 	return r < 0 ? r : 0;
 }
 
+/* What has no id is named with the one it gets, unless its headers alone have it refused. */
+static void log_made_id(struct ph_intake *in, const char *prefix, const char *id)
+{
+	if (in->hops < (unsigned)in->c->s.hop_limit)
+		log_message_id(in, prefix, id, strlen(id));
+}
+
 static int add_message_id(struct ph_intake *in)
 {
 	const char *prefix = in->resent ? "Resent-" : "";
@@ -119,7 +126,7 @@ static int add_message_id(struct ph_intake *in)
 		strftime(stamp, sizeof(stamp), "%Y%m%d%H%M%S", &tm);
 		snprintf(id, sizeof(id), "<%s.%s@%s>", stamp, in->queue_id, in->c->s.myhostname);
 	}
-	log_message_id(in, in->resent ? "resent-" : "", id, strlen(id));
+	log_made_id(in, in->resent ? "resent-" : "", id);
 	in->seen |= BIT(in->resent ? PH_HDR_RESENT_MESSAGE_ID : PH_HDR_MESSAGE_ID);
 	return add(in, "%sMessage-Id: %s", prefix, id);
 }
@@ -173,7 +180,7 @@ int ph_cleanup_headers_end(struct ph_intake *in)
 	if (complete && !(in->seen & BIT(in->resent ? PH_HDR_RESENT_MESSAGE_ID : PH_HDR_MESSAGE_ID)))
 		r = add_message_id(in);
 	if (r == 0 && !(in->seen & BIT(PH_HDR_MESSAGE_ID)))
-		log_message_id(in, "", "<>", 2);
+		log_made_id(in, "", "<>");
 	if (r == 0 && complete && !(in->seen & BIT(in->resent ? PH_HDR_RESENT_DATE : PH_HDR_DATE)))
 		r = add(in, "%sDate: %s", prefix, ph_header_date(in->env.arrival_us, date, sizeof(date)));
 	if (r == 0 && complete && !(in->seen & BIT(in->resent ? PH_HDR_RESENT_FROM : PH_HDR_FROM)))

@@ -80,13 +80,19 @@ static bool downgrades(const struct smtp_state *st)
 	       strcasecmp(ph_delivery_encoding(st->d), "8bit") == 0;
 }
 
+/* As Postfix: the size is told unless the content might be converted, which counts as possible for all that was not declared as 7-bit. */
+static bool size_is_known(const struct smtp_state *st)
+{
+	return st->service->set->disable_mime_output || (st->session->features & EHLO_8BITMIME) || strcasecmp(ph_delivery_encoding(st->d), "7bit") == 0;
+}
+
 static void put_mail(struct xfer *x, struct ph_buf *b)
 {
 	struct smtp_state *st = x->st;
 	const char *encoding = ph_delivery_encoding(st->d), *envid = ph_delivery_envid(st->d), *ret = ph_delivery_ret(st->d);
 
 	ph_buf_printf(b, "MAIL FROM:<%s>", envelope_form(x, st->sender));
-	if (x->s->size_limit > 0 && !downgrades(st))
+	if ((x->s->features & EHLO_SIZE) && size_is_known(st))
 		ph_buf_printf(b, " SIZE=%lld", (long long)ph_delivery_bytes(st->d));
 	if (x->s->features & EHLO_8BITMIME) {
 		if (strcasecmp(encoding, "8bit") == 0)
