@@ -114,9 +114,8 @@ void ph_retry_now(struct ph_qmgr *q, struct ph_entry *e)
 	if (e->state != PH_ENTRY_DEFERRED)
 		return;
 	e->marks |= PH_MARK_FLUSH;
-	ph_index_defer(q->ix, e, ph_now_ms());
-	if (q->scan_cutoff < ph_now_ms())
-		q->scan_cutoff = ph_now_ms();
+	/* As if it had been due at the last queue run: what else has become due since then waits for the next one. */
+	ph_index_defer(q->ix, e, q->scan_cutoff);
 	ph_qmgr_pump(q);
 }
 
