@@ -105,10 +105,10 @@ static int add(struct ph_intake *in, const char *fmt, ...)
 	return r < 0 ? r : 0;
 }
 
-/* What has no id is named with the one it gets, unless its headers alone have it refused. */
+/* What has no id is named with the one it gets, unless its headers alone have its client refused. */
 static void log_made_id(struct ph_intake *in, const char *prefix, const char *id)
 {
-	if (in->hops < (unsigned)in->c->s.hop_limit)
+	if (in->hops < (unsigned)in->c->s.hop_limit || (in->p.flags & PH_INTAKE_BOUNCES))
 		log_message_id(in, prefix, id, strlen(id));
 }
 

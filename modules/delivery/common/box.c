@@ -63,10 +63,17 @@ static void lock_pause(const struct box *b)
 	nanosleep(&t, NULL);
 }
 
-static int dotlock(struct box *b)
+/* Somebody died with it.  A link is not followed, and what cannot be removed (a folder, another user's in a sticky folder) is a lock. */
+static bool removed_stale(const struct box *b)
 {
 	struct stat sb;
-	int fd;
+
+	return lstat(b->lock, &sb) == 0 && (time(NULL) - sb.st_mtime) * 1000 > b->stale_ms && unlink(b->lock) == 0;
+}
+
+static int dotlock(struct box *b)
+{
+	int fd, e = EEXIST;
 
 	snprintf(b->lock, sizeof b->lock, "%.1000s.lock", b->path);
 	for (int i = 0; i < b->lock_attempts; i++) {
@@ -75,15 +82,15 @@ static int dotlock(struct box *b)
 			close(fd);
 			return 0;
 		}
-		if (errno != EEXIST)
+		e = errno;
+		if (e != EEXIST)
 			break;
-		if (stat(b->lock, &sb) == 0 && (time(NULL) - sb.st_mtime) * 1000 > b->stale_ms)
-			unlink(b->lock);
-		else
+		if (!removed_stale(b))
 			lock_pause(b);
 	}
-	if (errno == EEXIST)
-		box_fail(b, PH_DEFERRED, "4.2.0", "unable to create lock file %s: %s", b->lock, strerror(EEXIST));
+	errno = e;
+	if (e == EEXIST)
+		box_fail(b, PH_DEFERRED, "4.2.0", "unable to create lock file %s: %s", b->lock, strerror(e));
 	else
 		box_errno(b, "5.2.0", "unable to create lock file %s", b->lock);
 	b->lock[0] = '\0';
