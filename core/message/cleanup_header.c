@@ -149,6 +149,24 @@ static const char *display_name(struct ph_arena *arena, const char *name)
 	return out;
 }
 
+/* A name as a comment: whole when its parentheses match and nothing is left half escaped, else as far as it is plain. */
+static const char *comment_name(struct ph_arena *arena, const char *name)
+{
+	size_t n = 0;
+	int depth = 0;
+
+	while (name[n] && depth >= 0) {
+		if (name[n] == '\\' && name[n + 1])
+			n++;
+		else
+			depth += name[n] == '(' ? 1 : name[n] == ')' || name[n] == '\\' ? -1 : 0;
+		n++;
+	}
+	if (depth != 0)
+		n = strcspn(name, "()\\");
+	return ph_str_printable(arena, name, n, true);
+}
+
 static int add_from(struct ph_intake *in)
 {
 	const char *prefix = in->resent ? "Resent-" : "", *addr = in->env.sender, *full = in->full_name;
@@ -164,7 +182,7 @@ static int add_from(struct ph_intake *in)
 	if (!full || !*full)
 		r = add(in, "%sFrom: %s", prefix, addr);
 	else if (ph_str_ieq(in->c->s.header_from_format, "obsolete"))
-		r = add(in, "%sFrom: %s (%s)", prefix, addr, ph_str_printable(in->arena, full, strcspn(full, "()\\"), true));
+		r = add(in, "%sFrom: %s (%s)", prefix, addr, comment_name(in->arena, full));
 	else
 		r = add(in, "%sFrom: %s <%s>", prefix, display_name(in->arena, full), addr);
 	return r;

@@ -437,13 +437,19 @@ static bool has_control(const char *p, size_t n)
 	return false;
 }
 
+/* An address may hold any byte but those that end lines and texts (which no submitter of ours writes). */
+static bool breaks(const char *p, size_t n)
+{
+	return memchr(p, '\n', n) || memchr(p, '\r', n) || memchr(p, '\0', n);
+}
+
 static int check_rcpt(struct ph_maildrop_check *k, const struct ph_maildrop_rec *rec, struct ph_err *err)
 {
 	struct ph_slice address;
 	const char *orcpt;
 	unsigned notify;
 
-	if (ph_maildrop_rcpt(rec, &address, &notify, &orcpt) < 0 || notify > 15 || has_control(address.p, address.n) ||
+	if (ph_maildrop_rcpt(rec, &address, &notify, &orcpt) < 0 || notify > 15 || breaks(address.p, address.n) ||
 	    has_control(orcpt, strlen(orcpt)))
 		return ph_err_set(err, -EBADMSG, "malformed recipient record");
 	if (++k->rcpts > PH_MAILDROP_RCPTS_MAX)
@@ -467,7 +473,7 @@ static int check_single(struct ph_maildrop_check *k, const struct ph_maildrop_re
 			return ph_err_set(err, -EBADMSG, "unexpected flags");
 		return 0;
 	}
-	if (has_control(rec->data.p, rec->data.n))
+	if (rec->type == PH_DROP_SENDER ? breaks(rec->data.p, rec->data.n) : has_control(rec->data.p, rec->data.n))
 		return ph_err_set(err, -EBADMSG, "control character in record: %c", rec->type);
 	eq = rec->type == PH_DROP_ATTR && rec->data.n ? memchr(rec->data.p, '=', rec->data.n) : NULL;
 	if (rec->type == PH_DROP_ATTR && (!eq || !ph_maildrop_attr_allowed((struct ph_slice){ rec->data.p, (size_t)(eq - rec->data.p) })))

@@ -131,6 +131,18 @@ static void put_text(struct ph_submit *s, enum ph_maildrop_type type, const char
 		ph_maildrop_put(s->w, type, text, strlen(text));
 }
 
+/* Of a name, what is no text becomes a blank: it is no reason to lose mail. */
+static void put_name(struct ph_submit *s, const char *name)
+{
+	char *copy = name ? ph_strdup(name) : NULL;
+
+	for (char *p = copy; p && *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = ' ';
+	put_text(s, PH_DROP_FULL_NAME, copy);
+	free(copy);
+}
+
 int ph_submit_put_rcpt(struct ph_submit *s, const char *address, unsigned notify, const char *orcpt)
 {
 	int rc = ph_maildrop_put_rcpt(s->w, address, notify, orcpt);
@@ -145,7 +157,7 @@ int ph_submit_envelope(struct ph_submit *s)
 	int rc = 0;
 
 	put_text(s, PH_DROP_SENDER, s->sender);
-	put_text(s, PH_DROP_FULL_NAME, s->full_name);
+	put_name(s, s->full_name);
 	put_text(s, PH_DROP_ENVID, s->envid);
 	put_text(s, PH_DROP_RET, s->ret);
 	put_text(s, PH_DROP_ENCODING, s->encoding);

@@ -100,14 +100,26 @@ def sent(qid):
     return wait_for("delivery of " + qid, lambda: [l for l in inst.log().split("\n") if qid in l and "status=sent" in l], 30)
 
 
-def zombies():
-    bad = []
-    for p in inst.processes():
+def threads(pid):
+    out = []
+    for t in os.listdir("/proc/%d/task" % pid) if os.path.isdir("/proc/%d/task" % pid) else []:
         try:
-            if open("/proc/%d/stat" % p).read().rsplit(")", 1)[1].split()[0] == "Z":
-                bad.append(p)
+            out.append(open("/proc/%d/task/%s/stat" % (pid, t)).read().rsplit(")", 1)[1].split()[0])
         except OSError:
             pass
+    return out
+
+
+def zombies():
+    """[(pid, name, parent's pid and name, states of its threads)]."""
+    bad, all_ = [], inst.processes()
+    for p, name in all_.items():
+        try:
+            state, parent = open("/proc/%d/stat" % p).read().rsplit(")", 1)[1].split()[:2]
+        except OSError:
+            continue
+        if state == "Z":
+            bad.append((p, name, parent, all_.get(int(parent)), threads(p)))
     return bad
 
 
@@ -259,8 +271,8 @@ def signals():
     tap.ok(all(sent(q) for q in ids), "N-325 a hundred reloads in a second: mail is delivered")
     c.cmd("QUIT")
     wait_for("the old processes' end", lambda: len(inst.processes()) <= len(before) + 2, 30)
-    try:                                # one that died just now is a zombie until the master has looked
-        wait_for("the end of zombies", lambda: not zombies(), 20)
+    try:                # one that died just now is a zombie until the master has looked, and until the disk has let go of its last thread
+        wait_for("the end of zombies", lambda: not zombies(), 60)
     except TimeoutError:
         pass
     tap.eq(zombies(), [], "N-325 no zombie is left")
