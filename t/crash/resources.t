@@ -118,7 +118,7 @@ def zombies():
             state, parent = open("/proc/%d/stat" % p).read().rsplit(")", 1)[1].split()[:2]
         except OSError:
             continue
-        if state == "Z":
+        if state == "Z" and set(threads(p)) <= {"Z"}:      # with a thread in the middle of a disk write nobody can reap it yet
             bad.append((p, name, parent, all_.get(int(parent)), threads(p)))
     return bad
 
