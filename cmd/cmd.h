@@ -38,8 +38,8 @@ void ph_cmd_log_open(const struct ph_conf *conf, struct ph_log_config *log);
 bool ph_cmd_refuse_setgid(void);
 /* The real user's login name, or "unknown". */
 const char *ph_cmd_user_name(char *buf, size_t size);
-/* Does the parameter that says who may say "static:anyone" or "static:*": is no table needed to know? */
-bool ph_cmd_anybody(const struct ph_conf *conf, const char *parameter);
+/* Does the parameter that says who may say "static:*", or word (may be NULL): is no table needed to know? */
+bool ph_cmd_anybody(const struct ph_conf *conf, const char *parameter, const char *word);
 
 /* ---- setgid.c ---- */
 bool ph_cmd_is_setgid(void);

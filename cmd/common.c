@@ -50,9 +50,9 @@ const char *ph_cmd_user_name(char *buf, size_t size)
 	return buf;
 }
 
-bool ph_cmd_anybody(const struct ph_conf *conf, const char *parameter)
+bool ph_cmd_anybody(const struct ph_conf *conf, const char *parameter, const char *word)
 {
 	const char *list = ph_conf_get(conf, parameter);
 
-	return !list || strcmp(list, "static:anyone") == 0 || strcmp(list, "static:*") == 0;
+	return !list || strcmp(list, "static:*") == 0 || (word && strcmp(list, word) == 0);
 }

@@ -332,7 +332,7 @@ static const struct verb { const char *name; int (*run)(struct postfix *p); } ve
 	{ "quick-start", do_start }, { "quick-stop", do_stop }, { "drain", do_stop },
 };
 
-/* A manager of several instances ("postmulti -p --") does what is asked for each of them, and calls us back with -c. */
+/* A manager of several instances ("postmulti -p --") does what is asked for each of them, and calls us back with MAIL_CONFIG set. */
 static void run_wrapper(const struct postfix *p, char **argv)
 {
 	const char *wrapper = p->g->multi_instance_wrapper;

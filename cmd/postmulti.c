@@ -153,7 +153,7 @@ static int run_postfix(const struct postmulti *p, const struct ph_instance *in, 
 {
 	char **words = ph_arena_alloc(p->arena, ((size_t)argc + 2) * sizeof *words);
 
-	words[0] = (char *)(uintptr_t)"postfix";
+	words[0] = (char *)(uintptr_t)PH_SBIN_DIR "/postfix";
 	memcpy(words + 1, argv, ((size_t)argc + 1) * sizeof *words);
 	if (!in->enabled && listed(p, ph_conf_general(p->all.conf)->postmulti_start_commands, argv[0])) {
 		words[1] = (char *)(uintptr_t)"check";

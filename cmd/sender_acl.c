@@ -94,7 +94,7 @@ int ph_sender_allowed(const struct ph_conf *conf, const char *sender, struct ph_
 	struct question q = { 0 };
 	int rc = ph_cmd_settings(conf, &set, err);
 
-	if (rc < 0 || ph_cmd_anybody(conf, "local_login_sender_maps"))
+	if (rc < 0 || ph_cmd_anybody(conf, "local_login_sender_maps", NULL))
 		return rc < 0 ? rc : 1;
 	q.arena = ph_arena_new();
 	rc = decide(conf, &set, sender, &q, err);

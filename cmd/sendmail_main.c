@@ -1,4 +1,4 @@
-/* sendmail_main.c: the program sendmail, which is mailq and newaliases, too.
+/* sendmail_main.c: the program sendmail; under the names mailq and newaliases it leaves everything to posthouse.
  *
  * Scripts start it for each message, and most of what that costs is loading libraries.  So it is linked with what a submission needs (the configuration,
  * the log, maildrop/), and with neither TLS, DNS nor modules.  What needs more is left to the program posthouse, with the same arguments: tables of users or
@@ -28,14 +28,14 @@ static void leave_to_all(void)
 
 int ph_cmd_user_may(const struct ph_conf *conf, const char *parameter, struct ph_err *err)
 {
-	if (!ph_cmd_anybody(conf, parameter))
+	if (!ph_cmd_anybody(conf, parameter, "static:anyone"))
 		leave_to_all();
 	return 1;
 }
 
 int ph_sender_allowed(const struct ph_conf *conf, const char *sender, struct ph_err *err)
 {
-	if (!ph_cmd_anybody(conf, "local_login_sender_maps"))
+	if (!ph_cmd_anybody(conf, "local_login_sender_maps", NULL))
 		leave_to_all();
 	return 1;
 }

@@ -26,7 +26,7 @@ int ph_cmd_user_may(const struct ph_conf *conf, const char *parameter, struct ph
 	struct question q = { 0 };
 	char name[256];
 
-	if (ph_cmd_anybody(conf, parameter))
+	if (ph_cmd_anybody(conf, parameter, "static:anyone"))
 		return 1;
 	q.name = ph_cmd_user_name(name, sizeof name);
 	q.m = ph_match_open(conf, parameter, list, PH_MATCH_STRING);

@@ -188,3 +188,11 @@ int ph_str_int64(const char *s, int64_t min, int64_t max, int64_t *ret)
 	*ret = v;
 	return 0;
 }
+
+bool ph_str_ascii(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s >= 0x80)
+			return false;
+	return true;
+}

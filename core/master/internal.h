@@ -54,7 +54,6 @@ struct ph_child {
 	struct ph_generation *gen;
 	int64_t started_ms;
 	bool stopping;
-	bool old;                       /* scratch: was there before the ones that replace it */
 	int log_control;                /* the log file's descriptor goes this way when it is opened anew */
 };
 

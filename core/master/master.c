@@ -203,15 +203,13 @@ static void workers_replace(struct ph_master *m)
 		free(s);
 	}
 	ph_list_for_each(c, &m->children, struct ph_child, link)
-		c->old = true;
+		c->stopping = true;
 	ph_rootfiles_watch(m);
 	start_workers(m);
 	ph_starts_run(m);       /* the new ones listen before the old ones stop */
 	ph_list_for_each(c, &m->children, struct ph_child, link) {
-		if (!c->old)
-			continue;
-		c->stopping = true;
-		kill(c->pid, SIGTERM);
+		if (c->stopping)
+			kill(c->pid, SIGTERM);
 	}
 	start_singles(m);
 	ph_starts_run(m);

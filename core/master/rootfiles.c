@@ -68,7 +68,7 @@ void ph_rootfiles_watch(struct ph_master *m)
 	m->rootfiles_look_ms = ph_now_ms_exact() + LOOK_MS;
 }
 
-static bool changed(struct ph_rootfile *f)
+static bool changed(const struct ph_rootfile *f)
 {
 	struct stat st;
 
@@ -79,7 +79,6 @@ static bool changed(struct ph_rootfile *f)
 		return false;
 	if (ph_wall_us() / 1000000 - st.st_mtim.tv_sec <= REST_S && st.st_mtim.tv_sec <= ph_wall_us() / 1000000)
 		return false;           /* the next look */
-	f->seen = st;
 	return true;
 }
 

@@ -207,7 +207,7 @@ static const char *action_of(const struct ph_bounce_request *r, const struct ph_
 
 static void put_address(struct job *j, const char *field, const char *address)
 {
-	line(j, "%s: %s; %s", field, j->utf8 && !ph_text_ascii(address) ? "utf-8" : "rfc822", shown(j, address));
+	line(j, "%s: %s; %s", field, j->utf8 && !ph_str_ascii(address) ? "utf-8" : "rfc822", shown(j, address));
 }
 
 static void put_recipient(struct job *j, const struct ph_bounce_rcpt *b)
@@ -221,7 +221,7 @@ static void put_recipient(struct job *j, const struct ph_bounce_rcpt *b)
 	if (rc->dsn_orcpt && *rc->dsn_orcpt && !b->anonymous)
 		line(j, "Original-Recipient: %s", ph_str_printable(r->arena, rc->dsn_orcpt, strlen(rc->dsn_orcpt), j->utf8));
 	else if (original_of(b, rc))
-		line(j, "Original-Recipient: %s;%s", j->utf8 && !ph_text_ascii(rc->original) ? "utf-8" : "rfc822", shown(j, rc->original));
+		line(j, "Original-Recipient: %s;%s", j->utf8 && !ph_str_ascii(rc->original) ? "utf-8" : "rfc822", shown(j, rc->original));
 	line(j, "Action: %s", action_of(r, b));
 	line(j, "Status: %s", b->dsn);
 	if (b->mta && *b->mta)

@@ -110,9 +110,8 @@ enum ph_lookup ph_cleanup_map_rcpt(struct ph_intake *in, unsigned cls, const cha
 /* Header addresses: rewrite, canonical, masquerade. */
 const char *ph_cleanup_header_addr(struct ph_intake *in, bool sender, const char *addr);
 /* cleanup_env.c: make env.sender and env.rcpts.  0 or negative (in is marked).  What is known before the content is looked at before it, so
- * that nothing is done for mail that cannot be taken; changed: by a filter, after that. */
+ * that nothing is done for mail that cannot be taken; done: when a filter has changed it, so that it is made anew, and at the end. */
 int ph_cleanup_envelope_begin(struct ph_intake *in);
-void ph_cleanup_envelope_changed(struct ph_intake *in);
 int ph_cleanup_envelope(struct ph_intake *in);
 void ph_cleanup_envelope_done(struct ph_intake *in);
 /* checks.c: header and body checks. */

@@ -23,7 +23,7 @@ static const char *fold(struct ph_arena *arena, const char *text)
 /* "type;address" of RFC 3461, for who gave none. */
 static const char *make_orcpt(struct ph_intake *in, const char *address)
 {
-	const char *type = in->env.flags & PH_ENV_SMTPUTF8 && !ph_text_ascii(address) ? "utf-8" : "rfc822";
+	const char *type = in->env.flags & PH_ENV_SMTPUTF8 && !ph_str_ascii(address) ? "utf-8" : "rfc822";
 
 	return ph_arena_printf(in->arena, "%s;%s", type, ph_address_quote(in->arena, address));
 }
@@ -226,11 +226,6 @@ void ph_cleanup_envelope_done(struct ph_intake *in)
 	if (in->expander)
 		ph_htab_done(&in->expander->seen);
 	in->expander = NULL;
-}
-
-void ph_cleanup_envelope_changed(struct ph_intake *in)
-{
-	ph_cleanup_envelope_done(in);
 }
 
 /* Blind copies, and what the content's filters wanted. */

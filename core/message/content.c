@@ -221,7 +221,7 @@ static int body_line(struct ph_intake *in, const char *line, size_t n, bool cont
 	return r < 0 || cont ? r : ph_content_out(in, "\n", 1);
 }
 
-/* Append to the logical header: what begins beyond the limit is dropped. */
+/* Append to the logical header: what begins beyond the limit, or stands behind a NUL, is dropped. */
 static void header_append(struct ph_intake *in, const char *lead, const char *p, size_t n)
 {
 	if (in->hdr.len >= (size_t)in->c->s.header_limit)

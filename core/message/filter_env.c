@@ -131,7 +131,7 @@ static void add_recipient(struct ph_intake *in, const struct ph_edit *e)
 		}
 	}
 	ph_route_rewrite(in->c->route, true, address, in->arena, &address);
-	ph_cleanup_envelope_changed(in);
+	ph_cleanup_envelope_done(in);
 	if (ph_intake_rcpt(in, address, orcpt, notify) < 0)
 		ph_intake_fail(in, -ENOBUFS, 452, "4.5.3", "Error: too many recipients");
 }
@@ -151,7 +151,7 @@ static void delete_recipient(struct ph_intake *in, const char *text)
 		if (strcmp(in->rcpts[i].address, address) != 0)
 			in->rcpts[kept++] = in->rcpts[i];
 	if (kept < in->n_rcpts)
-		ph_cleanup_envelope_changed(in);
+		ph_cleanup_envelope_done(in);
 	in->n_deleted += in->n_rcpts - kept;
 	in->n_rcpts = kept;
 }
@@ -175,7 +175,7 @@ static void change_sender(struct ph_intake *in, const struct ph_edit *e)
 	if (!address)
 		return;
 	in->env.sender = address;
-	ph_cleanup_envelope_changed(in);
+	ph_cleanup_envelope_done(in);
 	for (const char *w = e->name ? e->name : ""; w += strspn(w, " \t"), *w; w += n) {
 		const char *text;
 

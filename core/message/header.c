@@ -110,11 +110,3 @@ const char *ph_header_date(int64_t wall_us, char *buf, size_t bytes)
 		 tm.tm_hour, tm.tm_min, tm.tm_sec, off < 0 ? '-' : '+', (off < 0 ? -off : off) / 60, (off < 0 ? -off : off) % 60, tm.tm_zone);
 	return buf;
 }
-
-bool ph_text_ascii(const char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s >= 0x80)
-			return false;
-	return true;
-}

@@ -32,6 +32,4 @@ bool ph_header_in_list(const char *list, const char *name, size_t n);
 void ph_header_join_lines(struct ph_buf *b);
 /* "Tue, 24 Nov 2026 00:05:08 +0000 (UTC)" (days below 10 with a blank in front) of a wall-clock time in local time.  buf: 64 bytes. */
 const char *ph_header_date(int64_t wall_us, char *buf, size_t bytes);
-/* No byte above 127. */
-bool ph_text_ascii(const char *s);
 #endif

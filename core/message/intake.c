@@ -179,7 +179,8 @@ int ph_intake_prepend(struct ph_intake *in, const char *header)
 
 void ph_intake_fail(struct ph_intake *in, int code, int smtp, const char *dsn, const char *text)
 {
-	if (in->lost || in->refused)
+	/* A temporary failure of mail that is refused counts, too: else neither it nor its notification would be there. */
+	if (in->lost || (in->refused && smtp >= 500))
 		return;
 	if (smtp >= 500 && (in->p.flags & PH_INTAKE_BOUNCES) && !in->c->s.soft_bounce)
 		in->refused = true;
@@ -276,7 +277,7 @@ static bool needs_utf8(const struct ph_intake *in)
 	};
 	const struct ph_cleanup_settings *s = &in->c->s;
 	const char *cls = in->env.flags & PH_ENV_VERIFY ? "verify" : NULL;
-	bool utf8 = in->utf8_header || !ph_text_ascii(in->env.sender);
+	bool utf8 = in->utf8_header || !ph_str_ascii(in->env.sender);
 
 	for (size_t i = 0; !cls && i < PH_ARRAY_LEN(classes); i++)
 		if (strcmp(classes[i].prog, in->p.prog) == 0)
@@ -284,7 +285,7 @@ static bool needs_utf8(const struct ph_intake *in)
 	if (!s->smtputf8 || !cls || !(ph_header_in_list(s->utf8_classes, cls, strlen(cls)) || ph_header_in_list(s->utf8_classes, "all", 3)))
 		return false;
 	for (size_t i = 0; !utf8 && i < in->env.n_rcpts; i++)
-		utf8 = !ph_text_ascii(in->env.rcpts[i].address);
+		utf8 = !ph_str_ascii(in->env.rcpts[i].address);
 	return utf8;
 }
 

@@ -39,9 +39,9 @@ const char *ph_table_broken(const struct ph_table *t);
 typedef void ph_maps_trace_fn(const char *title, const char *table, const char *key, enum ph_lookup status, const char *value,
 			      const char *text);
 void ph_maps_set_trace(ph_maps_trace_fn *fn);
-/* The tables of a list, for "posthouse check". */
 /* mydestination in conf's view, for whether an address is local; NULL: it is not set.  Kept with the maps, as each look-up asks. */
 struct ph_match *ph_maps_mydestination(struct ph_maps *m, const struct ph_conf *conf);
+/* The tables of a list, for "posthouse check". */
 size_t ph_maps_count(const struct ph_maps *m);
 struct ph_table *ph_maps_table(const struct ph_maps *m, size_t i);
 #endif

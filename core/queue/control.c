@@ -24,7 +24,6 @@
 
 #define ANSWER_MS PH_SECONDS(600)       /* for a client to take a piece of the answer */
 #define IDLE_MS PH_SECONDS(3600)
-#define CHUNK (48 * 1024)
 #define PER_TURN 2000
 #define REQUEUERS 32
 
@@ -40,7 +39,7 @@ int ph_control_text(struct ph_control *c, const char *text, size_t n)
 	ph_pack_bytes(&b, text, n);
 	r = ph_ipc_send(c->ipc, PH_F_CTL_LINE, b.data, b.len);
 	ph_buf_done(&b);
-	if (r == 0 && ph_ipc_pending(c->ipc) > 4 * CHUNK)
+	if (r == 0 && ph_ipc_pending(c->ipc) > 4 * PH_CONTROL_CHUNK)
 		r = ph_ipc_drain(c->ipc, ph_now_ms() + ANSWER_MS);
 	return r;
 }
@@ -101,7 +100,7 @@ static int list_pass(struct listing_run *run, int state)
 			continue;
 		e->marks = (e->marks & ((1u << PH_MARK_LISTED_SHIFT) - 1)) | (uint32_t)run->number << PH_MARK_LISTED_SHIFT;
 		ph_listing_entry(&run->l, ix, e, &run->b);
-		if (run->b.len >= CHUNK) {
+		if (run->b.len >= PH_CONTROL_CHUNK) {
 			r = ph_control_text(run->c, run->b.data, run->b.len);
 			ph_buf_clear(&run->b);
 			if (r == 0)
@@ -228,7 +227,6 @@ struct super {
 	unsigned queues;                /* bits of enum ph_entry_state */
 	bool maildrop;                  /* and this folder */
 	uint64_t count, released;
-	bool by_id;
 };
 
 static unsigned queue_bits(const json_t *req, enum super_op op)

@@ -5,6 +5,8 @@
 #include "queue/listing.h"
 #include "queue/qmgr_private.h"
 
+#define PH_CONTROL_CHUNK (48 * 1024)    /* of a list: more is sent on */
+
 struct ph_control {
 	struct ph_qmgr *q;
 	struct ph_ipc *ipc;             /* NULL: on_line instead */

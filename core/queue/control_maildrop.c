@@ -49,10 +49,10 @@ static void drop_read(int fd, struct ph_arena *a, struct drop *ret)
 	unsigned notify;
 
 	*ret = (struct drop){ .sender = "", .rcpts = ph_arena_alloc(a, MAX_SHOWN * sizeof(*ret->rcpts)) };
-	while (ph_maildrop_next(r, &rec, &err) > 0 && rec.type != PH_DROP_CONTENT && rec.type != PH_DROP_END) {
+	while (ret->n < MAX_SHOWN && ph_maildrop_next(r, &rec, &err) > 0 && rec.type != PH_DROP_CONTENT && rec.type != PH_DROP_END) {
 		if (rec.type == PH_DROP_SENDER)
 			ret->sender = ph_arena_strndup(a, rec.data.p, rec.data.n);
-		else if (rec.type == PH_DROP_RCPT && ret->n < MAX_SHOWN && ph_maildrop_rcpt(&rec, &address, &notify, &orcpt) == 0)
+		else if (rec.type == PH_DROP_RCPT && ph_maildrop_rcpt(&rec, &address, &notify, &orcpt) == 0)
 			ret->rcpts[ret->n++] = ph_arena_strndup(a, address.p, address.n);
 	}
 	ph_maildrop_reader_free(&r);
@@ -78,7 +78,7 @@ int ph_control_list_maildrop(struct ph_control *c, struct ph_listing *l, struct 
 		if (fd >= 0)
 			close(fd);
 		ph_arena_free(&a);
-		if (++n % PER_TURN == 0) {
+		if (++n % PER_TURN == 0 || out->len >= PH_CONTROL_CHUNK) {
 			r = ph_control_text(c, out->data, out->len);
 			ph_buf_clear(out);
 			if (r == 0)

@@ -101,6 +101,7 @@ struct ph_segment *ph_index_segment_find(struct ph_index *ix, const char *file, 
 void ph_index_segment_forget(struct ph_index *ix, struct ph_segment *seg);      /* it has no live messages */
 /* A message [from, to) was heard of. */
 void ph_segment_cover(struct ph_segment *seg, uint64_t from, uint64_t to);
+bool ph_segment_covers(const struct ph_segment *seg, uint64_t offset);
 
 /* A message; state INCOMING or HOLD (flag), in none of the heaps.  NULL: this queue id is there already. */
 struct ph_entry *ph_index_add(struct ph_index *ix, const struct ph_msg_ref *ref, const struct ph_envelope *env);

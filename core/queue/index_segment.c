@@ -80,6 +80,19 @@ static void cover_join(struct ph_segment *seg)
 		memmove(seg->holes, seg->holes + k, seg->n_holes * sizeof(seg->holes[0]));
 }
 
+bool ph_segment_covers(const struct ph_segment *seg, uint64_t offset)
+{
+	uint32_t i;
+
+	if (offset < seg->covered)
+		return true;
+	for (i = 0; i < seg->n_holes; i++) {
+		if (offset >= seg->holes[i].from && offset < seg->holes[i].to)
+			return true;
+	}
+	return false;
+}
+
 void ph_segment_cover(struct ph_segment *seg, uint64_t from, uint64_t to)
 {
 	uint32_t i;

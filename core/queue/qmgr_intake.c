@@ -58,19 +58,6 @@ static void gap_read(void *arg)
 	g->result = ph_segment_scan(g->q->dirfd, g->seg->file, g->limit, gap_found, g, &g->err);
 }
 
-static bool known(const struct ph_segment *seg, uint64_t offset)
-{
-	uint32_t i;
-
-	if (offset < seg->covered)
-		return true;
-	for (i = 0; i < seg->n_holes; i++) {
-		if (offset >= seg->holes[i].from && offset < seg->holes[i].to)
-			return true;
-	}
-	return false;
-}
-
 static void gap_main(void *arg)
 {
 	struct gap *g = arg;
@@ -94,10 +81,15 @@ static void gap_main(void *arg)
 		if (u.bad)
 			break;
 		in = (struct ph_slice){ (const char *)u.p, u.n };
-		if (known(g->seg, ref.offset))
+		if (ph_segment_covers(g->seg, ref.offset))
 			continue;
 		if (ref.env_length == 0) {
-			ph_store_quarantine(q->dirfd, &ref, "damaged");
+			int r = ph_store_quarantine(q->dirfd, &ref, "damaged");
+
+			if (r < 0) {            /* not heard of, then, and the file stays */
+				g->result = r;
+				continue;
+			}
 			ph_segment_cover(g->seg, ref.offset, ref.offset + ref.length);
 			continue;
 		}

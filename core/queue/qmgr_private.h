@@ -176,9 +176,9 @@ void ph_active_withdraw(struct ph_qmgr *q, struct ph_active *a);
 struct ph_active *ph_active_start(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env);
 /* qmgr_resolve.c */
 void ph_resolve_kick(struct ph_qmgr *q);
-/* A result that the queue manager itself gives: log line (as prog), index, journal. */
 /* Recipient i goes to another transport, as address (PH_RESULT_PASS).  Once in an attempt; a NULL: nothing happens. */
 void ph_qmgr_pass(struct ph_qmgr *q, struct ph_active *a, uint32_t i, const char *address, const char *route);
+/* A result that the queue manager itself gives: log line (as prog), index, journal. */
 void ph_qmgr_result(struct ph_qmgr *q, struct ph_active *a, uint32_t rcpt, enum ph_delivery_status status, const char *prog,
 		    const char *dsn, const char *text);
 /* A result from wherever into the index. */

@@ -83,17 +83,15 @@ static void already_notified(struct ph_qmgr *q, const struct ph_envelope *env)
 	ph_buf_done(&blob);
 }
 
-static bool heard_of(const struct ph_segment *seg, uint64_t offset)
+/* Damaged bytes; while they cannot be saved the file stays, as one that could not be read. */
+static void quarantine(struct scan *s, struct ph_segment *seg, const struct ph_msg_ref *ref, const char *why)
 {
-	uint32_t i;
+	int r = s->q->offline ? 0 : ph_store_quarantine(s->q->dirfd, ref, why);
 
-	if (offset < seg->covered)
-		return true;
-	for (i = 0; i < seg->n_holes; i++) {
-		if (offset >= seg->holes[i].from && offset < seg->holes[i].to)
-			return true;
-	}
-	return false;
+	if (r < 0)
+		s->result = r;
+	else
+		ph_segment_cover(seg, ref->offset, ref->offset + ref->length);
 }
 
 /* A message that was found, with what the journals say about it. */
@@ -116,8 +114,9 @@ static void take_message(struct ph_qmgr *q, struct ph_segment *seg, const struct
 		ph_qmgr_remove(q, e, !q->offline);
 }
 
-static void recover_message(struct ph_qmgr *q, const struct ph_msg_ref *ref, struct ph_slice bytes)
+static void recover_message(struct scan *s, const struct ph_msg_ref *ref, struct ph_slice bytes)
 {
+	struct ph_qmgr *q = s->q;
 	struct ph_segment *seg = ph_index_segment(q->ix, ref->file, ref->instance);
 	struct ph_told *t = ph_htab_get(&q->recovery->told, ref->queue_id);
 	struct ph_envelope *env;
@@ -125,19 +124,15 @@ static void recover_message(struct ph_qmgr *q, const struct ph_msg_ref *ref, str
 	struct ph_err err;
 	const char *replaces;
 
-	if (heard_of(seg, ref->offset))
+	if (ph_segment_covers(seg, ref->offset))
 		return;
 	if (ref->env_length == 0) {
-		ph_segment_cover(seg, ref->offset, ref->offset + ref->length);
-		if (!q->offline)
-			ph_store_quarantine(q->dirfd, ref, "damaged");
+		quarantine(s, seg, ref, "damaged");
 		return;
 	}
 	ph_arena_reset(q->scratch);
 	if (ph_envelope_decode(bytes, q->scratch, &env, &err) < 0 || env->n_rcpts == 0 || !ph_queue_id_valid(ref->queue_id)) {
-		ph_segment_cover(seg, ref->offset, ref->offset + ref->length);
-		if (!q->offline)
-			ph_store_quarantine(q->dirfd, ref, "its envelope is damaged");
+		quarantine(s, seg, ref, "its envelope is damaged");
 		return;
 	}
 	already_notified(q, env);
@@ -177,7 +172,7 @@ static void take_found(struct ph_qmgr *q, struct scan *s)
 		s->end = ref.offset + ref.length;
 		/* Read before, delivered and removed meanwhile: a file of its own is gone then. */
 		if (strncmp(ref.file, "incoming/S", 10) == 0 || faccessat(q->dirfd, ref.file, F_OK, 0) == 0)
-			recover_message(q, &ref, env);
+			recover_message(s, &ref, env);
 		if (++n % 500 == 0)
 			ph_co_sleep(0);
 	}

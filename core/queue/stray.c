@@ -65,7 +65,9 @@ static unsigned take(struct stray *s)
 			break;
 		in = (struct ph_slice){ (const char *)u.p, u.n };
 		if (ref.env_length == 0) {
-			ph_store_quarantine(s->q->dirfd, &ref, "damaged");
+			int r = ph_store_quarantine(s->q->dirfd, &ref, "damaged");
+
+			s->result = r < 0 ? r : s->result;
 			continue;
 		}
 		ph_qmgr_add(s->q, &ref, env, NULL);
@@ -93,8 +95,13 @@ static void one_file(struct stray *s)
 	if (n)
 		ph_log(PH_LOG_INFO, "%s: %u messages that were not announced", s->file, n);
 	seg = ph_index_segment_find(q->ix, s->file, s->instance);
+	if (s->result < 0) {            /* damaged bytes that could not be saved: the file stays */
+		if (seg)
+			seg->doubtful = true;
+		return;
+	}
 	if (seg == NULL) {
-		ph_segment_discard(q->dirfd, s->file);  /* nothing that was ever acknowledged */
+		ph_segment_discard(q->dirfd, s->file);  /* nothing that was ever acknowledged, or it is in corrupt/ */
 		return;
 	}
 	seg->n_holes = 0;

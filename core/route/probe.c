@@ -38,7 +38,10 @@ struct probe_route {
 
 static void probe_free(void *obj)
 {
-	free(obj);                      /* the tables belong to the configuration, the own addresses to its ordinary route */
+	struct probe_route *p = obj;    /* the tables belong to the configuration, the own addresses to its ordinary route */
+
+	free(p->route.star.value);
+	free(p);
 }
 
 static struct ph_maps *maps_of(const struct ph_route *r, const char *title, const char *text)
@@ -66,6 +69,7 @@ static struct probe_route *probe_of(const struct ph_conf *conf)
 		return p;
 	p = ph_alloc(sizeof(*p));
 	p->route = *ph_route_of(conf);
+	p->route.star = (struct ph_route_star){ 0, NULL };      /* of another table */
 	if (p->route.ok) {
 		p->route.ok = ph_conf_settings(conf, params, PH_ARRAY_LEN(params), &p->set, &p->route.why) == 0;
 		if (p->route.ok)

@@ -13,14 +13,6 @@ static int bad_syntax(struct ph_session *s, const char *what, const struct ph_sm
 								  : "501 5.1.3 Bad recipient address syntax");
 }
 
-static bool ascii(const char *p)
-{
-	for (; *p; p++)
-		if ((unsigned char)*p >= 128)
-			return false;
-	return true;
-}
-
 /* The resolver would say so, had the address got that far. */
 static void complain_literal(struct ph_arena *arena, struct ph_slice text)
 {
@@ -80,7 +72,7 @@ int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smt
 			break;          /* the table is down: the address's syntax is not to blame */
 		}
 	}
-	if (!utf8 && s->set->smtputf8_enable && s->set->strict_smtputf8 && !ascii(address))
+	if (!utf8 && s->set->smtputf8_enable && s->set->strict_smtputf8 && !ph_str_ascii(address))
 		return ph_smtpd_refuse(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
 	*ret = address;
 	return 0;

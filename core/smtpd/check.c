@@ -61,7 +61,6 @@ static enum ph_check unlisted(struct ph_session *s, const char *address, bool se
 			memcpy(dsn, text, n);
 			dsn[n] = '\0';
 			text += n + 1;
-			ph_dsn_fix(dsn, cls);
 		} else if (sender) {
 			strcpy(dsn, "5.1.0");
 		}

@@ -24,7 +24,6 @@ struct region {
 struct ph_limits {
 	struct ph_shared_stamps stamps;
 	_Atomic uint8_t live[SLOTS];
-	struct region *own;             /* of this process */
 	struct region regions[SLOTS];   /* mapped, but only what is touched costs memory */
 };
 
@@ -162,15 +161,21 @@ static int shm_change(void *store, const char *client, struct ph_counter_change 
 	int64_t now = ph_wall_us() / 1000;
 	uint64_t key = key_of(client);
 	struct ph_limits *l = store;
+	int64_t unit = 0;       /* the rates of a batch have one time unit */
+	bool asked = false;
 	struct sums s;
 
 	(void)err;
-	for (struct ph_counter_change *c = changes; c < changes + n; c++)
+	for (struct ph_counter_change *c = changes; c < changes + n; c++) {
 		apply(key, c, now);
+		unit = c->what == PH_COUNTER_ADD ? c->window_ms : unit;
+		asked |= c->what != PH_COUNTER_RELEASE;
+	}
+	if (asked)
+		sum(l, key, now, unit, &s);
 	for (struct ph_counter_change *c = changes; c < changes + n; c++) {
 		if (c->what == PH_COUNTER_RELEASE)
 			continue;
-		sum(l, key, now, c->window_ms, &s);
 		c->now = c->what == PH_COUNTER_HOLD ? s.connections : s.rate[kind_of(c->name)];
 	}
 	return 0;

@@ -524,12 +524,11 @@ void ph_smtpd_proto(struct ph_session *s)
 	} else if (r == -ECANCELED) {
 		ph_smtpd_reply(s, "421 4.3.2 %s Service shutting down", s->set->myhostname);
 	}
-	if (r == 0 && s->cmd_ok[PH_CMD_QUIT])
+	if (r == 0 && s->cmd_ok[PH_CMD_QUIT] && !s->svc->counters && !s->trouble)       /* nothing more is asked or written before the close */
 		ph_stream_last(s->io);
 	if (!client_gone(r) || r == -ETIMEDOUT)
 		ph_stream_flush(s->io, ph_now_ms() + 5000);
-	if (s->counted)
-		{
+	if (s->counted) {
 		ph_limits_disconnect(s);
 		s->counted = false;
 	}

@@ -63,9 +63,9 @@ static int proxy_refused(struct ph_session *s, const struct ph_screen *ps, const
 /* Is the client's address of a kind that inet_protocols has? */
 static bool known_protocol(const struct ph_session *s, const struct ph_proxy_info *info)
 {
-	const char *list = ph_conf_get(s->svc->conf, "inet_protocols");
+	int family = ph_session_address_family(s);
 
-	return !list || strstr(list, "all") || strstr(list, strchr(info->client, ':') ? "ipv6" : "ipv4");
+	return family == AF_UNSPEC || family == (strchr(info->client, ':') ? AF_INET6 : AF_INET);
 }
 
 /* Who the client is stands in front of its first byte. */

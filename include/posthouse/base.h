@@ -106,6 +106,7 @@ PH_API char *ph_str_unbrace(char *s);
 /* A copy of s in which every byte that is not printable ASCII is '?' (UTF-8 is kept when utf8_ok). */
 PH_API char *ph_str_printable(struct ph_arena *a, const char *s, size_t n, bool utf8_ok);
 PH_API bool ph_utf8_valid(const char *s, size_t n);
+PH_API bool ph_str_ascii(const char *s);                                /* no byte above 127 */
 /* RFC 4648 section 4.  Decode in.n bytes to out (room for in.n / 4 * 3 + 1; NUL-terminated): the length, or -EINVAL for a bad alphabet,
  * padding, length or stray bits.  Encode to out: (in.n + 2) / 3 * 4 + 1 bytes. */
 PH_API ssize_t ph_base64_decode(struct ph_slice in, char *out);

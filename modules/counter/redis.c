@@ -1,4 +1,4 @@
-/* redis.c: counter store "redis:/etc/posthouse/x.cf": counts that several machines share, in a Redis server (2.6 or later).
+/* redis.c: counter store "redis:/etc/posthouse/x.cf": counts that several machines share, in a Redis server (5.0 or later).
  *
  * One script makes all changes of a call at once.  Events of one counter and client are a number that expires by itself.  Holders are the members of a sorted set,
  * each with a lease: a process or a machine that dies takes nothing back, so what it held lapses.  A coroutine of the store renews the leases of

@@ -72,7 +72,6 @@ servers = {
     "noplain": Fake("PLAIN LOGIN", good),
     "huge": Fake("CRAM-MD5", lambda n, l: b"334 " + b"QUJD" * 16384 + b"\r\n" if n == 0 else b"535 5.7.8 no\r\n"),
     "endless": Fake("CRAM-MD5", lambda n, l: b"334 " + base64.b64encode(b"<%d@fake>" % n) + b"\r\n"),
-    "login": Fake("LOGIN", lambda n, l: b"334 " + base64.b64encode(b"Password:" if n else b"Username:") + b"\r\n"),
     "nobase64": Fake("CRAM-MD5", lambda n, l: b"334 !!!???\r\n" if n == 0 else b"501 5.7.0 cancelled\r\n"),
     "newmech": Fake("CRAM-MD5", lambda n, l: b"334 " + base64.b64encode(b"250 AUTH PLAIN") + b"\r\n" if n == 0 else b"334-AUTH PLAIN\r\n334 AUTH PLAIN\r\n"),
     "unnamed": Fake("PLAIN", good),
@@ -111,7 +110,7 @@ with Instance(MAIN, MASTER) as i:
     t.ok("status=deferred" in l and "dsn=4.7.0" in l and "no mechanism available" in l, "N-122 plaintext mechanisms only, and noplaintext: mail waits", l)
     for name, why in (("huge", "a challenge of 64 KiB"), ("endless", "challenges without end"), ("nobase64", "a challenge that is no base64"), ("newmech", "other mechanisms in the challenge")):
         l = send(name + ".test")
-        t.ok("status=deferred" in l and "SASL authentication failed" in l or "status=deferred" in l and "dsn=4." in l, "N-122 %s: mail waits" % why, l)
+        t.ok("status=deferred" in l and "SASL authentication failed" in l, "N-122 %s: mail waits" % why, l)
         t.ok(len(servers[name].lines) < 12, "N-122 %s: it is over after a few lines" % why, servers[name].lines[:20])
     t.ok(not any(s.heard(x) for k, s in servers.items() if k != "named" for x in SECRETS), "N-122 no password has gone out", [s.lines for s in servers.values()])
 

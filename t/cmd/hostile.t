@@ -84,7 +84,7 @@ try:
             f.write(b'smtpd_banner = "\\" \x07\x1b[2J \xe2\x80\xa8 \xff\x7f ' + b"x" * 3000 + b"\n")
         out = run("postconf", "-j", "smtpd_banner", "myhostname")
         tap.ok(b"smtpd_banner" in out, "N-336 postconf -j shows the parameter", out[:500])
-        two_parsers(out if out.count(b"\n") <= 2 else json.dumps(json.loads(out)).encode() + b"\n", "postconf -j")
+        two_parsers(out, "postconf -j")
 finally:
     sink.terminate()
 sys.exit(tap.done())

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """store.t: kill the store's writer at random and at each named point, then count; and the same with the power cut.
 
-Every message that was acknowledged must be found intact (lost 0), no message that was refused may be found, journal records must be there
+Every message that was acknowledged must be found intact (lost 0; N-308: also when the power goes), no message that was refused may be found, journal records must be there
 once they were appended (kill) or synced (power).  The power test runs the writer under syncshim, which keeps what was synced, and reads
 that; in the torn variant each 512-byte sector that was written but not synced is there or not by chance, and so is each folder entry.
 ROUNDS (default 12): rounds of each random kind.  SEED repeats a run."""

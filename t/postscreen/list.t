@@ -99,7 +99,8 @@ with Instance(MAIN, MASTER) as i:
             f.truncate(0)
             f.write(damage(data))
         i.start()
-        t.ok(visit().startswith("220-") and i.wait_log("PASS NEW"), "N-348 a file that is %s: clients are tested and served" % what, i.log()[-1500:])
+        passed = i.log().count("PASS NEW")
+        t.ok(visit().startswith("220-") and wait_for("the client to pass", lambda: i.log().count("PASS NEW") > passed), "N-348 a file that is %s: clients are tested and served" % what, i.log()[-1500:])
         t.ok(not visit().startswith("220-"), "N-348 ... and remembered in memory")
         i.command("postfix", "stop", check=True)
         wait_for("the router to end", lambda: not i.master_pid() or not i.processes())
@@ -140,7 +141,7 @@ with Instance(MAIN, MASTER) as i:
         reset(raw(part))
     t.ok(raw(b"PROXY TCP4 203.0.113.13 192.0.2.1 1006 25\r\n").recv(100).startswith(b"220-"), "N-075 resets within the header: others are served")
     said = [l for l in i.log().split("\n")[lines - 1:] if "haproxy read" in l]
-    t.ok(all(all(32 <= ord(c) < 127 for c in l) for l in said), "N-075 no bytes in the log that nobody has sent", said)
+    t.ok(said and all(all(32 <= ord(c) < 127 for c in l) for l in said), "N-075 no bytes in the log that nobody has sent", said)
 
     # N-346: garbage without end.
     s = raw(b"PROXY TCP4 203.0.113.11 192.0.2.1 1004 25\r\n")
@@ -152,7 +153,7 @@ with Instance(MAIN, MASTER) as i:
         ended = False
     except OSError:
         ended = True
-    t.ok(ended or rest(s) is not None, "N-346 a line without end ends the session")
+    t.ok(ended or rest(s), "N-346 a line without end ends the session, with a reply where one still arrives")
     t.ok(i.wait_log("COMMAND LENGTH LIMIT from [203.0.113.11]:1004 after CONNECT"), "N-346 ... and the log says why", i.log()[-800:])
     s = raw(b"PROXY TCP4 203.0.113.12 192.0.2.1 1005 25\r\n")
     wait_for("the greeting", lambda: b"220 " in s.recv(4096))

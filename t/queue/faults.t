@@ -56,6 +56,18 @@ def submit(router, message=SMALL, rcpt="r@away.test"):
     return r
 
 
+def refused_on_a_full_disk(tap, router, fault):
+    """What sendmail(1) has taken and clean-up refuses stays in maildrop/ until its notification has somewhere to be."""
+    fault("store.write=ENOSPC:*")
+    router.command("sendmail", "-f", "s@client.example", "r@loop.test", input="Received: x\n" * 51 + "\nx\n", check=True)
+    wait_for("the attempt", lambda: "hopcount exceeded" in router.log())
+    time.sleep(0.3)                         # it would be gone by then
+    tap.ok(len(os.listdir(router.dir + "/spool/maildrop")) == 1, "N-295 refused mail of sendmail(1) waits while there is no space", router.log()[-1500:])
+    fault("")
+    wait_for("the notification", lambda: "sender non-delivery notification" in router.log() or router.command("postkick", "public", "pickup", "W") and False, 30, 0.3)
+    tap.ok("status=bounced (too many hops)" in router.log(), "and then its sender is told")
+
+
 def faults(tap):
     fault_file = "/var/tmp/posthouse-faults.%d" % os.getpid()
     open(fault_file, "w").close()
@@ -88,6 +100,7 @@ def faults(tap):
             tap.ok(all(r[:1] == "4" for r in replies), "N-296 as long as the disk is full: 4xx each time", replies)
             fault("")
             tap.ok(submit(router).startswith("250"), "N-296 space returns: mail is taken without a restart")
+            refused_on_a_full_disk(tap, router, fault)
             wait_for("an empty queue", router.queue_is_empty, 20)
             taken = len(re.findall("to=<r@away.test>.*status=sent", router.log()))
             tap.eq(taken, 9, "N-294 N-295 N-296 what was answered 250 was delivered, and nothing else")

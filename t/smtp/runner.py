@@ -19,6 +19,7 @@ A script is a list of tests; each test reads as a story:
     closed                                            the server has hung up
     alive                                             it has not: NOOP is answered
     use C2 / hangup / reset / starttls                switch, close, close with RST, handshake
+    deferred [helo=H] [from=A] [to=R] TEXT            a session of its own whose RCPT is to be tried again, with this log line, and nothing is taken in
     data @FILE@                                       DATA with a message, up to the dot, without reading the last reply
     queue 1                                           so many messages were taken in (in this test)
     asked pol has TEXT / lacks TEXT / times N         about the requests that a policy server got
@@ -498,6 +499,22 @@ class Runner:
         for r in rest.split() or ["alice@here.test"]:
             self.do_send("RCPT TO:<%s>" % r)
             self.do_reply("250")
+
+    def do_deferred(self, rest):
+        """deferred [helo=H] [from=A] [to=R] TEXT: what asks for the recipient gets a temporary failure, and the log says why."""
+        given = {"helo": "a.test", "from": "a@x.test", "to": "alice@here.test"}
+        while re.match("(helo|from|to)=", rest):
+            word, _, rest = rest.partition(" ")
+            given.update([word.split("=", 1)])
+        self.do_client("")
+        self.do_hello(given["helo"])
+        self.do_send("MAIL FROM:<%s>" % given["from"])
+        self.do_reply("250")
+        self.do_send("RCPT TO:<%s>" % given["to"])
+        self.do_reply("^45[01] 4")
+        self.do_log(rest)
+        self.do_log("lacks unsupported dictionary type: (?!nosuchtype)")        # a module that was not built would defer, too
+        self.do_queue("0")
 
     def do_data(self, rest):
         """data [TEXT]: DATA and a message with this body, accepted."""

@@ -105,7 +105,7 @@ def broken_chunk(r):
     smtp_again = starttls(r.ports["smtp"], ctx)
     ok(talk(smtp_again, b"NOOP\r\n").startswith(b"250"), "N-044 and the next client is served")
     smtp_again.close()
-    ok("BDAT" in r.log_lines() and "queue" not in [l for l in r.log_lines().split("\n") if "size=" in l], "N-044 nothing of it was taken")
+    ok("BDAT" in r.log_lines() and r.messages() == [], "N-044 nothing of it was taken", r.messages())
 
 
 def openssl(*args, **k):
@@ -155,7 +155,8 @@ def hostile_certificates(r):
         ok(said.startswith(b"250") and log and " %s TLS" % level in " " + log[0].split("]: ")[1], "N-090 a certificate %s: %s, and the session goes on" % (what, level), (said, log))
     text = r.log_lines()
     ok("\n" "Jan  1 00:00:00 x postfix[1]: forged" not in text and "\x1b" not in text and "\r" not in text, "N-090 no name forges a line of the log")
-    ok("CN=good.test" not in text and "good.evil" not in text, "N-090 a NUL ends no name early")
+    ok("subject_CN=good.client," in text and "subject_CN=a??Jan" in text, "N-090 names are logged, line ends in them as ?", text[-1500:])
+    ok("subject_CN=good," not in text, "N-090 a NUL ends no name early")
 
 
 def smtp_wait(fn):
@@ -173,7 +174,7 @@ t.files["ca"] = open(work + "/ca.pem").read()
 alt = certificate("alt.test", "/tmp" if not os.environ.get("TMPDIR") else os.environ["TMPDIR"])
 t.main = [("smtpd_tls_security_level", "may"), ("smtpd_tls_chain_files", "@TLS@"), ("smtpd_tls_loglevel", "1"), ("tls_server_sni_maps", "texthash:@ETC@/sni")]
 t.files["sni"] = "alt.test %s\n.sub.test %s\nbroken.test bm90aGluZw==\n" % ((base64.b64encode(alt.encode()).decode(),) * 2)
-t.services = ["ccert -o smtpd_tls_ask_ccert=yes -o smtpd_tls_CAfile=@ETC@/ca -o smtpd_tls_session_cache_timeout=0", "other -o smtpd_tls_eecdh_grade=strong", "old -o smtpd_tls_protocols=TLSv1.2 -o tls_eecdh_auto_curves=secp384r1"]
+t.services = ["ccert -o smtpd_tls_loglevel=2 -o smtpd_tls_ask_ccert=yes -o smtpd_tls_CAfile=@ETC@/ca -o smtpd_tls_session_cache_timeout=0", "other -o smtpd_tls_eecdh_grade=strong", "old -o smtpd_tls_protocols=TLSv1.2 -o tls_eecdh_auto_curves=secp384r1"]
 r = smtp.Router(t, BUILD)
 port = r.ports["smtp"]
 try:

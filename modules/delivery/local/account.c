@@ -63,7 +63,7 @@ static void copy_user(struct ph_arena *arena, struct local_user *to, const struc
 	*to = (struct local_user){ ph_arena_strdup(arena, u->name), ph_arena_strdup(arena, u->home), ph_arena_strdup(arena, u->shell), u->uid, u->gid };
 }
 
-/* Under the name that was asked for: the name service may answer with another spelling. */
+/* Not when the name service answers with another spelling than the one that was asked for. */
 static void remember(const char *name, const struct local_user *u)
 {
 	struct remembered *r = slot_of(name);

@@ -34,22 +34,13 @@ int smtp_port_parse(const char *text)
 	return 0;
 }
 
-static bool ascii(const char *s)
-{
-	for (; *s; s++) {
-		if ((unsigned char)*s >= 0x80)
-			return false;
-	}
-	return true;
-}
-
 /* The name as the DNS knows it. */
 static const char *a_label(struct smtp_state *st, const char *host)
 {
 	uint8_t *out = NULL;
 	const char *name = host;
 
-	if (!ascii(host) && idn2_lookup_u8((const uint8_t *)host, &out, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK)
+	if (!ph_str_ascii(host) && idn2_lookup_u8((const uint8_t *)host, &out, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK)
 		name = ph_arena_strdup(st->arena, (const char *)out);
 	idn2_free(out);
 	return name;

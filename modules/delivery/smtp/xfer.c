@@ -41,7 +41,6 @@ static void fail_reply(struct xfer *x, const char *what)
 	smtp_why_reply(x->st, "host %s said: %s (in reply to %s)", x->s->namaddr, smtp_reply_text(x->st), what);
 }
 
-/* RFC 3461 section 4: xtext. */
 static const char *envelope_form(struct xfer *x, const char *address)
 {
 	if (address[0] == '\0' || !x->st->service->set->quote_envelope)
@@ -61,15 +60,6 @@ static bool dangerous(struct xfer *x, const char *address)
 			return true;
 	}
 	return strlen(address) > 1000;
-}
-
-static bool ascii(const char *s)
-{
-	for (; *s; s++) {
-		if ((unsigned char)*s >= 0x80)
-			return false;
-	}
-	return true;
 }
 
 /* ---- the commands ------------------------------------------------------------------------- */
@@ -146,7 +136,7 @@ static void put_rcpt(struct xfer *x, struct ph_buf *b, size_t i)
 		if (r->dsn_orcpt && *r->dsn_orcpt)
 			smtp_put_orcpt(b, "", r->dsn_orcpt, utf8);
 		else if (*r->original)
-			smtp_put_orcpt(b, ascii(r->original) ? "rfc822;" : "utf-8;", ph_address_external(x->st->arena, r->original), utf8);
+			smtp_put_orcpt(b, ph_str_ascii(r->original) ? "rfc822;" : "utf-8;", ph_address_external(x->st->arena, r->original), utf8);
 		if (r->dsn_notify)
 			put_notify(b, r->dsn_notify);
 	}
@@ -434,7 +424,7 @@ static int xforward(struct xfer *x)
 static bool acceptable(struct xfer *x)
 {
 	struct smtp_state *st = x->st;
-	bool needs = ph_delivery_smtputf8(st->d) && !ascii(st->sender);
+	bool needs = ph_delivery_smtputf8(st->d) && !ph_str_ascii(st->sender);
 	int64_t bytes = ph_delivery_bytes(st->d);
 	size_t i, k = 0;
 
@@ -451,7 +441,7 @@ static bool acceptable(struct xfer *x)
 			smtp_fail_rcpt(st, x->rcpt[i]);
 			continue;
 		}
-		needs = needs || (ph_delivery_smtputf8(st->d) && !ascii(address));
+		needs = needs || (ph_delivery_smtputf8(st->d) && !ph_str_ascii(address));
 		x->rcpt[k++] = x->rcpt[i];
 	}
 	x->n = k;

@@ -230,12 +230,13 @@ static void conn_keep(struct policy_server *s, const struct policy_limits *lim, 
 	}
 }
 
-/* Closed by the server while it was idle, or with an answer that nobody asked for. */
+/* Closed or reset by the server while it was idle, or with an answer that nobody asked for. */
 static bool conn_stale(const struct policy_conn *c)
 {
 	char byte;
+	ssize_t n = recv(ph_stream_fd(c->io), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
-	return c->idle_until_ms <= ph_now_ms() || recv(ph_stream_fd(c->io), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+	return c->idle_until_ms <= ph_now_ms() || n >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
 static struct policy_conn *conn_take(struct policy_server *s)
