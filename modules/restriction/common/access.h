@@ -84,8 +84,8 @@ static inline enum ph_lookup access_mail(struct access_use *u, struct ph_session
 				    ph_session_arena(s), ret, NULL, err);
 }
 
-/* The table cannot be asked. */
-static inline struct ph_verdict access_failed(struct ph_session *s, const char *what, enum ph_access_class cls, const struct ph_err *err)
+/* What is judged, in replies and log lines. */
+static inline const char *access_class_name(enum ph_access_class cls)
 {
 	static const char *const names[] = {
 		[PH_ACCESS_CLIENT] = "Client host", [PH_ACCESS_HELO] = "Helo command", [PH_ACCESS_SENDER] = "Sender address",
@@ -94,8 +94,14 @@ static inline struct ph_verdict access_failed(struct ph_session *s, const char *
 		[PH_ACCESS_REVERSE_CLIENT] = "Unverified Client host",
 	};
 
+	return names[cls];
+}
+
+/* The table cannot be asked. */
+static inline struct ph_verdict access_failed(struct ph_session *s, const char *what, enum ph_access_class cls, const struct ph_err *err)
+{
 	ph_log(PH_LOG_WARNING, "%s", err->text);
-	return ph_verdict_text(s, PH_DEFER, 451, "4.3.5", "<%s>: %s rejected: Server configuration error", what, names[cls]);
+	return ph_verdict_text(s, PH_DEFER, 451, "4.3.5", "<%s>: %s rejected: Server configuration error", what, access_class_name(cls));
 }
 
 static inline struct ph_verdict access_answer(struct access_use *u, struct ph_session *s, enum ph_lookup r, const char *action,

@@ -22,12 +22,6 @@ static const char *type_name(int type)
 	return type == PH_DNS_MX ? "MX" : type == PH_DNS_NS ? "NS" : "A";
 }
 
-static const char *class_name(enum ph_access_class cls)
-{
-	return cls == PH_ACCESS_CLIENT ? "Client host" : cls == PH_ACCESS_REVERSE_CLIENT ? "Unverified Client host" : cls == PH_ACCESS_HELO ? "Helo command" :
-	       cls == PH_ACCESS_SENDER ? "Sender address" : "Recipient address";
-}
-
 /* What a table has answered about one name or address. */
 static void answered(struct walk *w, enum ph_lookup r, const char *action, const struct ph_err *err)
 {
@@ -79,7 +73,7 @@ static void try_addresses_of(struct walk *w, const char *host)
 	r = ph_dns_addresses(ph_session_arena(w->s), host, ph_session_address_family(w->s), true, ph_now_ms() + LOOKUP_MS, &list, &n, &why);
 	if (r != PH_DNS_OK) {
 		if (w->type != PH_DNS_A)        /* that a name has no address is no news */
-			ph_log(PH_LOG_WARNING, "Unable to look up %s host %s for %s %s: %s", type_name(w->type), host, class_name(w->cls), w->what, why_not(r));
+			ph_log(PH_LOG_WARNING, "Unable to look up %s host %s for %s %s: %s", type_name(w->type), host, access_class_name(w->cls), w->what, why_not(r));
 		return;
 	}
 	for (size_t i = 0; i < n && !w->found; i++)
