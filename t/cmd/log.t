@@ -125,7 +125,7 @@ def service(i):
     ok(not [l for l in log.split("\n") if l.startswith("Nov  1 00:00:00")] and not re.search(r"[\x00-\x08\x1b]", log), "N-317: a datagram is one line without control bytes")
     ok(max(len(l) for l in log.split("\n")) <= 4200, "N-317: and bounded")
     r = i.command("postlog", "-t", "tag", "-p", "warn", "two", "words")
-    ok("tag[" in i.log() and "]: warning: two words" in i.log(), "postlog", r)
+    ok(i.logged("tag[", "]: warning: two words"), "postlog", r)
 
 
 def links(i):

@@ -166,6 +166,15 @@ class Instance:
     def wait_log(self, text, seconds=20):
         return wait_for("log line with %r" % text, lambda: [l for l in self.log().split("\n") if text in l], seconds)
 
+    def logged(self, *texts, seconds=20):
+        """Whether each text comes to stand in the log. A line is written after what it tells of, and after the client's reply."""
+        end = time.monotonic() + seconds
+        while not all(x in self.log() for x in texts):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
+
     def queue_is_empty(self):
         return "Mail queue is empty" in self.command("postqueue", "-p").stdout
 

@@ -123,7 +123,7 @@ def header_edits():
         m.reset()
         m.on("E", add(name, b"v"), add(b"X-Ok", b"ok"), CONTINUE)
         r, text = send()
-        tap.ok(r[:3] == "250" and headers(text)[-1] == "X-Ok: ok" and "bad header name" in inst.log(), "N-218 name %r" % name, text)
+        tap.ok(r[:3] == "250" and headers(text)[-1] == "X-Ok: ok" and inst.logged("bad header name"), "N-218 name %r" % name, text)
     for value in (b"a\nInjected: b", b"a\r\nInjected: b", b"a\rInjected: b", b"a\n\nbody", b"a\r\n\r\nbody\r\n.\r\n"):
         m.reset()
         m.on("E", add(b"X-V", value), add(b"X-Ok", b"ok"), CONTINUE)
@@ -139,7 +139,7 @@ def header_edits():
         m.reset()
         m.on("E", insert(index, b"X-I", b"i"), change(index, b"Subject", b"i"), CONTINUE)
         r, text = send()
-        tap.ok(r[:3] == "250" and "X-I" not in text and "Subject: original" in text and "bad header index" in inst.log(), "N-218 index %#x" % index, text)
+        tap.ok(r[:3] == "250" and "X-I" not in text and "Subject: original" in text and inst.logged("bad header index"), "N-218 index %#x" % index, text)
     m.reset()
     m.on("E", insert(0x7fffffff, b"X-I", b"i"), change(0, b"Subject", b"zero"), CONTINUE)
     tap.eq([headers(send()[1])[i] for i in (-1,)], ["X-I: i"], "N-218 index 2^31-1 is the end")

@@ -156,7 +156,7 @@ try:
     # What means nothing is said, and serves nobody.
     for setting, say in (("smtpd_client_counter_store = nonsense", "neither \"shared\" nor type:name"), ("smtpd_client_counter_failure = maybe", "neither open nor closed")):
         with Instance(MAIN % {"messages": 3, "connections": 0, "failure": "open"} + setting + "\n", files={"counters.cf": CF % s.port}) as i:
-            t.ok(i.wait_log("fatal: bad configuration: " + setting.split()[0]) and say in i.log(), setting)
+            t.ok(i.wait_log("fatal: bad configuration: " + setting.split()[0]) and i.logged(say), setting)
 finally:
     for i in routers:
         i.stop()
