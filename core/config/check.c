@@ -43,7 +43,7 @@ bool ph_check_guards(const char *name)
 		"smtpd_milters", "smtpd_milter_maps", "non_smtpd_milters", "content_filter", "smtpd_proxy_filter",
 		"header_checks", "mime_header_checks", "nested_header_checks", "body_checks", "smtp_header_checks", "smtp_body_checks",
 		"message_reject_characters", "smtpd_sender_login_maps", "local_login_sender_maps", "relay_clientcerts", "check_ccert_access",
-		"smtpd_command_filter", "smtpd_dns_reply_filter", "smtp_dns_reply_filter", "smtpd_reject_filter_maps", "strict_rfc821_envelopes",
+		"smtpd_command_filter", "smtpd_dns_reply_filter", "smtp_dns_reply_filter", "strict_rfc821_envelopes",
 		"mynetworks", "relay_domains", "relay_recipient_maps", "local_recipient_maps", "smtpd_helo_required", "disable_vrfy_command",
 		"qmqpd_authorized_clients", "smtpd_upstream_proxy_protocol", "allow_mail_to_commands", "allow_mail_to_files",
 		"virtual_minimum_uid", "strict_mailbox_ownership", "command_expansion_filter", "forward_expansion_filter",

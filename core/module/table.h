@@ -39,6 +39,8 @@ const char *ph_table_broken(const struct ph_table *t);
 typedef void ph_maps_trace_fn(const char *title, const char *table, const char *key, enum ph_lookup status, const char *value,
 			      const char *text);
 void ph_maps_set_trace(ph_maps_trace_fn *fn);
+/* Results may hold line breaks of any kind: whoever asks parses them. */
+void ph_maps_allow_breaks(struct ph_maps *m);
 /* mydestination in conf's view, for whether an address is local; NULL: it is not set.  Kept with the maps, as each look-up asks. */
 struct ph_match *ph_maps_mydestination(struct ph_maps *m, const struct ph_conf *conf);
 /* The tables of a list, for "posthouse check". */

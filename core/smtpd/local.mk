@@ -7,7 +7,7 @@ libcore_la_SOURCES += \
 	core/smtpd/cmd_xclient.c core/smtpd/cmdline.c core/smtpd/cmdline.h core/smtpd/content.c core/smtpd/envelope.c \
 	core/smtpd/expand.c core/smtpd/expand.h core/smtpd/explain.c core/smtpd/explain.h core/smtpd/filters.c core/smtpd/filters.h core/smtpd/flush.c core/smtpd/flush.h \
 	core/smtpd/history.c core/smtpd/history.h core/smtpd/haproxy.c core/smtpd/haproxy.h core/smtpd/limits.c core/smtpd/limits.h core/smtpd/limits_shm.c core/smtpd/log.c core/smtpd/peer.c \
-	core/smtpd/pickup.c core/smtpd/proto.c core/smtpd/proxy.c core/smtpd/proxy.h core/smtpd/proxy_client.c core/smtpd/reply.c core/smtpd/restrict.c core/smtpd/restrict.h core/smtpd/restrict_private.h \
+	core/smtpd/pickup.c core/smtpd/proto.c core/smtpd/proxy.c core/smtpd/proxy.h core/smtpd/proxy_client.c core/smtpd/reject_filter.c core/smtpd/reply.c core/smtpd/restrict.c core/smtpd/restrict.h core/smtpd/restrict_private.h \
 	core/smtpd/restrict_run.c core/smtpd/sasl.c core/smtpd/screen.c core/smtpd/screen.h core/smtpd/screen_cache.c core/smtpd/screen_conf.c \
 	core/smtpd/screen_dnsbl.c core/smtpd/screen_engine.c core/smtpd/screen_engine.h core/smtpd/screen_command.c core/smtpd/screen_text.c core/smtpd/screen_text.h core/smtpd/server.c core/smtpd/service.c core/smtpd/session.c \
 	core/smtpd/session_api.c core/smtpd/sni.c core/smtpd/sni.h core/smtpd/stdio.c core/smtpd/verdict.c

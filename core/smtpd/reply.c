@@ -158,6 +158,8 @@ int ph_smtpd_reply(struct ph_session *s, const char *fmt, ...)
 	neutralise(b.data);
 	if (b.data[0] == '4' || b.data[0] == '5') {
 		ph_smtpd_history_error(s, b.data);
+		ph_smtpd_reject_filter(s, &b);
+		neutralise(b.data);
 		if (s->set->soft_bounce && b.data[0] == '5') {
 			b.data[0] = '4';
 			if (dsn_length(b.data + 4))

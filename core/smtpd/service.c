@@ -10,6 +10,7 @@
 
 #include "config/general.h"
 #include "module/loader.h"
+#include "module/table.h"
 #include "net/tls.h"
 #include "message/notice.h"
 #include "smtpd/limits.h"
@@ -305,6 +306,8 @@ static void matches(struct ph_smtpd_service *svc)
 	svc->milter_maps = maps(svc, "smtpd_milter_maps", set->milter_maps);
 	svc->ehlo_maps = maps(svc, "smtpd_discard_ehlo_keyword_address_maps", set->discard_ehlo_maps);
 	svc->command_filter = maps(svc, "smtpd_command_filter", set->command_filter);
+	svc->reject_filter = maps(svc, "smtpd_reject_filter_maps", set->reject_filter_maps);
+	ph_maps_allow_breaks(svc->reject_filter);
 	svc->footer_maps = maps(svc, "smtpd_reject_footer_maps", set->reject_footer_maps);
 	ph_smtpd_words_open(svc->conf, "smtpd_noop_commands", set->noop_commands, &svc->noop);
 	ph_smtpd_words_open(svc->conf, "smtpd_forbidden_commands", set->forbidden_commands, &svc->forbidden);

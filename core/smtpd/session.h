@@ -60,7 +60,7 @@ struct ph_smtpd_service {
 	const char *fatal;                      /* the service must not serve: why; NULL: it may */
 	struct ph_maps *dns_filter;             /* NULL: none */
 	struct ph_match *log_permit, *xclient_hosts, *xforward_hosts, *limit_exceptions, *bare_lf_exclusions, *sasl_exceptions, *fast_flush, *verp_clients;
-	struct ph_maps *milter_maps, *ehlo_maps, *command_filter, *footer_maps;
+	struct ph_maps *milter_maps, *ehlo_maps, *command_filter, *footer_maps, *reject_filter;
 	struct ph_smtpd_words noop, forbidden;
 	struct ph_rlist *client, *helo, *sender, *relay, *recipient, *data, *eod, *etrn, *rewrite_clients;
 	struct ph_maps *rewrite_tables;         /* local_header_rewrite_clients: its tables of client addresses; NULL: none */
@@ -220,6 +220,11 @@ struct ph_session {
 int ph_smtpd_reply(struct ph_session *s, const char *fmt, ...) PH_PRINTF(2, 3);
 /* Put the footer that maps have for the reply b, else tmpl, behind it: after a line break, or ("\\c" in front) in its last line.  Yields when a table does. */
 void ph_smtpd_footer(struct ph_session *s, struct ph_maps *maps, const char *tmpl, struct ph_buf *b);
+/* ---- reject_filter.c ---- */
+/* What smtpd_reject_filter_maps makes of the refusal b ("550 5.1.1 a\nb").  A table that fails makes a 5xx a 4xx.  Yields when a table does. */
+void ph_smtpd_reject_filter(struct ph_session *s, struct ph_buf *b);
+/* A reply as it stands on the wire, in the form that ph_smtpd_reply takes.  false: no 4xx or 5xx reply, or too long for ret. */
+bool ph_smtpd_reply_from_wire(const char *wire, struct ph_buf *ret);
 /* The same as the result of a command that is refused: 1, or negative. */
 #define ph_smtpd_refuse(s, ...) ph_smtpd_refused(ph_smtpd_reply((s), __VA_ARGS__))
 static inline int ph_smtpd_refused(int r)

@@ -34,6 +34,7 @@ static const struct ph_param smtpd_params[] = {
 	PH_P_STR(S, command_filter, "smtpd_command_filter", "", "table that replaces command lines"),
 	PH_P_RAW(S, reject_footer, "smtpd_reject_footer", "", "text behind 4xx and 5xx replies"),
 	PH_P_STR(S, reject_footer_maps, "smtpd_reject_footer_maps", "", "the same, looked up by the reply"),
+	PH_P_STR(S, reject_filter_maps, "smtpd_reject_filter_maps", "", "tables that replace 4xx and 5xx replies, looked up by the reply"),
 	PH_P_RAW(S, expansion_filter, "smtpd_expansion_filter",
 		 "\\t\\40!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
 		 "characters that $name expansions may hold; others become _"),

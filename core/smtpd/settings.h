@@ -17,7 +17,7 @@ struct ph_smtpd_settings {
 	const char *milter_maps;
 	const char *discard_ehlo_keywords, *discard_ehlo_maps;
 	const char *noop_commands, *forbidden_commands, *command_filter;
-	const char *reject_footer, *reject_footer_maps, *expansion_filter;
+	const char *reject_footer, *reject_footer_maps, *reject_filter_maps, *expansion_filter;
 	bool soft_bounce;
 	bool peername_lookup, client_port_logging, hide_client_session;
 	const char *info_log_format;

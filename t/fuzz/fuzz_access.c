@@ -41,6 +41,19 @@ static void check_reply(const char *reply)
 		abort();                /* line breaks and control characters in the text are reply.c's business */
 }
 
+/* The same text as smtpd_reject_filter_maps could give it. */
+static void check_filtered(const char *text)
+{
+	struct ph_buf b = PH_BUF_INIT(1024);
+
+	if (ph_smtpd_reply_from_wire(text, &b)) {
+		check_reply(ph_buf_str(&b));
+		if (strlen(ph_buf_str(&b)) != b.len)
+			abort();
+	}
+	ph_buf_done(&b);
+}
+
 static void check_action(const struct ph_smtpd_action *a)
 {
 	if (strcmp(a->verb, "PREPEND") == 0 && (!strchr(a->arg, ':') || strpbrk(a->arg, "\r\n")))
@@ -82,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2 || size > 4096 || memchr(data + 2, 0, size - 2))
 		return 0;
 	text = ph_strndup((const char *)data + 2, size - 2);
+	check_filtered(text);
 	s = ph_smtpd_session_new(svc[data[1] >> 7], NULL);
 	begin(s, data[1]);
 	v = ph_access_action(s, "fuzz:table", text, "key@x.example", data[0] % (PH_ACCESS_REVERSE_CLIENT + 1));

@@ -284,6 +284,48 @@ hello
 > RCPT TO:<alice@here.test>
 < 554 5.7.1
 
+test smtpd_reject_filter_maps replaces refusals, before the footer, and cannot make them anything else
+main smtpd_reject_filter_maps = regexp:{{/^550 5(\.1\.1 .*) in local recipient table$$/ 450 4$$1, later}, {/^503 .*need RCPT/ 250 2.0.0 fine}, {/^501/ 521 5.7.9 away}, {/^500/ 502-5.5.2 no,}}
+main smtpd_reject_footer = \c (help)
+client
+hello
+> MAIL FROM:<a@b.test>
+< 250
+> RCPT TO:<nobody@here.test>
+< ^450 4.1.1 <nobody@here.test>: Recipient address rejected: User unknown, later \(help\)$
+log NOQUEUE: reject filter in: 550 5.1.1 <nobody@here.test>: Recipient address rejected: User unknown in local recipient table
+log NOQUEUE: reject filter out: 450 4.1.1 <nobody@here.test>: Recipient address rejected: User unknown, later
+> DATA
+< ^554 5.5.1 Error: no valid recipients \(help\)$
+> FOO
+< ^502 5.5.2 no, \(help\)$
+> RSET
+< 250
+> MAIL FROM:<a@b.test>
+< 250
+> DATA
+< ^554 5.5.1
+> RSET
+< 250
+> DATA
+< ^503 5.5.1 Error: need RCPT command \(help\)$
+log warning: smtpd_reject_filter_maps: "250 2.0.0 fine" is no 4XX or 5XX reply; the reply stays "503 5.5.1 Error: need RCPT command"
+> MAIL FROM:
+< ^521 5.7.9 away \(help\)$
+closed
+
+test a table of smtpd_reject_filter_maps that fails: nothing is refused for good
+main smtpd_reject_filter_maps = fail:down
+client
+hello
+> MAIL FROM:<a@b.test>
+< 250
+> RCPT TO:<nobody@here.test>
+< ^450 4.1.1 <nobody@here.test>: Recipient address rejected: User unknown in local recipient table$
+log warning: smtpd_reject_filter_maps: look-up of "550 5.1.1 <nobody@here.test>
+> VRFY
+< ^401 4.5.4
+
 test N-034 a footer of several lines
 main smtpd_reject_footer = first line\nsecond line for $client_address
 client

@@ -6,6 +6,7 @@
 
 #include "smtpd/cmdline.h"
 #include "smtpd/haproxy.h"
+#include "smtpd/session.h"
 #include "unit/tap.h"
 
 #define S(text) ((struct ph_slice){ text, sizeof(text) - 1 })
@@ -13,6 +14,27 @@
 static bool word_is(const struct ph_smtpd_word *w, const char *text)
 {
 	return w->text.n == strlen(text) && memcmp(w->text.p, text, w->text.n) == 0;
+}
+
+static bool wire_is(const char *wire, const char *want)
+{
+	struct ph_buf b = PH_BUF_INIT(64);
+	bool good = ph_smtpd_reply_from_wire(wire, &b);
+
+	good = want ? good && strcmp(ph_buf_str(&b), want) == 0 : !good;
+	ph_buf_done(&b);
+	return good;
+}
+
+/* What smtpd_reject_filter_maps answers. */
+static void wire_replies(void)
+{
+	tap_ok(wire_is("550 5.1.1 x", "550 5.1.1 x"), "a reply of one line");
+	tap_ok(wire_is("450-4.7.1 a\r\n450 4.7.1 b\r\n", "450 4.7.1 a\n4.7.1 b"), "two lines with their codes");
+	tap_ok(wire_is("450 a\nb\n451 c", "450 a\nb\n451 c"), "lines without a code, with another");
+	tap_ok(wire_is("250 Ok", NULL) && wire_is("354 go", NULL) && wire_is("650 x", NULL), "no refusal");
+	tap_ok(wire_is("550", NULL) && wire_is("550 ", NULL) && wire_is("55x y", NULL) && wire_is("5500 x", NULL) && wire_is("", NULL), "no reply");
+	tap_ok(wire_is("550 0123456789012345678901234567890123456789012345678901234567890123456789", NULL), "too long");
 }
 
 static void words(void)
@@ -138,6 +160,7 @@ static void proxies(void)
 int main(void)
 {
 	words();
+	wire_replies();
 	numbers();
 	xtext();
 	notify();
