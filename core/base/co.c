@@ -7,6 +7,7 @@
  * State: the lists of all and of ready coroutines, the running one.  ph_co_park is what yields. */
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 
 #include "base/co_private.h"
 #include "base/co_switch.h"
+#include "base/fault.h"
 #include "base/list.h"
 #include "base/loop_private.h"
 #include "base/watchdog.h"
@@ -254,11 +256,27 @@ static int co_switch_out(struct ph_co *co, enum co_state state, const char *what
 	return co->wake;
 }
 
+/* Fault point park.NAME (blanks are hyphens): a coroutine of that name is cancelled where it wants to wait for the n-th time. */
+static void park_fault(struct ph_co *co)
+{
+	char point[64];
+	char *p;
+
+	snprintf(point, sizeof(point), "park.%s", co->name);
+	for (p = point; *p; p++)
+		if (*p == ' ')
+			*p = '-';
+	if (ph_fault(point) < 0)
+		co->cancelled = true;
+}
+
 int ph_co_park(const char *what, int64_t deadline_ms)
 {
 	struct ph_co *co = current;
 
 	ph_assert(co != NULL && co->magic == CO_MAGIC);
+	if (ph_fault_active)
+		park_fault(co);
 	if (co->cancelled)
 		return -ECANCELED;
 	if (deadline_ms <= ph_now_ms())

@@ -33,6 +33,6 @@ check() {
 	fi
 }
 for t in $(cd "$B" && find t/unit -type f -perm -u+x ! -path '*/.libs/*' | sort); do check "$B/$t"; done
-for t in "$TOP"/t/smtp/*.t; do [ -f "$t" ] && check "$t" 300; done
+for t in "$TOP"/t/smtp/*.t "$TOP"/t/crash/cancel.t; do [ -f "$t" ] && check "$t" 300; done
 echo "1..$n"
 [ $bad -eq 0 ]
