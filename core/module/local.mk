@@ -2,7 +2,7 @@
 libcore_la_SOURCES += \
 	core/module/elfnote.c core/module/elfnote.h core/module/descriptor.c core/module/descriptor.h \
 	core/module/loader.c core/module/loader.h core/module/loader_private.h core/module/scan.c \
-	core/module/table.c core/module/table.h core/module/memo.c core/module/memo.h core/module/maps.c core/module/maps_address.c core/module/proxy.c core/module/dns_filter.c
+	core/module/table.c core/module/table.h core/module/memo.c core/module/memo.h core/module/maps.c core/module/maps_address.c core/module/proxy.c core/module/records.c core/module/dns_filter.c
 
 check_PROGRAMS += t/unit/test_loader t/unit/test_maps t/unit/test_redis
 t_unit_test_loader_SOURCES = t/unit/test_loader.c

@@ -106,6 +106,18 @@ PH_API enum ph_lookup ph_maps_find_address(struct ph_maps *m, const struct ph_co
 					   const char *parent_style, struct ph_arena *arena, const char **ret_value,
 					   const char **ret_ext, struct ph_err *err);
 
+/* Records that a program keeps in a table ("btree:/var/lib/x/cache"; "proxy:" in front is passed over), for all processes of the machine: each call opens
+ * the table, so this is for what is rare.  Since 1.1. */
+struct ph_records;
+/* title: the parameter's name.  Makes the table when it is not there.  0 and *ret, to be freed before conf goes; negative with err: it cannot be written.
+ * Yields. */
+PH_API int ph_records_open(const struct ph_conf *conf, const char *title, const char *text, struct ph_records **ret, struct ph_err *err);
+PH_API void ph_records_free(struct ph_records **r);     /* NULL-safe */
+/* FOUND with *ret_value in arena, NOTFOUND, or TEMPFAIL, PERMERR with err.  Yields. */
+PH_API enum ph_lookup ph_records_get(struct ph_records *r, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err);
+/* Put, replace, or (value NULL) remove one record; durable when 0 is returned.  Negative with err.  Yields. */
+PH_API int ph_records_put(struct ph_records *r, const char *key, const char *value, struct ph_err *err);
+
 /* A match list as in mynetworks, mydestination, debug_peer_list: patterns, "!" negation, /file, type:table. */
 struct ph_match;
 enum { PH_MATCH_DOMAIN = 1 /* names: "example.com" */, PH_MATCH_PARENT = 2 /* and its subdomains */, PH_MATCH_ADDR = 4 /* 10.0.0.0/8, [::1]/128 */,

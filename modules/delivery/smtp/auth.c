@@ -213,13 +213,28 @@ static int say_cram(struct smtp_state *st, const struct login *l, int64_t limit)
 
 /* ---- the step between EHLO and MAIL ------------------------------------------------------- */
 
-static int failed(struct smtp_state *st)
+static int failed(struct smtp_state *st, const struct login *l)
 {
 	struct smtp_session *s = st->session;
 
+	smtp_auth_cache_note(st, l->user, l->password);
 	if (st->service->set->sasl_soft_bounce && s->reply.dsn[0] == '5')
 		s->reply.dsn[0] = '4';
 	smtp_why_reply(st, "SASL authentication failed; server %s said: %s", s->namaddr, smtp_reply_text(st));
+	smtp_fail_all(st, true);
+	return -1;
+}
+
+/* The server has refused this password before. */
+static int failed_before(struct smtp_state *st, const char *dsn, const char *text)
+{
+	bool soft = st->service->set->sasl_soft_bounce && dsn[0] == '5';
+
+	smtp_why_set(st, dsn, "SASL [CACHED] authentication failed; server %s said: %s", st->session->host, text);
+	if (soft)
+		st->why.dsn[0] = '4';
+	st->why.mta = ph_arena_strdup(st->arena, st->session->host);
+	st->why.diag = ph_arena_printf(st->arena, "smtp; %s", text);
 	smtp_fail_all(st, true);
 	return -1;
 }
@@ -228,7 +243,7 @@ int smtp_auth(struct smtp_state *st)
 {
 	struct smtp_session *s = st->session;
 	int64_t limit = st->service->set->helo_ms;
-	const char *mech;
+	const char *mech, *dsn, *text;
 	struct login login;
 	enum ph_lookup found;
 	int r;
@@ -244,6 +259,8 @@ int smtp_auth(struct smtp_state *st)
 		smtp_fail_all(st, true);
 		return -1;
 	}
+	if (smtp_auth_cache_find(st, login.user, login.password, &dsn, &text))
+		return failed_before(st, dsn, text);
 	mech = choose(st);
 	if (mech == NULL) {
 		no_mechanism(st);
@@ -255,5 +272,5 @@ int smtp_auth(struct smtp_state *st)
 		smtp_fail_stream(st, r, "performing the SASL authentication");
 		return -1;
 	}
-	return s->reply.code / 100 == 2 ? 0 : failed(st);
+	return s->reply.code / 100 == 2 ? 0 : failed(st, &login);
 }

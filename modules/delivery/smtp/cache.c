@@ -43,7 +43,7 @@ static bool fits(const struct smtp_state *st, const struct smtp_session *s, cons
 {
 	if (addr)
 		return s->port == port && strcmp(s->addr, addr) == 0 && strcmp(s->key, st->tls->key) == 0;
-	return strcmp(s->dest, st->dest) == 0 && strcmp(s->site_key, st->site.key) == 0;
+	return !st->site.by_host && strcmp(s->dest, st->dest) == 0 && strcmp(s->site_key, st->site.key) == 0;
 }
 
 struct smtp_session *smtp_cache_get(struct smtp_state *st, const char *addr, int port)

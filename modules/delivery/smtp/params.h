@@ -89,6 +89,7 @@ static const struct ph_param smtp_params[] = {
 	/* TLS */
 	STR(tls_level, "tls_security_level", BY_NAME("${{$compatibility_level} <level {3.11} ? {} : {may}}", ""), "none, may, encrypt, dane, dane-only, fingerprint, verify, secure"),
 	STR(tls_policy_maps, "tls_policy_maps", "", "TLS level and attributes by destination"),
+	STR(tls_per_site, "tls_per_site", "", "Old form of " SMTP_PREFIX "tls_policy_maps: NONE, MAY, MUST_NOPEERMATCH, MUST by destination and by server"),
 	BOOL(tls_use, "use_tls", "no", "Old form of level may"),
 	BOOL(tls_enforce, "enforce_tls", "no", "Old form of level encrypt or verify"),
 	BOOL(tls_enforce_peername, "tls_enforce_peername", "yes", "With " SMTP_PREFIX "enforce_tls: the server's name must match"),
@@ -135,6 +136,8 @@ static const struct ph_param smtp_params[] = {
 	STR(sasl_type, "sasl_type", "cyrus", "Mechanisms are built in; the name is kept for configurations that say it"),
 	BOOL(sasl_by_sender, "sender_dependent_authentication", "no", "Look up the password by sender first"),
 	BOOL(sasl_soft_bounce, "sasl_auth_soft_bounce", "yes", "A refused password defers mail instead of bouncing it"),
+	STR(sasl_cache, "sasl_auth_cache_name", "", "Table of passwords that servers have refused: they are not tried again"),
+	PH_P_TIME(S, sasl_cache_ms, SMTP_PREFIX "sasl_auth_cache_time", "90d", 'd', 0, 0, "How long a refused password is remembered"),
 	TIME(starttls_ms, "starttls_timeout", "300s", 1000, "Time limit for STARTTLS and the handshake"),
 };
 #undef S

@@ -33,14 +33,15 @@ struct smtp_settings {
 	/* TLS, see tls.c */
 	const char *tls_level, *tls_cert, *tls_key, *tls_dcert, *tls_dkey, *tls_eccert, *tls_eckey, *tls_chain, *tls_ca_file, *tls_ca_path;
 	const char *tls_protocols, *tls_mand_protocols, *tls_ciphers, *tls_mand_ciphers, *tls_exclude, *tls_mand_exclude, *tls_loglevel;
-	const char *tls_fingerprint_digest, *tls_fingerprint_match, *tls_verify_match, *tls_secure_match, *tls_servername, *tls_policy_maps,
+	const char *tls_fingerprint_digest, *tls_fingerprint_match, *tls_verify_match, *tls_secure_match, *tls_servername, *tls_policy_maps, *tls_per_site,
 		*tls_trust_anchors, *tls_insecure_mx, *tls_session_cache;
 	int64_t tls_session_ms;
 	bool tls_use, tls_enforce, tls_note_offer, tls_reuse, tls_wrapper, tls_enforce_peername;
 	int tls_verify_depth;
 	/* AUTH */
 	bool sasl_enable, sasl_by_sender, sasl_soft_bounce;
-	const char *sasl_maps, *sasl_delimiter, *sasl_filter, *sasl_options, *sasl_tls_options, *sasl_tls_verified_options, *sasl_type;
+	const char *sasl_maps, *sasl_delimiter, *sasl_filter, *sasl_options, *sasl_tls_options, *sasl_tls_verified_options, *sasl_type, *sasl_cache;
+	int64_t sasl_cache_ms;
 };
 
 /* Declared by the core or by other modules; read with ph_conf_get. */

@@ -117,6 +117,11 @@ static int sasl_start(struct smtp_service *svc, struct ph_err *err)
 		return ph_err_set(err, -EINVAL, SMTP_PREFIX "sasl_type: unknown type \"%s\"", set->sasl_type);
 	if (*set->sasl_delimiter == '\0')
 		return ph_err_set(err, -EINVAL, SMTP_PREFIX "sasl_password_result_delimiter is empty");
+	if (*set->sasl_cache) {
+		a = ph_records_open(svc->conf, SMTP_PREFIX "sasl_auth_cache_name", set->sasl_cache, &svc->sasl_cache, err);
+		if (a < 0)
+			return a;
+	}
 	a = smtp_auth_options(SMTP_PREFIX "sasl_security_options", set->sasl_options, err);
 	b = a < 0 ? a : smtp_auth_options(SMTP_PREFIX "sasl_tls_security_options", set->sasl_tls_options, err);
 	c = b < 0 ? b : smtp_auth_options(SMTP_PREFIX "sasl_tls_verified_security_options", set->sasl_tls_verified_options, err);
@@ -159,6 +164,7 @@ static int smtp_start(const struct ph_conf *conf, const void *settings, void **r
 	if (r == 0)
 		r = smtp_tls_start(svc, err);
 	if (r < 0) {
+		ph_records_free(&svc->sasl_cache);
 		free(svc);
 		return r;
 	}
@@ -175,6 +181,7 @@ static void smtp_stop(void *service)
 	smtp_cache_stop(svc);
 	smtp_tls_stop(svc);
 	smtp_edit_stop(svc);
+	ph_records_free(&svc->sasl_cache);
 	free(svc);
 }
 

@@ -48,9 +48,10 @@ struct smtp_service {
 	struct smtp_edit_tables *edit;  /* edit.c; NULL: nothing is changed */
 	struct smtp_tls *tls;
 	int tls_level, tls_loglevel;
-	struct ph_maps *tls_policy;     /* NULL: not set */
+	struct ph_maps *tls_policy, *tls_per_site;      /* NULL: not set; never both */
 	struct ph_maps *sasl_maps;      /* NULL: no AUTH */
 	struct ph_match *sasl_filter;
+	struct ph_records *sasl_cache;  /* NULL: refused logins are not remembered */
 	unsigned sasl_options, sasl_tls_options, sasl_tls_verified_options;
 	struct smtp_session *idle, *idle_last;  /* parked sessions, oldest first */
 	size_t n_idle;
@@ -96,6 +97,8 @@ struct smtp_why {
 struct smtp_tls_site {
 	int level;                      /* enum smtp_tls_level */
 	bool invalid;                   /* logged; nothing may go there */
+	bool failed;                    /* invalid, as smtp_tls_per_site failed */
+	bool by_host;                   /* depends on the server's name, too: smtp_tls_demand sets the rest */
 	const char *match, *protocols, *ciphers, *exclude, *sni, *trust_anchors;
 	const char *key;                /* a text that differs whenever the policies do */
 };
@@ -240,6 +243,12 @@ void smtp_cache_stop(struct smtp_service *svc);
 int smtp_auth(struct smtp_state *st);
 /* "noplaintext, noanonymous" -> bits, or negative with err. */
 int smtp_auth_options(const char *name, const char *words, struct ph_err *err);
+
+/* ---- auth_cache.c: refused logins ---- */
+/* Has this server refused this very password of the user's before?  Then *ret_dsn and *ret_text are what it said.  May yield. */
+bool smtp_auth_cache_find(struct smtp_state *st, const char *user, const char *password, const char **ret_dsn, const char **ret_text);
+/* Remember session->reply, if it says that the password is wrong.  May yield. */
+void smtp_auth_cache_note(struct smtp_state *st, const char *user, const char *password);
 
 /* ---- tls_policy.c: what to demand of a server ---- */
 enum smtp_tls_level { SMTP_TLS_NONE, SMTP_TLS_MAY, SMTP_TLS_ENCRYPT, SMTP_TLS_DANE, SMTP_TLS_DANE_ONLY, SMTP_TLS_FINGERPRINT, SMTP_TLS_VERIFY, SMTP_TLS_SECURE };

@@ -90,6 +90,10 @@ int smtp_tls_start(struct smtp_service *svc, struct ph_err *err)
 	svc->tls_loglevel = atoi(set->tls_loglevel);
 	if (*set->tls_policy_maps)
 		svc->tls_policy = ph_maps_open(svc->conf, SMTP_PREFIX "tls_policy_maps", set->tls_policy_maps);
+	if (*set->tls_per_site && svc->tls_policy)
+		ph_log(PH_LOG_WARNING, SMTP_PREFIX "tls_per_site ignored when " SMTP_PREFIX "tls_policy_maps is not empty.");
+	else if (*set->tls_per_site)
+		svc->tls_per_site = ph_maps_open(svc->conf, SMTP_PREFIX "tls_per_site", set->tls_per_site);
 	if (level == SMTP_TLS_NONE || ctx_get(svc, &site, err))         /* read certificates now, not at the first delivery */
 		return 0;
 	smtp_tls_stop(svc);

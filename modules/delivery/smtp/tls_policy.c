@@ -1,4 +1,4 @@
-/* tls_policy.c: what TLS to demand of a server: main.cf, smtp_tls_policy_maps, and what follows from them for each server.
+/* tls_policy.c: what TLS to demand of a server: main.cf, smtp_tls_policy_maps or smtp_tls_per_site, and what follows from them for each server.
  *
  * No state.  Whatever cannot be read or looked up defers the mail: a policy never becomes weaker by an error.  Source: postconf(5), smtp_tls_policy_maps; TLS_README.
  * Yields where the table does, and for DANE. */
@@ -175,7 +175,8 @@ static void site_find(struct smtp_state *st)
 			break;
 		case PH_LOOKUP_TEMPFAIL:
 		case PH_LOOKUP_PERMERR:
-			site_bad(st, "%s", err.text);
+			ph_log(PH_LOG_WARNING, "%s", err.text);
+			site_bad(st, "policy table lookup error");
 			return;
 		}
 		if (strchr(st->dest, '[') || strchr(st->dest, ':'))
@@ -198,19 +199,12 @@ static const char *fingerprints(struct smtp_state *st, const char *text)
 	return good;
 }
 
-void smtp_tls_site(struct smtp_state *st)
+/* All that follows from the level. */
+static void site_finish(struct smtp_state *st)
 {
 	const struct smtp_settings *set = st->service->set;
 	struct smtp_tls_site *p = &st->site;
 
-	memset(p, 0, sizeof(*p));
-	p->key = "";
-	p->level = st->service->tls_level;
-	if (st->service->tls_policy == NULL && p->level == SMTP_TLS_NONE)
-		return;
-	site_defaults(st);
-	if (st->service->tls_policy)
-		site_find(st);
 	if (p->match == NULL)
 		p->match = p->level == SMTP_TLS_FINGERPRINT ? set->tls_fingerprint_match : p->level == SMTP_TLS_SECURE ? set->tls_secure_match : set->tls_verify_match;
 	if (!p->invalid && p->level == SMTP_TLS_FINGERPRINT && p->match == set->tls_fingerprint_match)
@@ -223,6 +217,81 @@ void smtp_tls_site(struct smtp_state *st)
 		return;
 	p->key = ph_arena_printf(st->arena, "%d/%d\n%s\n%s\n%s\n%s\n%s\n%s", p->level, p->invalid, p->level >= SMTP_TLS_FINGERPRINT ? p->match : "", p->protocols, p->ciphers,
 				 p->exclude, p->sni, p->trust_anchors);
+}
+
+void smtp_tls_site(struct smtp_state *st)
+{
+	struct smtp_tls_site *p = &st->site;
+
+	memset(p, 0, sizeof(*p));
+	p->key = "";
+	p->level = st->service->tls_level;
+	p->by_host = st->service->tls_per_site != NULL;
+	if (p->by_host || (st->service->tls_policy == NULL && p->level == SMTP_TLS_NONE))
+		return;
+	site_defaults(st);
+	if (st->service->tls_policy)
+		site_find(st);
+	site_finish(st);
+}
+
+/* ---- smtp_tls_per_site -------------------------------------------------------------------- */
+
+/* What the table says about a name: a level; -1: nothing; st->site.invalid is set when nobody can tell. */
+static int per_site_find(struct smtp_state *st, const char *what, const char *name)
+{
+	static const struct { const char *word; int level; } words[] = {
+		{ "NONE", SMTP_TLS_NONE }, { "MAY", SMTP_TLS_MAY }, { "MUST_NOPEERMATCH", SMTP_TLS_ENCRYPT }, { "MUST", SMTP_TLS_VERIFY },
+	};
+	const char *value;
+	struct ph_err err;
+	size_t i;
+
+	switch (ph_maps_find(st->service->tls_per_site, name, false, st->arena, &value, &err)) {
+	case PH_LOOKUP_NOTFOUND:
+		return -1;
+	case PH_LOOKUP_TEMPFAIL:
+	case PH_LOOKUP_PERMERR:
+		ph_log(PH_LOG_WARNING, "%s", err.text);
+		ph_log(PH_LOG_WARNING, "%stls_per_site: %s \"%s\": per-site table lookup error", SMTP_PREFIX, what, name);
+		st->site.invalid = st->site.failed = true;
+		return -1;
+	case PH_LOOKUP_FOUND:
+		break;
+	}
+	for (i = 0; i < PH_ARRAY_LEN(words); i++) {
+		if (strcasecmp(value, words[i].word) == 0)
+			return words[i].level;
+	}
+	ph_log(PH_LOG_WARNING, "%stls_per_site: unknown TLS policy '%s' for %s %s", SMTP_PREFIX, value, what, name);
+	st->site.invalid = true;
+	return -1;
+}
+
+/* Of two levels the one that says more: MAY is no more than a permission, NONE is a decision, a demand goes before that. */
+static int stricter(int a, int b)
+{
+	static const int rank[] = { [SMTP_TLS_NONE] = 2, [SMTP_TLS_MAY] = 1, [SMTP_TLS_ENCRYPT] = 3, [SMTP_TLS_VERIFY] = 4 };
+
+	return b < 0 || (a >= 0 && rank[a] >= rank[b]) ? a : b;
+}
+
+/* The policy of this server, from the names of the destination and its own. */
+static void per_site(struct smtp_state *st, const char *host)
+{
+	int found, general = st->service->tls_level;
+
+	memset(&st->site, 0, sizeof(st->site));
+	st->site.by_host = true;
+	st->site.key = "";
+	found = per_site_find(st, "next-hop destination", st->dest);
+	if (!st->site.invalid && strcasecmp(host, st->dest) != 0)
+		found = stricter(found, per_site_find(st, "server hostname", host));
+	if (found < 0 || (found == SMTP_TLS_MAY && general != SMTP_TLS_NONE))
+		found = general;
+	st->site.level = found;
+	site_defaults(st);
+	site_finish(st);
 }
 
 /* ---- what follows for a server ------------------------------------------------------------ */
@@ -295,8 +364,14 @@ static void demand_key(struct smtp_state *st, struct smtp_tls_demand *d)
 int smtp_tls_demand(struct smtp_state *st, const struct smtp_addr *a, int port, struct smtp_tls_demand *d)
 {
 	memset(d, 0, sizeof(*d));
+	if (st->service->tls_per_site)
+		per_site(st, a->host);
 	d->level = (enum smtp_tls_level)st->site.level;
 	d->key = "";
+	if (st->site.failed) {
+		smtp_why_set(st, "4.3.0", "Temporary lookup error");
+		return -1;
+	}
 	if (st->site.invalid) {
 		smtp_why_set(st, "4.7.5", "client TLS configuration problem");
 		return -1;
