@@ -3,6 +3,7 @@
 #include "master/internal.h"
 #include "base/log.h"
 #include "config/general.h"
+#include "message/cleanup.h"
 #include "module/loader.h"
 #include "smtpd/smtpd.h"
 #include "spawn/spawn.h"
@@ -94,6 +95,20 @@ static void check_services(struct check *c, const struct ph_config *config)
 	}
 }
 
+static void check_cleanup(struct check *c, const struct ph_config *config)
+{
+	size_t n;
+	const struct ph_service *s = ph_config_services(config, &n);
+	struct ph_err err;
+
+	if (ph_cleanup_check(ph_config_main(config), &err) < 0)
+		say(c, PH_LOG_ERROR, "%s", err.text);
+	else
+		for (size_t i = 0; i < n; i++)
+			if (strcmp(s[i].command, "cleanup") == 0 && ph_cleanup_check(s[i].conf, &err) < 0)
+				say(c, PH_LOG_ERROR, "%s, line %d: service %s: %s", s[i].file, s[i].line, s[i].name, err.text);
+}
+
 /* A service that would relay for anyone takes no mail; when that is so of all of them, it is the configuration that is wrong, not an experiment. */
 static void check_relaying(struct check *c, const struct ph_config *config)
 {
@@ -128,6 +143,7 @@ static int check_child(const char *config_dir, int fd)
 	if (ph_config_check(config, config_report, &c) < 0)
 		c.errors++;
 	check_services(&c, config);
+	check_cleanup(&c, config);
 	check_relaying(&c, config);
 	return c.errors ? 1 : 0;
 }

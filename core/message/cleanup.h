@@ -20,8 +20,8 @@ struct ph_cleanup_settings {
 	const char *myhostname, *mail_name, *undisclosed, *drop_headers, *delimiter;
 	const char *canonical_maps, *sender_canonical_maps, *rcpt_canonical_maps, *virtual_alias_maps, *sender_bcc_maps, *rcpt_bcc_maps, *always_bcc;
 	const char *canonical_classes, *sender_canonical_classes, *rcpt_canonical_classes, *masquerade_classes, *masquerade_domains, *masquerade_exceptions;
-	const char *propagate, *remote_domain, *strip_chars, *reject_chars, *content_filter, *header_from_format, *utf8_classes;
-	bool always_add, original_rcpt, replace_stray, disable_mime, strict_7bit_hdr, strict_8bit_body, strict_8bitmime, strict_domain, detect_8bit, long_ids, smtputf8, soft_bounce;
+	const char *propagate, *remote_domain, *strip_chars, *reject_chars, *content_filter, *header_from_format, *utf8_classes, *name_charset, *end_of_header;
+	bool always_add, original_rcpt, replace_stray, disable_mime, strict_7bit_hdr, strict_8bit_body, strict_8bitmime, strict_domain, detect_8bit, force_7bit, long_ids, smtputf8, soft_bounce;
 	int hop_limit, token_limit, nesting_limit, boundary_limit, expansion_limit, recursion_limit, address_limit, dup_limit, header_limit;
 	int64_t minfree;
 };
@@ -36,6 +36,7 @@ struct ph_cleanup {                     /* per configuration view, attached to i
 	unsigned canonical_cls, sender_canonical_cls, rcpt_canonical_cls, masquerade_cls;
 	char **masquerade;              /* words, NULL-terminated; NULL: none */
 	char **masquerade_except;
+	enum { PH_EOH_FIX, PH_EOH_ADD_HEADER, PH_EOH_REJECT } end_of_header;   /* headers that end without an empty line */
 	bool propagate_canonical, propagate_virtual;
 	unsigned char strip[256], reject[256];
 	bool has_strip, has_reject;
@@ -43,6 +44,8 @@ struct ph_cleanup {                     /* per configuration view, attached to i
 	struct ph_checks *checks;       /* header and body checks; NULL: none */
 };
 struct ph_cleanup *ph_cleanup_of(const struct ph_conf *conf);
+/* Are its settings good?  0, or negative with err. */
+int ph_cleanup_check(const struct ph_conf *conf, struct ph_err *err);
 
 struct ph_intake_rcpt_in { const char *address, *orcpt; unsigned notify; const char *original; };
 
@@ -74,6 +77,7 @@ struct ph_intake {
 	bool partial;                   /* the line goes on in the next piece */
 	bool drop_rest;                 /* of a line of which a piece was dropped */
 	bool in_headers;
+	bool encoding_dropped, qp;      /* force_mime_input_conversion: of this entity's headers, of the body that follows */
 	bool high_bytes;                /* 8-bit bytes were seen in the body */
 	bool utf8_header;               /* and in a header */
 	int64_t hide_at, hide_bytes;    /* our own Received: in the content: not shown to milters */

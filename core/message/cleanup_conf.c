@@ -3,6 +3,7 @@
  * Owns struct ph_cleanup, one per configuration view, attached to it.  Does not yield.  Sources: cleanup(8), postconf(5). */
 #include "message/cleanup.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ static const struct ph_param cleanup_params[] = {
 	PH_P_RAW(S, strip_chars, "message_strip_characters", "", "characters that are removed from message content"),
 	PH_P_RAW(S, reject_chars, "message_reject_characters", "", "characters for which a message is refused"),
 	PH_P_STR(S, header_from_format, "header_from_format", "standard", "form of a generated From: header: standard or obsolete"),
+	PH_P_STR(S, name_charset, "full_name_encoding_charset", "utf-8", "character set of full names, for those in generated From: headers that are not ASCII; empty: they stay as they are"),
 	PH_P_BOOL(S, always_add, "always_add_missing_headers", "no", "add missing From:, To:, Date: and Message-ID: headers to mail of remote clients, too"),
 	PH_P_BOOL(S, original_rcpt, "enable_original_recipient", "yes", "keep the address from before aliasing, for X-Original-To: and duplicate elimination"),
 	PH_P_BOOL(S, replace_stray, "cleanup_replace_stray_cr_lf", "yes", "replace stray carriage return and line feed characters by a space"),
@@ -40,6 +42,9 @@ static const struct ph_param cleanup_params[] = {
 	PH_P_BOOL(S, strict_8bitmime, "strict_8bitmime", "no", "both strict_7bit_headers and strict_8bitmime_body"),
 	PH_P_BOOL(S, strict_domain, "strict_mime_encoding_domain", "no", "refuse a Content-Transfer-Encoding that multipart and message entities cannot have"),
 	PH_P_BOOL(S, detect_8bit, "detect_8bit_encoding_header", "yes", "take the message encoding from Content-Transfer-Encoding:"),
+	PH_P_BOOL(S, force_7bit, "force_mime_input_conversion", "no", "turn parts that say that they are 8-bit into quoted-printable, before checks and filters"),
+	PH_P_STR(S, end_of_header, "non_empty_end_of_header_action", "fix_quietly",
+		 "headers that text ends which is none: fix_quietly, add_header (MIME-Error:) or reject"),
 	PH_P_BOOL(S, smtputf8, "smtputf8_enable", "${{$compatibility_level} <level {1} ? {no} : {yes}}", "support internationalised addresses"),
 	PH_P_STR(S, utf8_classes, "smtputf8_autodetect_classes", "sendmail, verify",
 		 "origins of mail (all, sendmail, smtpd, forward, bounce, notify, verify) that is SMTPUTF8 when a header or an address has 8-bit bytes"),
@@ -123,6 +128,32 @@ static bool char_set(const char *text, unsigned char set[256])
 	return any;
 }
 
+/* 0 or a negative code: the value is none of these. */
+static int end_of_header(const char *value, struct ph_err *err)
+{
+	static const char *const names[] = { [PH_EOH_FIX] = "fix_quietly", [PH_EOH_ADD_HEADER] = "add_header", [PH_EOH_REJECT] = "reject" };
+
+	for (size_t i = 0; i < PH_ARRAY_LEN(names); i++)
+		if (ph_str_ieq(value, names[i]))
+			return (int)i;
+	return ph_err_set(err, -EINVAL, "bad value of non_empty_end_of_header_action: \"%.100s\" is not fix_quietly, add_header or reject", value);
+}
+
+static int load(const struct ph_conf *conf, struct ph_cleanup_settings *s, struct ph_err *err)
+{
+	int r = ph_conf_settings(conf, cleanup_params, PH_ARRAY_LEN(cleanup_params), s, err);
+
+	return r < 0 ? r : end_of_header(s->end_of_header, err);
+}
+
+int ph_cleanup_check(const struct ph_conf *conf, struct ph_err *err)
+{
+	struct ph_cleanup_settings s;
+	int r = load(conf, &s, err);
+
+	return r < 0 ? r : 0;
+}
+
 static void cleanup_free(void *obj)
 {
 	struct ph_cleanup *c = obj;
@@ -137,11 +168,12 @@ static struct ph_maps *maps_of(const struct ph_cleanup *c, const char *title, co
 	return text[strspn(text, PH_SEP_LIST)] ? ph_maps_open(c->conf, title, text) : NULL;
 }
 
-static void prepare(struct ph_cleanup *c)
+static void prepare(struct ph_cleanup *c, int eoh)
 {
 	const struct ph_cleanup_settings *s = &c->s;
 
 	c->route = ph_route_of(c->conf);
+	c->end_of_header = eoh;
 	c->canonical = maps_of(c, "canonical_maps", s->canonical_maps);
 	c->sender_canonical = maps_of(c, "sender_canonical_maps", s->sender_canonical_maps);
 	c->rcpt_canonical = maps_of(c, "recipient_canonical_maps", s->rcpt_canonical_maps);
@@ -166,14 +198,16 @@ static void prepare(struct ph_cleanup *c)
 struct ph_cleanup *ph_cleanup_of(const struct ph_conf *conf)
 {
 	struct ph_cleanup *c = ph_conf_attach_get(conf, "cleanup");
+	int eoh;
 
 	if (c)
 		return c;
 	c = ph_alloc(sizeof(*c));
 	c->conf = conf;
-	c->ok = ph_conf_settings(conf, cleanup_params, PH_ARRAY_LEN(cleanup_params), &c->s, &c->why) == 0;
+	eoh = load(conf, &c->s, &c->why);
+	c->ok = eoh >= 0;
 	if (c->ok)
-		prepare(c);
+		prepare(c, eoh);
 	else
 		ph_log_as("cleanup", PH_LOG_ERROR, "%s", c->why.text);
 	ph_conf_attach_set(conf, "cleanup", c, cleanup_free);

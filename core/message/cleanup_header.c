@@ -2,6 +2,7 @@
  *
  * Owns nothing.  Yields where address tables do.  RFC 5322 section 3.6, RFC 5321 section 6.3; sources: cleanup(8), postconf(5). */
 #include "message/cleanup.h"
+#include "message/encoded_word.h"
 #include "route/token.h"
 
 #include <errno.h>
@@ -167,9 +168,37 @@ static const char *comment_name(struct ph_arena *arena, const char *name)
 	return ph_str_printable(arena, name, n, true);
 }
 
+/* A name that is not ASCII, as the charset says (control characters are none); NULL: it cannot be given. */
+static const char *encoded_name(struct ph_intake *in, const char *name)
+{
+	const char *charset = in->c->s.name_charset, *text = NULL;
+	char *clean = ph_arena_strdup(in->arena, name);
+	struct ph_buf b = PH_BUF_INIT(8192);
+
+	if (ph_str_ieq(charset, "utf-8"))
+		clean = ph_str_printable(in->arena, clean, strlen(clean), true);
+	for (char *p = clean; *p; p++)
+		if ((unsigned char)*p < 32 || *p == 127)
+			*p = '?';
+	switch (ph_encoded_words(charset, clean, &b)) {
+	case 0:
+		text = ph_arena_strdup(in->arena, ph_buf_str(&b));
+		break;
+	case -EINVAL:
+		ph_log_as("cleanup", PH_LOG_WARNING, "%s: bad value of full_name_encoding_charset: \"%.100s\"; the full name is left out",
+			  in->queue_id, charset);
+		break;
+	default:
+		ph_log_as("cleanup", PH_LOG_WARNING, "%s: full name is left out: too long", in->queue_id);
+	}
+	ph_buf_done(&b);
+	return text;
+}
+
 static int add_from(struct ph_intake *in)
 {
 	const char *prefix = in->resent ? "Resent-" : "", *addr = in->env.sender, *full = in->full_name;
+	bool encode = full && !ph_str_ascii(full) && *in->c->s.name_charset;
 	int r;
 
 	if (!*addr)
@@ -179,12 +208,14 @@ static int add_from(struct ph_intake *in)
 	if (in->lost)
 		return in->lost;
 	addr = ph_address_quote(in->arena, addr);
+	if (encode)
+		full = encoded_name(in, full);
 	if (!full || !*full)
 		r = add(in, "%sFrom: %s", prefix, addr);
 	else if (ph_str_ieq(in->c->s.header_from_format, "obsolete"))
-		r = add(in, "%sFrom: %s (%s)", prefix, addr, comment_name(in->arena, full));
+		r = add(in, "%sFrom: %s (%s)", prefix, addr, encode ? full : comment_name(in->arena, full));
 	else
-		r = add(in, "%sFrom: %s <%s>", prefix, display_name(in->arena, full), addr);
+		r = add(in, "%sFrom: %s <%s>", prefix, encode ? full : display_name(in->arena, full), addr);
 	return r;
 }
 

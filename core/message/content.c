@@ -4,6 +4,7 @@
  * lines (bounded by header_size_limit, the rest is dropped).  May yield where the store or a check does.  RFC 5322 section 2.2.3, RFC 2046. */
 #include "message/cleanup.h"
 #include "message/filter_mail.h"
+#include "message/qp.h"
 #include "message/received.h"
 
 #include <errno.h>
@@ -96,6 +97,27 @@ static int take_header(struct ph_intake *in, const char *line, size_t n)
 	return in->mime.state == PH_MIME_PRIMARY ? ph_cleanup_header(in, line, n) : ph_content_out_header(in, line, n);
 }
 
+/* force_mime_input_conversion: does the entity whose headers are being read say that it is 8-bit? */
+static bool declared_8bit(const struct ph_intake *in)
+{
+	return in->c->s.force_7bit && (in->mime.encoding == PH_MIME_8BIT || in->mime.encoding == PH_MIME_BINARY);
+}
+
+/* Its declaration was left out: here is the new one.  What only holds other entities is 7bit as they will be. */
+static int declare_7bit(struct ph_intake *in)
+{
+	static const char seven[] = "Content-Transfer-Encoding: 7bit", qp[] = "Content-Transfer-Encoding: quoted-printable";
+	bool leaf = in->mime.type == PH_MIME_T_TEXT || in->mime.type == PH_MIME_T_OTHER;
+	int r = 0;
+
+	if (in->encoding_dropped && declared_8bit(in)) {
+		in->qp = leaf;
+		r = leaf ? take_header(in, qp, sizeof(qp) - 1) : take_header(in, seven, sizeof(seven) - 1);
+	}
+	in->encoding_dropped = false;
+	return r;
+}
+
 /* What strict_* settings say about an error in the structure; NULL: it does not matter here. */
 static const char *mime_complaint(const struct ph_intake *in, unsigned error)
 {
@@ -115,13 +137,12 @@ static const char *mime_complaint(const struct ph_intake *in, unsigned error)
 	}
 }
 
-/* An error was found, with detail.  The first counts; it is told at once, and the message is refused at its end. */
-static void mime_error(struct ph_intake *in, unsigned error, const char *detail, size_t n)
+/* The structure is wrong, with detail.  The first such error counts; it is told at once, and the message is refused at its end. */
+static void refuse_mime(struct ph_intake *in, const char *text, const char *detail, size_t n)
 {
-	const char *text = in->mime_told & error ? NULL : mime_complaint(in, error), *to = "";
+	const char *to = "";
 
-	in->mime_told |= error;
-	if (!text || in->mime_text || in->lost || in->refused || (in->p.flags & PH_INTAKE_BOUNCE))
+	if (in->mime_text || in->lost || in->refused || (in->p.flags & PH_INTAKE_BOUNCE))
 		return;
 	in->mime_text = text;
 	if (in->n_rcpts)
@@ -131,11 +152,20 @@ static void mime_error(struct ph_intake *in, unsigned error, const char *detail,
 		  ph_mail_clean_sender(ph_mail_of(in)), to);
 }
 
+static void mime_error(struct ph_intake *in, unsigned error, const char *detail, size_t n)
+{
+	const char *text = in->mime_told & error ? NULL : mime_complaint(in, error);
+
+	in->mime_told |= error;
+	if (text)
+		refuse_mime(in, text, detail, n);
+}
+
 /* A logical header line is complete. */
 static int flush_header(struct ph_intake *in)
 {
 	size_t name, value;
-	int r;
+	int r = 0;
 
 	if (!in->hdr.len)
 		return 0;
@@ -146,7 +176,10 @@ static int flush_header(struct ph_intake *in)
 	if (has_high(in->hdr.data, in->hdr.len) && !(in->env.flags & PH_ENV_SMTPUTF8))
 		mime_error(in, PH_MIME_E_8BIT_IN_HEADER, in->hdr.data, in->hdr.len);
 	in->utf8_header |= has_high(in->hdr.data, in->hdr.len);
-	r = take_header(in, in->hdr.data, in->hdr.len);
+	if (declared_8bit(in) && ph_header_find(in->hdr.data, name)->id == PH_HDR_CONTENT_ENCODING)
+		in->encoding_dropped = true;
+	else
+		r = take_header(in, in->hdr.data, in->hdr.len);
 	ph_buf_clear(&in->hdr);
 	return r;
 }
@@ -172,7 +205,7 @@ static int start(struct ph_intake *in)
 /* The encoding that the headers declare, where the client said nothing (detect_8bit_encoding_header). */
 static void note_encoding(struct ph_intake *in)
 {
-	if (!in->c->s.detect_8bit || !(in->seen & (1ull << PH_HDR_CONTENT_ENCODING)))
+	if (!in->c->s.detect_8bit || in->qp || !(in->seen & (1ull << PH_HDR_CONTENT_ENCODING)))
 		return;
 	if (in->mime.encoding == PH_MIME_8BIT || in->mime.encoding == PH_MIME_BINARY)
 		in->env.encoding = "8bit";
@@ -186,6 +219,8 @@ static int end_headers(struct ph_intake *in)
 	const char *last = deep ? ph_arena_strndup(in->arena, ph_buf_str(&in->hdr), in->hdr.len) : "";
 	int r = flush_header(in);
 
+	if (r == 0)
+		r = declare_7bit(in);
 	if (r == 0 && primary) {
 		note_encoding(in);
 		r = ph_cleanup_headers_end(in);
@@ -201,24 +236,40 @@ static int end_headers(struct ph_intake *in)
 	return r;
 }
 
-static int body_line(struct ph_intake *in, const char *line, size_t n, bool cont)
+static int put_body(struct ph_intake *in, const char *line, size_t n, bool cont)
 {
-	bool whole = !in->partial;
 	int r;
 
-	if (has_high(line, n)) {
-		in->high_bytes = true;
-		if (in->mime.encoding == PH_MIME_7BIT)
-			mime_error(in, PH_MIME_E_8BIT_IN_7BIT, line, n);
-	}
-	if (whole && ph_mime_is_boundary(&in->mime, line, n))
-		in->in_headers = in->mime.state != PH_MIME_BODY;
 	if (in->refused)                /* what is returned are the headers */
 		return 0;
 	if (in->c->checks && !(in->p.flags & PH_INTAKE_NO_CHECKS) && ph_checks_want_body(in))
 		return ph_checks_body(in, line, n, cont);
 	r = ph_content_out(in, line, n);
 	return r < 0 || cont ? r : ph_content_out(in, "\n", 1);
+}
+
+static void put_encoded(void *arg, const char *line, size_t n)
+{
+	put_body(arg, line, n, false);  /* what fails is in->lost */
+}
+
+static int body_line(struct ph_intake *in, const char *line, size_t n, bool cont)
+{
+	bool whole = !in->partial;
+	bool high = has_high(line, n);
+
+	if (high && in->mime.encoding == PH_MIME_7BIT)
+		mime_error(in, PH_MIME_E_8BIT_IN_7BIT, line, n);
+	if (whole && ph_mime_is_boundary(&in->mime, line, n)) {
+		in->in_headers = in->mime.state != PH_MIME_BODY;
+		in->qp = false;
+	}
+	if (!in->qp) {
+		in->high_bytes |= high;
+		return put_body(in, line, n, cont);
+	}
+	ph_qp_encode(line, n, cont, put_encoded, in);
+	return in->lost;
 }
 
 /* Append to the logical header: what begins beyond the limit, or stands behind a NUL, is dropped. */
@@ -229,6 +280,25 @@ static void header_append(struct ph_intake *in, const char *lead, const char *p,
 	n = strnlen(p, n);              /* what filters take for the end of a line is its end: nothing hides behind a NUL */
 	ph_buf_puts(&in->hdr, lead);
 	ph_buf_append(&in->hdr, p, n < PH_HEADER_SLACK - 16 ? n : PH_HEADER_SLACK - 16);
+}
+
+/* non_empty_end_of_header_action. */
+static int not_terminated(struct ph_intake *in, const char *line, size_t n)
+{
+	static const char header[] = "MIME-Error: message header was not terminated by empty line";
+	int r;
+
+	switch (in->c->end_of_header) {
+	case PH_EOH_FIX:
+		break;
+	case PH_EOH_ADD_HEADER:
+		r = flush_header(in);
+		return r < 0 ? r : take_header(in, header, sizeof(header) - 1);
+	case PH_EOH_REJECT:
+		refuse_mime(in, "primary header was terminated with non-empty line", line, n);
+		break;
+	}
+	return 0;
 }
 
 static int header_line(struct ph_intake *in, const char *line, size_t n, bool cont)
@@ -249,6 +319,10 @@ static int header_line(struct ph_intake *in, const char *line, size_t n, bool co
 			header_append(in, "", line, n);
 		return r;
 	}
+	if (n && in->mime.state == PH_MIME_PRIMARY)
+		r = not_terminated(in, line, n);
+	if (r < 0)
+		return r;
 	/* The end, by an empty line or by text that is no header.  Only the primary headers get an empty line that was not there: parts may be
 	 * signed. */
 	if (in->mime.state == PH_MIME_PRIMARY) {

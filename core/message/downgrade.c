@@ -9,12 +9,12 @@
 
 #include "message/header.h"
 #include "message/mime.h"
+#include "message/qp.h"
 
 #define LINE_BYTES 65536                /* longer lines are taken in parts */
 #define HEADER_BYTES 131072             /* of a logical header; longer ones pass unchanged, unread */
 #define NESTING_MAX 100
 #define BOUNDARY_MAX 2048
-#define QP_COLUMNS 72                   /* soft line breaks come after this many characters */
 
 struct ph_mime_downgrade {
 	void (*put_line)(void *arg, const char *line, size_t n);
@@ -47,34 +47,6 @@ void ph_mime_downgrade_edit(struct ph_mime_downgrade *m, const struct ph_mime_ed
 {
 	m->edit = edit;
 	m->keep = !downgrade;
-}
-
-/* ---- quoted-printable --------------------------------------------------------------------- */
-
-static void put_qp(struct ph_mime_downgrade *m, const char *p, size_t n)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	char out[QP_COLUMNS + 8];
-	size_t len = 0, i;
-
-	for (i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)p[i];
-		bool plain = c != '=' && c < 127 && (c > ' ' || ((c == ' ' || c == '\t') && i + 1 < n));
-
-		if (len > QP_COLUMNS) {
-			out[len++] = '=';
-			m->put_line(m->arg, out, len);
-			len = 0;
-		}
-		if (plain) {
-			out[len++] = (char)c;
-		} else {
-			out[len++] = '=';
-			out[len++] = hex[c >> 4];
-			out[len++] = hex[c & 15];
-		}
-	}
-	m->put_line(m->arg, out, len);
 }
 
 /* ---- headers ------------------------------------------------------------------------------ */
@@ -208,7 +180,7 @@ static void take_line(struct ph_mime_downgrade *m, const char *p, size_t n)
 		m->qp = false;
 		m->put_line(m->arg, p, n);
 	} else if (m->qp) {
-		put_qp(m, p, n);
+		ph_qp_encode(p, n, false, m->put_line, m->arg);
 	} else {
 		put_body(m, p, n);
 	}

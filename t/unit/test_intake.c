@@ -6,6 +6,7 @@
 
 #include "base/loop.h"
 #include "config/config.h"
+#include "message/encoded_word.h"
 #include "module/loader.h"
 
 static struct ph_arena *arena;
@@ -80,6 +81,88 @@ static void test_content(void)
 	tap_is(got_content, "Subject: ab\n\nyz\n", "message_strip_characters");
 	tap_is(submit(conf_of("message_reject_characters = \\001\n"), arena, NULL, false, 0, 0, "s@out.test", "u@out.test", "Subject: a\n\nx\001yz\n"),
 	       "550 5.7.1 disallowed character", "message_reject_characters");
+}
+
+/* N-164 */
+static void test_end_of_header(void)
+{
+	static const char odd[] = "Message-ID: <m>\nno header\nTo: x\n\nb\n", folded[] = " begins so\nMessage-ID: <m>\n\nb\n";
+	static const char part[] = "Message-ID: <m>\nContent-Type: multipart/mixed; boundary=b\n\n--b\nno header\n--b--\n";
+	const struct ph_conf *add = conf_of("non_empty_end_of_header_action = add_header\n"), *no = conf_of("non_empty_end_of_header_action = reject\n");
+
+	submit(conf_of(""), arena, NULL, false, 0, 0, "s@x", "u@x", odd);
+	tap_is(got_content, "Message-ID: <m>\n\nno header\nTo: x\n\nb\n", "text that is no header ends the headers");
+	submit(add, arena, NULL, false, 0, 0, "s@x", "u@x", odd);
+	tap_is(got_content, "Message-ID: <m>\nMIME-Error: message header was not terminated by empty line\n\nno header\nTo: x\n\nb\n", "N-164 add_header");
+	tap_is(submit(no, arena, NULL, false, 0, 0, "s@x", "u@x", odd), "550 5.6.0 primary header was terminated with non-empty line", "N-164 reject");
+	tap_ok(strstr(ph_buf_str(&got_log), ": reject: mime-error primary header was terminated with non-empty line: no header from client.test[192.0.2.1]; "
+		      "from=<s@x> to=<u@x>\n"), "N-164 and why: %s", ph_buf_str(&got_log));
+	tap_is(submit(no, arena, NULL, false, 0, 0, "s@x", "u@x", part), "ok", "headers of a part may end so");
+	tap_is(submit(no, arena, NULL, false, 0, 0, "s@x", "u@x", folded), "ok", "a blank at the very beginning is no such end");
+	tap_is(submit(no, arena, NULL, false, 0, 0, "s@x", "u@x", "\nb\n"), "ok", "an empty line is none");
+	tap_is(submit(no, arena, NULL, false, PH_INTAKE_BOUNCE, 0, "s@x", "u@x", odd), "ok", "our own mail is not refused");
+	tap_is(submit(conf_of("non_empty_end_of_header_action = maybe\n"), arena, NULL, false, 0, 0, "s@x", "u@x", odd),
+	       "bad value of non_empty_end_of_header_action: \"maybe\" is not fix_quietly, add_header or reject", "a bad value takes nothing in");
+}
+
+static void test_conversion(void)
+{
+	const struct ph_conf *conf = conf_of("force_mime_input_conversion = yes\nheader_checks = regexp:{{/^Content-.*8bit/ REJECT}}\nbody_checks = regexp:{{/^=C3=A9/ PREPEND seen}}\n");
+	char longer[3000], want[3000] = "Message-ID: <m>\nContent-Transfer-Encoding: quoted-printable\n\n", *body;
+
+	submit(conf, arena, NULL, false, 0, 0, "s@x", "u@x", "Content-Transfer-Encoding: 8bit\nMessage-ID: <m>\n\n\xc3\xa9=\nx \n\n");
+	tap_is(got_content, "Message-ID: <m>\nContent-Transfer-Encoding: quoted-printable\n\nseen\n=C3=A9=3D\nx=20\n\n", "8bit becomes quoted-printable, before checks");
+	submit(conf, arena, NULL, false, 0, 0, "s@x", "u@x", "Message-ID: <m>\n\n\xc3\xa9=\n");
+	tap_is(got_content, "Message-ID: <m>\n\n\xc3\xa9=\n", "what does not say so stays");
+	submit(conf, arena, NULL, false, 0, 0, "s@x", "u@x", "Message-ID: <m>\nContent-Transfer-Encoding: base64\n\nw6k=\n");
+	tap_is(got_content, "Message-ID: <m>\nContent-Transfer-Encoding: base64\n\nw6k=\n", "base64 stays");
+	submit(conf, arena, NULL, false, 0, 0, "s@x", "u@x",
+	       "Message-ID: <m>\nContent-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: binary\n\np\n--b\nContent-Transfer-Encoding: 8bit\n\n\xc3\xa9\n"
+	       "--b\nContent-Type: message/rfc822\nContent-Transfer-Encoding: 8bit\n\nSubject: n\nContent-Transfer-Encoding: 8bit\n\n\xc3\xa4\n--b\n\n=\n--b--\n=\n");
+	tap_is(got_content,
+	       "Message-ID: <m>\nContent-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: 7bit\n\np\n--b\nContent-Transfer-Encoding: quoted-printable\n\nseen\n=C3=A9\n"
+	       "--b\nContent-Type: message/rfc822\nContent-Transfer-Encoding: 7bit\n\nSubject: n\nContent-Transfer-Encoding: quoted-printable\n\n=C3=A4\n--b\n\n=\n--b--\n=\n",
+	       "parts and attached messages");
+	strcpy(longer, "Message-ID: <m>\nContent-Transfer-Encoding: 8bit\n\n");
+	body = longer + strlen(longer);
+	for (int i = 0; i < 100; i++)
+		strcat(body, "0123456789");
+	for (size_t i = 0; i < 1000; i += 73)
+		strcat(strncat(want, body + i, 73), i + 73 < 1000 ? "=\n" : "\n");
+	submit(conf, arena, NULL, false, 0, 0, "s@x", "u@x", longer);
+	tap_is(got_content, want, "long lines are folded");
+	submit(conf_of("force_mime_input_conversion = yes\ndisable_mime_input_processing = yes\n"), arena, NULL, false, 0, 0, "s@x", "u@x",
+	       "Message-ID: <m>\nContent-Transfer-Encoding: 8bit\n\n\xc3\xa9\n");
+	tap_is(got_content, "Message-ID: <m>\nContent-Transfer-Encoding: 8bit\n\n\xc3\xa9\n", "disable_mime_input_processing leaves all as it is");
+}
+
+static const char *words(const char *charset, const char *text)
+{
+	struct ph_buf b = PH_BUF_INIT(2000);
+	const char *out = ph_encoded_words(charset, text, &b) < 0 ? "-" : ph_arena_strdup(arena, ph_buf_str(&b));
+
+	ph_buf_done(&b);
+	return out;
+}
+
+static void test_encoded_words(void)
+{
+	char name[400] = "", charset[100];
+
+	tap_is(words("utf-8", "J\xc3\xbcrgen \"x\" <y>"), "=?utf-8?q?J=C3=BCrgen_=22x=22_=3Cy=3E?=", "a phrase");
+	tap_is(words("iso-8859-1", "J\xfcrgen"), "=?iso-8859-1?q?J=FCrgen?=", "another character set");
+	for (int i = 0; i < 30; i++)
+		strcat(name, "\xe2\x82\xac");
+	tap_is(words("UTF-8", name), "=?UTF-8?b?4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs?=\n =?UTF-8?b?4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs4oKs?=",
+	       "base64, and no character is cut");
+	tap_is(words("", "\xe9"), "-", "no character set");
+	tap_is(words("a b", "\xe9"), "-", "a bad name");
+	tap_is(words("a?b", "\xe9"), "-", "another");
+	memset(charset, 'x', sizeof(charset));
+	charset[57] = 0;
+	tap_is(words(charset, "\xe9"), "-", "a name that leaves no room");
+	charset[56] = 0;
+	tap_ok(strlen(words(charset, "\xe9\xe9\xe9\xe9")) <= 75, "one that just fits");
 }
 
 static const char *env_of(const char *more, const char *sender, const char *rcpts)
@@ -334,6 +417,9 @@ static void test_filters(void)
 static void run(void *arg)
 {
 	test_content();
+	test_end_of_header();
+	test_conversion();
+	test_encoded_words();
 	test_envelope();
 	test_limits();
 	test_checks();
