@@ -201,8 +201,8 @@ static int add_from(struct ph_intake *in)
 	bool encode = full && !ph_str_ascii(full) && *in->c->s.name_charset;
 	int r;
 
-	if (!*addr)
-		addr = "MAILER-DAEMON";
+	if (!*addr)             /* whose name would that be?  It stays as it is, as in Postfix */
+		return add(in, "%sFrom: MAILER-DAEMON", prefix);
 	ph_route_rewrite(in->c->route, in->p.local_origin, addr, in->arena, &addr);
 	ph_cleanup_map_sender(in, PH_CLS_HDR_SENDER, &addr);
 	if (in->lost)

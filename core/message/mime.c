@@ -1,7 +1,8 @@
 /* mime.c: the structure of MIME messages, for checks, clean-up and conversion.
  *
  * Pure.  The stack of boundaries lives in the caller's arena; its depth is min(mime_nesting_limit + 2, PH_MIME_STACK_MAX): what is deeper is opaque.  Of
- * several Content-Type or Content-Transfer-Encoding headers of one entity the last one counts, as in Postfix.  RFC 2045, RFC 2046. */
+ * several Content-Type headers of one entity the first boundary and the last type count, of Content-Transfer-Encoding headers the last one; an attached message
+ * is looked into whatever its encoding is said to be.  All as in Postfix.  RFC 2045, RFC 2046. */
 #include "message/mime.h"
 
 #include "message/header.h"
@@ -12,7 +13,7 @@
 
 void ph_mime_init(struct ph_mime *m, struct ph_arena *arena, bool enabled, unsigned nesting_limit, size_t boundary_limit)
 {
-	*m = (struct ph_mime){ .arena = arena, .enabled = enabled, .boundary_limit = boundary_limit, .encoding = PH_MIME_7BIT, .encoding_text = "", .domain = PH_MIME_7BIT };
+	*m = (struct ph_mime){ .arena = arena, .enabled = enabled, .boundary_limit = boundary_limit, .encoding = PH_MIME_7BIT, .encoding_text = "" };
 	m->nesting_limit = nesting_limit < PH_MIME_STACK_MAX - 2 ? nesting_limit : PH_MIME_STACK_MAX - 2;
 }
 
@@ -84,8 +85,6 @@ static void content_type(struct ph_mime *m, const char *p, const char *end)
 {
 	struct ph_tok type, slash, sub;
 
-	m->boundary = NULL;
-	m->boundary_n = 0;
 	next_word(&p, end, &type);
 	next_word(&p, end, &slash);
 	next_word(&p, end, &sub);
@@ -93,13 +92,11 @@ static void content_type(struct ph_mime *m, const char *p, const char *end)
 		m->type = tok_is(&type, "multipart") ? PH_MIME_T_OTHER : PH_MIME_T_TEXT;
 		return;
 	}
-	m->digest = false;
 	if (tok_is(&type, "message")) {
 		m->type = tok_is(&sub, "rfc822") || tok_is(&sub, "global") ? PH_MIME_T_MESSAGE_RFC822 : PH_MIME_T_MESSAGE_OTHER;
 	} else if (tok_is(&type, "multipart")) {
 		m->type = PH_MIME_T_MULTIPART;
-		m->digest = tok_is(&sub, "digest");
-		for (;;) {
+		while (!m->boundary_n) {
 			struct ph_tok name, eq;
 
 			skip_to(&p, end, ';');
@@ -109,6 +106,7 @@ static void content_type(struct ph_mime *m, const char *p, const char *end)
 			next_word(&p, end, &eq);
 			if (tok_is(&name, "boundary") && eq.type == PH_TOK_OP && eq.op == '=') {
 				set_boundary(m, &p, end);
+				m->digest = tok_is(&sub, "digest");
 				break;
 			}
 		}
@@ -167,26 +165,24 @@ static void reset_entity(struct ph_mime *m, bool digest)
 
 void ph_mime_headers_end(struct ph_mime *m)
 {
-	bool nests = m->type == PH_MIME_T_MULTIPART || m->type == PH_MIME_T_MESSAGE_RFC822;
+	bool message = m->type == PH_MIME_T_MESSAGE_RFC822, nests = m->type == PH_MIME_T_MULTIPART || message;
 
 	m->state = PH_MIME_BODY;
 	if (!m->enabled)
 		return;
 	if ((nests || m->type == PH_MIME_T_MESSAGE_OTHER) && (m->encoding == PH_MIME_QP || m->encoding == PH_MIME_BASE64))
 		m->errors |= PH_MIME_E_ENCODING;
-	if (!nests)
+	if (!message && !m->boundary_n)
 		return;
 	if (m->depth > m->nesting_limit + 1) {          /* Postfix does not count the outermost two */
-		m->errors |= m->type == PH_MIME_T_MULTIPART ? PH_MIME_E_NESTING : 0;
+		m->errors |= m->boundary_n ? PH_MIME_E_NESTING : 0;
 		return;
 	}
-	m->domain = m->encoding <= PH_MIME_BINARY ? m->encoding : m->domain;
-	if (m->type == PH_MIME_T_MULTIPART) {
-		if (!m->boundary_n)
-			return;
+	if (m->boundary_n) {
 		m->depth++;
 		push_level(m);
-	} else if (m->encoding <= PH_MIME_BINARY) {
+	}
+	if (message) {
 		m->depth++;
 		m->state = PH_MIME_NESTED;
 		reset_entity(m, false);

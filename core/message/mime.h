@@ -36,8 +36,7 @@ struct ph_mime {
 	enum ph_mime_encoding encoding;
 	const char *encoding_text;      /* name of the last known one */
 	enum { PH_MIME_T_OTHER, PH_MIME_T_TEXT, PH_MIME_T_MULTIPART, PH_MIME_T_MESSAGE_RFC822, PH_MIME_T_MESSAGE_OTHER } type;
-	enum ph_mime_encoding domain;   /* what the enclosing entities declared */
-	char *boundary;                 /* of the multipart that begins */
+	char *boundary;                 /* the first one that its headers name */
 	size_t boundary_n;
 	bool digest;                    /* multipart/digest: its parts default to message/rfc822 */
 };

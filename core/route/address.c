@@ -87,7 +87,7 @@ static int join_tokens(const char *p, const char *end, struct ph_buf *out, struc
 			return ph_err_set(err, -EINVAL, "missing closing quote or parenthesis");
 		if (t.type == PH_TOK_COMMENT)
 			continue;
-		if (t.type == PH_TOK_OP && strchr("<>,;:", t.op))
+		if (t.type == PH_TOK_OP && strchr("<>,;", t.op))       /* a ":" is text, as Postfix has it */
 			return ph_err_set(err, -EINVAL, "more or less than one address");
 		if (t.type != PH_TOK_OP && before != PH_TOK_OP)
 			return ph_err_set(err, -EINVAL, "white space or two words without an operator");

@@ -15,7 +15,8 @@ struct node {
 	char op;                        /* N_OP */
 	struct ph_slice text;           /* as it was written; N_ADDR: empty when rebuilt is set */
 	bool quoted;                    /* N_WORD: text stands between quotes; N_ADDR: some of it does */
-	bool bare_at;                   /* N_ADDR: a@b@c, which needs quotes and has none: it is written anew */
+	bool group;                     /* N_OP: the ":" behind a group's name */
+	bool unusual;                   /* N_ADDR: a@b@c, which needs quotes and has none, or a source route: it is written anew */
 	const char *internal;           /* N_ADDR: what fn gets; NULL: the null address <> */
 	const char *changed;            /* N_ADDR: new external text, or NULL */
 };
@@ -56,52 +57,142 @@ static void push_word(struct list *l, const struct ph_tok *t)
 	n->quoted = t->type == PH_TOK_QUOTED;
 }
 
-/* A token array for one item of the list (what stands between commas). */
-struct item {
-	struct ph_tok *tok;
-	size_t n, cap;
+/* ---- reading: what each token is part of ----
+ *
+ * The list is read from its end, as Postfix does: what stands in front of a "<" is a name only because there is a "<" behind it, and a ":" begins a group only when
+ * a ";" ends one. */
+
+enum span_type { S_OP, S_GROUP, S_RAW, S_PLAIN, S_ANGLE };
+
+struct span {
+	enum span_type type;
+	size_t a, b;                    /* tokens [a, b) */
 };
 
-static void item_add(struct list *l, struct item *it, const struct ph_tok *t)
-{
-	if (it->n == it->cap) {
-		size_t cap = it->cap ? 2 * it->cap : 16;
-		struct ph_tok *more = ph_arena_alloc(l->arena, cap * sizeof(*more));
+struct scan {
+	struct ph_tok *tok;
+	size_t n_tok;
+	struct span *spans;             /* the last one of the list first */
+	size_t n;
+};
 
-		if (it->n)
-			memcpy(more, it->tok, it->n * sizeof(*more));
-		it->tok = more;
-		it->cap = cap;
-	}
-	it->tok[it->n++] = *t;
+static bool is_tok_op(const struct ph_tok *t, const char *ops)
+{
+	return t->type == PH_TOK_OP && strchr(ops, t->op);
 }
 
-static bool joins(const struct ph_tok *t)
+static void add_span(struct scan *s, enum span_type type, size_t a, size_t b)
 {
-	return t->type == PH_TOK_OP && strchr(".@%!", t->op);
+	s->spans[s->n++] = (struct span){ type, a, b };
+}
+
+/* Where the words begin that end at i and reach back to one of ops. */
+static size_t words_back(const struct scan *s, size_t i, const char *ops)
+{
+	while (i > 0 && !is_tok_op(&s->tok[i - 1], ops))
+		i--;
+	return i;
+}
+
+/* Where the address begins that ends at i: words that operators join, and the comments among them. */
+static size_t plain_back(const struct scan *s, size_t i, bool group)
+{
+	bool word = false;
+
+	for (; i > 0; i--) {
+		const struct ph_tok *t = &s->tok[i - 1];
+
+		if (t->type == PH_TOK_COMMENT)
+			continue;
+		if (is_tok_op(t, group ? ",;>:" : ",;>") || (word && t->type != PH_TOK_OP))
+			break;
+		word = t->type != PH_TOK_OP;
+	}
+	return i;
+}
+
+/* "name <address>" that ends in front of the ">" at i; returns where it begins. */
+static size_t angle_back(struct scan *s, size_t i, bool group)
+{
+	size_t lt = words_back(s, i, "<"), name;
+
+	add_span(s, S_OP, i, i + 1);
+	add_span(s, S_ANGLE, lt, i);
+	if (lt == 0)
+		return 0;
+	add_span(s, S_OP, lt - 1, lt);
+	name = words_back(s, lt - 1, ",;:>");
+	if (name < lt - 1)
+		add_span(s, S_RAW, name, lt - 1);
+	if (name > 0 && !group && is_tok_op(&s->tok[name - 1], ":")) {
+		add_span(s, S_RAW, name - 1, name);
+		name--;
+	}
+	return name;
+}
+
+static void scan_back(struct scan *s)
+{
+	bool group = false;
+	size_t i = s->n_tok, a;
+
+	while (i > 0) {
+		const struct ph_tok *t = &s->tok[i - 1];
+
+		if (is_tok_op(t, ",;")) {
+			group |= t->op == ';';
+			add_span(s, S_OP, i - 1, i);
+			i--;
+		} else if (is_tok_op(t, ">")) {
+			i = angle_back(s, i - 1, group);
+		} else if (group && is_tok_op(t, ":")) {
+			add_span(s, S_GROUP, i - 1, i);
+			a = words_back(s, --i, ",");
+			if (a < i)
+				add_span(s, S_RAW, a, i);
+			i = a;
+		} else {
+			a = plain_back(s, i, group);
+			add_span(s, S_PLAIN, a, i);
+			i = a;
+		}
+	}
+}
+
+/* ---- the nodes ---- */
+
+/* Behind a source route "@a,@b:". */
+static size_t skip_route(const struct ph_tok *tok, size_t a, size_t b)
+{
+	if (a < b && is_tok_op(&tok[a], "@"))
+		for (size_t i = a; i < b; i++)
+			if (is_tok_op(&tok[i], ":"))
+				return i + 1;
+	return a;
 }
 
 /* One address from the tokens [a, b), without comments; its comments follow it. */
-static int push_address(struct list *l, const struct item *it, size_t a, size_t b)
+static int push_address(struct list *l, const struct ph_tok *tok, size_t a, size_t b)
 {
 	struct node *n = push(l, N_ADDR);
+	size_t start = skip_route(tok, a, b);
 	bool word = false, any = false;
 	int r = 0, ats = 0;
 
 	ph_buf_clear(&l->text);
-	for (size_t i = a; i < b && r >= 0; i++) {
-		const struct ph_tok *t = &it->tok[i];
+	for (size_t i = start; i < b && r >= 0; i++) {
+		const struct ph_tok *t = &tok[i];
 
 		if (t->type == PH_TOK_COMMENT)
 			continue;
-		any = true;
-		ats += t->type == PH_TOK_OP && t->op == '@';
+		ats += is_tok_op(t, "@");
 		n->quoted |= t->type == PH_TOK_QUOTED;
-		if (word && t->type != PH_TOK_OP)
+		if (any && (word ? t->type != PH_TOK_OP || t->op == '<' : is_tok_op(t, "<")))
 			r = ph_buf_putc(&l->text, ' ');
+		any = true;
 		if (r >= 0)
 			r = ph_tok_internal(t, &l->text);
-		if (r >= 0 && t->type == PH_TOK_OP && t->op == ',')
+		if (r >= 0 && is_tok_op(t, ","))
 			r = ph_buf_putc(&l->text, ' ');
 		if (r >= 0 && t->type == PH_TOK_DOMLIT && t->open)
 			r = ph_buf_putc(&l->text, ']');
@@ -109,121 +200,71 @@ static int push_address(struct list *l, const struct item *it, size_t a, size_t 
 	}
 	if (r < 0)
 		return r;
-	n->bare_at = ats > 1;
+	n->unusual = ats > 1 || start > a;
 	n->internal = any ? ph_arena_strndup(l->arena, ph_buf_str(&l->text), l->text.len) : NULL;
 	for (size_t i = a; i < b; i++)
-		if (it->tok[i].type == PH_TOK_COMMENT)
-			push_word(l, &it->tok[i]);
+		if (tok[i].type == PH_TOK_COMMENT)
+			push_word(l, &tok[i]);
 	return 0;
 }
 
-/* Behind a source route "@a,@b:" inside <>. */
-static size_t skip_route(const struct item *it, size_t a, size_t b)
+static bool all_comments(const struct ph_tok *tok, size_t a, size_t b)
 {
-	if (a < b && it->tok[a].type == PH_TOK_OP && it->tok[a].op == '@')
-		for (size_t i = a; i < b; i++)
-			if (it->tok[i].type == PH_TOK_OP && it->tok[i].op == ':')
-				return i + 1;
-	return a;
+	while (a < b && tok[a].type == PH_TOK_COMMENT)
+		a++;
+	return a == b;
 }
 
-/* Words without <>: each run that operators join is an address. */
-static int push_plain(struct list *l, const struct item *it, size_t a, size_t b, bool comma)
+static int push_span(struct list *l, const struct ph_tok *tok, const struct span *s)
 {
-	size_t start = a;
-	int r = 0;
+	const struct node *prev = l->n ? &l->nodes[l->n - 1] : NULL;
 
-	while (start < b && r >= 0) {
-		bool word = false, seen = false;
-		size_t i;
-
-		for (i = start; i < b; i++) {
-			const struct ph_tok *t = &it->tok[i];
-
-			if (t->type == PH_TOK_COMMENT)
-				continue;
-			if (word && !joins(t))
-				break;
-			word = !joins(t);
-			seen = true;
-		}
-		if (!seen) {                    /* comments alone */
-			for (; start < b; start++)
-				push_word(l, &it->tok[start]);
+	switch (s->type) {
+	case S_OP:
+	case S_GROUP:
+		push_word(l, &tok[s->a]);
+		l->nodes[l->n - 1].group = s->type == S_GROUP;
+		return 0;
+	case S_ANGLE:
+		return push_address(l, tok, s->a, s->b);
+	case S_PLAIN:
+		if (all_comments(tok, s->a, s->b))
 			break;
-		}
-		if (comma)
+		if (prev && !(prev->type == N_OP && strchr(",:", prev->op)))    /* "a b", "a; b" */
 			push_op(l, ',');
-		/* Comments between two addresses belong to the second, as Postfix has it. */
-		while (i < b && i > start && it->tok[i - 1].type == PH_TOK_COMMENT)
-			i--;
-		r = push_address(l, it, start, i);
-		start = i;
-		comma = true;
+		return push_address(l, tok, s->a, s->b);
+	case S_RAW:
+		break;
 	}
-	return r;
-}
-
-static int finish_item(struct list *l, struct item *it, char ended_by)
-{
-	size_t lt = it->n, gt;
-	int r;
-
-	if (it->n && l->n && l->nodes[l->n - 1].type == N_OP && l->nodes[l->n - 1].op == ';')
-		push_op(l, ',');                /* "a; b" */
-	for (size_t i = 0; i < it->n; i++)
-		if (it->tok[i].type == PH_TOK_OP && it->tok[i].op == '<') {
-			lt = i;
-			break;
-		}
-	if (ended_by == ':') {                  /* the name of a group */
-		for (size_t i = 0; i < it->n; i++)
-			push_word(l, &it->tok[i]);
-		r = 0;
-		goto out;
-	}
-	if (lt == it->n) {
-		r = push_plain(l, it, 0, it->n, false);
-		goto out;
-	}
-	for (gt = lt + 1; gt < it->n; gt++)
-		if (it->tok[gt].type == PH_TOK_OP && it->tok[gt].op == '>')
-			break;
-	for (size_t i = 0; i < lt; i++)
-		push_word(l, &it->tok[i]);
-	push_op(l, '<');
-	r = push_address(l, it, skip_route(it, lt + 1, gt), gt);
-	push_op(l, '>');
-	if (r == 0 && gt + 1 < it->n)
-		r = push_plain(l, it, gt + 1, it->n, true);
-out:
-	if (r == 0 && ended_by)
-		push_op(l, ended_by);
-	it->n = 0;
-	return r;
+	for (size_t i = s->a; i < s->b; i++)
+		push_word(l, &tok[i]);
+	return 0;
 }
 
 static int parse(struct list *l, const char *p, const char *end, size_t max_tokens)
 {
-	struct item it = { 0 };
-	bool angle = false;
-	struct ph_tok t;
+	struct scan s = { 0 };
+	size_t cap = 0;
 	int r = 0;
 
-	while (max_tokens-- && r == 0) {
-		ph_tok_next(&p, end, &t);
-		if (t.type == PH_TOK_END)
+	while (max_tokens--) {
+		if (s.n_tok == cap) {
+			struct ph_tok *more = ph_arena_alloc(l->arena, (cap = cap ? 2 * cap : 32) * sizeof(*more));
+
+			if (s.n_tok)
+				memcpy(more, s.tok, s.n_tok * sizeof(*more));
+			s.tok = more;
+		}
+		ph_tok_next(&p, end, &s.tok[s.n_tok]);
+		if (s.tok[s.n_tok].type == PH_TOK_END)
 			break;
-		if (t.type == PH_TOK_OP && t.op == '<' && !angle)
-			angle = true;
-		else if (t.type == PH_TOK_OP && t.op == '>')
-			angle = false;
-		if (!angle && t.type == PH_TOK_OP && strchr(",;:", t.op))
-			r = finish_item(l, &it, t.op);
-		else
-			item_add(l, &it, &t);
+		s.n_tok++;
 	}
-	return r == 0 ? finish_item(l, &it, '\0') : r;
+	s.spans = ph_arena_alloc(l->arena, (2 * s.n_tok + 1) * sizeof(*s.spans));      /* "<>" has three for its two tokens */
+	scan_back(&s);
+	while (s.n > 0 && r == 0)
+		r = push_span(l, s.tok, &s.spans[--s.n]);
+	return r;
 }
 
 /* ---- writing ---- */
@@ -249,27 +290,28 @@ static int put_escaped(const struct node *n, struct ph_buf *out)
 	return r == 0 ? ph_buf_putc(out, '"') : r;
 }
 
+/* An empty local part without a domain has its quotes: "<>" is another address. */
+static const char *quote(struct ph_arena *arena, const char *internal)
+{
+	return *internal && strcmp(internal, "@") != 0 ? ph_address_quote(arena, internal) : "\"\"";
+}
+
 static int put_node(struct list *l, const struct node *prev, const struct node *n, struct ph_buf *out)
 {
 	int r = 0;
 
-	if (prev) {
-		if (prev->type == N_OP && prev->op == ',')
-			r = ph_buf_putc(out, '\n');
-		else if ((wordlike(prev) && (wordlike(n) || (n->type == N_OP && n->op == '<'))) || (prev->type == N_OP && prev->op == ':'))
-			r = ph_buf_putc(out, ' ');
-		else if (prev->type == N_OP && prev->op == ';' && !(n->type == N_OP))
-			r = ph_buf_putc(out, ' ');
-	}
+	if (prev && !(prev->type == N_OP && prev->op == ',') && ((wordlike(prev) && wordlike(n)) || prev->group || (n->type == N_OP && n->op == '<')))
+		r = ph_buf_putc(out, ' ');
 	if (r < 0)
 		return r;
 	switch (n->type) {
 	case N_OP:
-		return ph_buf_putc(out, n->op);
+		r = ph_buf_putc(out, n->op);
+		return r == 0 && n->op == ',' ? ph_buf_putc(out, '\n') : r;
 	case N_ADDR:
 		if (!n->internal)
 			return 0;
-		return ph_buf_puts(out, n->changed ? n->changed : ph_address_quote(l->arena, n->internal));
+		return ph_buf_puts(out, n->changed ? n->changed : quote(l->arena, n->internal));
 	case N_WORD:
 	case N_COMMENT:
 		if (!n->quoted && n->type == N_WORD && memchr(n->text.p, '\\', n->text.n))
@@ -299,8 +341,8 @@ int ph_addrlist_rewrite(const char *text, size_t n, size_t max_tokens, struct ph
 		if (!to)
 			continue;
 		/* Quotes that are not needed go, those that are needed come; that alone is a change, too. */
-		a->changed = ph_address_quote(arena, to);
-		changed += a->bare_at || strcmp(to, a->internal) != 0 || a->quoted != (strchr(a->changed, '"') != NULL);
+		a->changed = quote(arena, to);
+		changed += a->unusual || !strcmp(to, "@") || strcmp(to, a->internal) != 0 || a->quoted != (strchr(a->changed, '"') != NULL);
 	}
 	for (size_t i = 0; r == 0 && changed && i < l.n; i++)
 		r = put_node(&l, i ? &l.nodes[i - 1] : NULL, &l.nodes[i], out);

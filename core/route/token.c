@@ -19,7 +19,7 @@ static bool is_op(char c)
 /* Ends an atom. */
 static bool is_break(char c)
 {
-	return is_space(c) || is_op(c) || c == '(' || c == ')' || c == '"' || c == '[' || c == ']';
+	return is_space(c) || is_op(c) || c == '(' || c == '"' || c == '[';
 }
 
 /* Behind the closing byte of a quoted string or a literal; *open when there is none. */
@@ -77,11 +77,8 @@ void ph_tok_next(const char **pp, const char *end, struct ph_tok *t)
 	} else if (is_op(*p)) {
 		t->type = PH_TOK_OP;
 		t->op = *p++;
-	} else if (*p == ')' || *p == ']') {
-		t->type = PH_TOK_ATOM;          /* unbalanced: text like any other */
-		p++;
 	} else {
-		t->type = PH_TOK_ATOM;
+		t->type = PH_TOK_ATOM;          /* an unbalanced ")" or "]" is text like any other */
 		for (; p < end && !is_break(*p); p++)
 			if (*p == '\\' && p + 1 < end)
 				p++;

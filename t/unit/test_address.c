@@ -24,7 +24,7 @@ static const struct {
 	{ "<u@.here.test>", NULL }, { "<\"a\\\"b\"@here.test>", "a\"b@here.test" }, { "<us\\er@here.test>", "user@here.test" },
 	{ "<u@here.test\\>", NULL }, { "<\"u@here.test>", NULL }, { "<a b@here.test>", NULL }, { "< u @ here.test >", "u@here.test" },
 	{ "<<u@here.test>>", "u@here.test" }, { "<u@here.test", NULL }, { "<\"a>b\"@d.test>", "a>b@d.test" }, { "<postmaster>", "postmaster" },
-	{ "<\"a b\"@d.test>", "a b@d.test" }, { "<\"<x@y>\"@d.test>", "<x@y>@d.test" }, { "<u@-bad.test>", NULL }, { "", NULL },
+	{ "<\"a b\"@d.test>", "a b@d.test" }, { "<a:b)]@d.test>", "a:b)]@d.test" }, { "<\"<x@y>\"@d.test>", "<x@y>@d.test" }, { "<u@-bad.test>", NULL }, { "", NULL },
 	{ "<u@\xc3\xa9.test>", NULL }, { "<=?utf-8?q?u=40out.test=3e?=@here.test>", "=?utf-8?q?u=40out.test=3e?=@here.test" },
 };
 
@@ -100,6 +100,10 @@ static void test_list(void)
 		{ "(lead) \"n\" (mid) <u(in)> (post) trail", "(lead) \"n\" (mid) <u@X (in)>,\ntrail@X (post)" },
 		{ "user; other, <user, a@b>, @host.x", "user@X;,\nother@X,\n<\"user, a\"@b>,\n\"\"@host.x" },
 		{ "grp:;, undisclosed-recipients:;, u", "grp: ;,\nundisclosed-recipients: ;,\nu@X" },
+		{ "z:y; a:b, g:h: c; d, e:f", "z:y;a: b@X,\ng:h: c@X;,\nd@X,\n\"e:f\"@X" },
+		{ "<u, a>, <b, c>", "<\"u, a\"@X>,\n<\"b, c\"@X>" },
+		{ "x:y <u> <v>, <w", "x@X:y <u@X> <v@X>,\n\"<w\"@X" },
+		{ "a)b c], @r.x:u, \"\", <@>, x,", "\"a)b\"@X,\n\"c]\"@X,\nu@X,\n\"\"@X,\n<\"\">,\nx@X,\n" },
 		{ "u@[ 1.2 .3 ], x.(c)y", "u@[ 1.2 .3 ],\nx.y@X (c)" },
 	};
 

@@ -85,6 +85,8 @@ static void test_structure(void)
 	tap_is(states(100, "Content-Type: message/rfc822\n\nContent-Type: multipart/x; boundary=a\n\n--a\n\n--a--\n"), "PNNBpBB", "message in message");
 	tap_is(states(100, "Content-Type: multipart/x; boundary=a\n\n--a\nContent-Type: multipart/x; boundary=ab\n\n--ab\n\n--a\n\n"), "PBppBpBpB", "a boundary that begins like another");
 	tap_is(states(100, "Content-Type: multipart/digest; boundary=a\n\n--a\n\nSubject: x\n\n"), "PBpNNB", "parts of a digest are messages");
+	tap_is(states(100, "Content-Type: multipart/x; boundary=a\nContent-Type: multipart/x; boundary=b\nContent-Type: text/plain\n\n--b\n--a\n"), "PPPBBp", "the first boundary counts");
+	tap_is(states(100, "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nX: y\n\n"), "PPNNB", "a message that says it is base64");
 	for (int i = 0; i < 500; i++)
 		p += sprintf(p, "Content-Type: message/rfc822\n\n");
 	tap_ok(strlen(states(10, deep)) == 1000 && strchr(states(10, deep), 'B') == states(10, deep) + 25, "nesting ends two behind the limit");
