@@ -45,7 +45,6 @@ void ph_maptool_setup(struct ph_maptool *t, const char *dir)
 	struct ph_log_config log = { .prog = t->prog, .also_stderr = true };
 	const struct ph_general_settings *g;
 	struct ph_err err = { 0 };
-	const char *utf8;
 
 	ph_log_set_verbose(t->verbose);
 	if (ph_config_load(ph_cmd_config_dir(dir), PH_CONFIG_NO_MASTER | PH_CONFIG_QUIET, &t->config, &err) < 0)
@@ -61,10 +60,10 @@ void ph_maptool_setup(struct ph_maptool *t, const char *dir)
 	ph_log_open(&log);
 	ph_log_set_immediate(true);
 	ph_modules_configure(t->conf);
-	if (t->utf8 < 0) {
-		utf8 = ph_conf_get(t->conf, "smtputf8_enable");
-		t->utf8 = utf8 == NULL || ph_str_ieq(utf8, "yes");
-	}
+	if (t->utf8 < 0)
+		t->utf8 = ph_conf_utf8(t->conf);
+	else
+		t->conf = ph_conf_derive(t->conf, (const char *[]){ "smtputf8_enable" }, (const char *[]){ t->utf8 ? "yes" : "no" }, 1);
 }
 
 void ph_maptool_split(struct ph_maptool *t, struct ph_arena *a, const char *arg, const char **ret_type, const char **ret_name)

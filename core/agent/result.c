@@ -9,6 +9,7 @@
 #include "agent/agent_private.h"
 #include "base/pack.h"
 #include "base/time.h"
+#include "config/general.h"
 #include "route/route.h"
 
 /* ---- delays ------------------------------------------------------------------------------- */
@@ -156,7 +157,7 @@ static void log_line(struct ph_delivery *d, size_t i, const char *address, const
 	char delays[160], use[32] = "";
 	const char *orig = "";
 
-	if (*rcpt->original && strcasecmp(address, rcpt->original) != 0 && !d->part_owned)
+	if (*rcpt->original && !ph_str_fold_eq(address, rcpt->original, ph_conf_general(d->service->conf)->smtputf8_enable) && !d->part_owned)
 		orig = ph_arena_printf(d->arena, " orig_to=<%s>,", ph_address_quote(d->arena, rcpt->original));
 	if (d->conn_use > 1)
 		snprintf(use, sizeof(use), " conn_use=%d,", d->conn_use);

@@ -1,6 +1,6 @@
 # sources of core/base
 libcore_la_SOURCES += \
-	core/base/arena.c core/base/base64.c core/base/buf.c core/base/err.c core/base/format.c core/base/format.h core/base/mem.c core/base/str.c core/base/str.h \
+	core/base/arena.c core/base/base64.c core/base/buf.c core/base/casefold.c core/base/err.c core/base/format.c core/base/format.h core/base/mem.c core/base/str.c core/base/str.h \
 	core/base/list.h core/base/heap.c core/base/heap.h core/base/time.c core/base/time.h \
 	core/base/log.c core/base/log_rotate.c core/base/log_rotate.h core/base/log.h core/base/log_sink.c core/base/log_sink.h \
 	core/base/co.c core/base/co_private.h core/base/co_stack.c core/base/co_switch.h \

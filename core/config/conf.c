@@ -236,6 +236,13 @@ const char *ph_conf_service_param(const struct ph_conf *conf, const char *servic
 	return ph_conf_get(conf, fallback);
 }
 
+bool ph_conf_utf8(const struct ph_conf *conf)
+{
+	const char *value = ph_conf_get(conf, "smtputf8_enable");
+
+	return value == NULL || ph_str_ieq(value, "yes");
+}
+
 const struct ph_conf *ph_conf_base(const struct ph_conf *conf)
 {
 	return conf->base ? conf->base : conf != conf->config->main_view ? conf->config->main_view : NULL;

@@ -30,6 +30,7 @@ struct ph_match {
 	const struct ph_conf *conf;
 	const char *title;
 	unsigned flags;
+	bool utf8;                      /* patterns are folded as UTF-8, names have to be, too */
 	struct pattern *patterns;
 	size_t n, cap;
 };
@@ -105,6 +106,14 @@ static bool looks_like_network(const char *s)
 	return s[strspn(s, "0123456789.")] == '/' || (*s && s[strspn(s, "0123456789.")] == '\0');
 }
 
+/* Letters beyond ASCII are folded here, once for all names. */
+static void add_text(struct ph_match *m, const char *text, bool yes)
+{
+	if (m->utf8 && !ph_str_ascii(text))
+		text = ph_str_fold(m->conf->config->arena, text, true);
+	add(m, TEXT, yes, text);
+}
+
 static void parse_network(struct ph_match *m, const char *text, bool yes)
 {
 	struct ph_cidr net;
@@ -115,7 +124,7 @@ static void parse_network(struct ph_match *m, const char *text, bool yes)
 	} else if (strpbrk(text, "[/:")) {
 		add_bad(m, text, err.text);
 	} else {
-		add(m, TEXT, yes, text);        /* "10": an odd name, but a name */
+		add_text(m, text, yes);         /* "10": an odd name, but a name */
 	}
 }
 
@@ -136,7 +145,7 @@ static void parse_pattern(struct ph_match *m, char *text, bool yes, int depth)
 	else if (strchr(text, ':') && *text != '[')
 		add(m, TABLE, yes, text)->maps = ph_maps_open(m->conf, m->title, text);
 	else
-		add(m, TEXT, yes, text);
+		add_text(m, text, yes);
 }
 
 static void parse(struct ph_match *m, char *text, bool yes, int depth)
@@ -181,6 +190,7 @@ struct ph_match *ph_match_open(const struct ph_conf *conf, const char *title, co
 		m->conf = conf;
 		m->title = ph_arena_strdup(a, title);
 		m->flags = flags;
+		m->utf8 = ph_conf_utf8(conf);
 		parse(m, ph_arena_strdup(a, text), true, 0);
 		ph_conf_attach_set(conf, ph_buf_str(&key), m, NULL);
 	}
@@ -236,7 +246,7 @@ static enum ph_lookup find_table(const struct ph_match *m, struct ph_maps *maps,
 	char *folded;
 
 	if (name && *name) {
-		folded = ph_str_lower(ph_arena_strdup(a, name));
+		folded = ph_str_fold(a, name, m->utf8);
 		if (m->flags & (PH_MATCH_DOMAIN | PH_MATCH_PARENT))
 			rc = find_domain(m, maps, folded, a, err);
 		else if (m->flags & PH_MATCH_STRING)
@@ -269,7 +279,7 @@ static enum ph_lookup fits(const struct ph_match *m, const struct pattern *p, co
 	return PH_LOOKUP_TEMPFAIL;
 }
 
-enum ph_lookup ph_match_find(struct ph_match *m, const char *name, const char *address, struct ph_err *err)
+static enum ph_lookup find(struct ph_match *m, const char *name, const char *address, struct ph_err *err)
 {
 	struct ph_ip ip = { .n = 0 };
 	enum ph_lookup rc;
@@ -290,4 +300,16 @@ enum ph_lookup ph_match_find(struct ph_match *m, const char *name, const char *a
 	if (trace && m->n > 0)
 		trace(m->title, name, address, NULL, PH_LOOKUP_NOTFOUND);
 	return PH_LOOKUP_NOTFOUND;
+}
+
+enum ph_lookup ph_match_find(struct ph_match *m, const char *name, const char *address, struct ph_err *err)
+{
+	struct ph_arena *a = name && m->utf8 && !ph_str_ascii(name) ? ph_arena_new() : NULL;
+	enum ph_lookup rc;
+
+	if (a)
+		name = ph_str_fold(a, name, true);
+	rc = find(m, name, address, err);
+	ph_arena_free(&a);
+	return rc;
 }

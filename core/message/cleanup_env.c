@@ -15,9 +15,9 @@ struct ph_expander {                    /* in the message's arena; seen on the h
 	size_t cap;
 };
 
-static const char *fold(struct ph_arena *arena, const char *text)
+static const char *fold(const struct ph_intake *in, const char *text)
 {
-	return ph_str_lower(ph_arena_strdup(arena, text));
+	return ph_str_fold(in->arena, text, in->c->s.smtputf8);
 }
 
 /* "type;address" of RFC 3461, for who gave none. */
@@ -32,10 +32,10 @@ static const char *make_orcpt(struct ph_intake *in, const char *address)
 static const char *dup_key(struct ph_intake *in, const char *addr, const char *original, const char *orcpt, unsigned notify)
 {
 	if (!in->c->s.original_rcpt)
-		return fold(in->arena, addr);
+		return fold(in, addr);
 	if (!orcpt && !(notify & PH_NOTIFY_NEVER))
-		orcpt = make_orcpt(in, original);
-	return ph_str_lower(ph_arena_printf(in->arena, "%s\n%u\n%s\n%s", orcpt ? orcpt : "", notify, original, addr));
+		orcpt = ph_arena_printf(in->arena, "rfc822;%s", ph_address_quote(in->arena, original));
+	return fold(in, ph_arena_printf(in->arena, "%s\n%u\n%s\n%s", orcpt ? orcpt : "", notify, original, addr));
 }
 
 /* Put a final recipient into the envelope, once. */
@@ -90,8 +90,8 @@ static int take_results(struct ph_intake *in, struct ph_addr_vec *list, size_t a
 			list->list[at] = addr;
 		else
 			ph_addr_vec_add(in->arena, list, addr);
-		if (ph_str_ieq(addr, alias))
-			ph_htab_put(settled, fold(in->arena, alias), list);
+		if (ph_str_fold_eq(addr, alias, in->c->s.smtputf8))
+			ph_htab_put(settled, fold(in, alias), list);
 	}
 	return 0;
 }
@@ -99,7 +99,7 @@ static int take_results(struct ph_intake *in, struct ph_addr_vec *list, size_t a
 /* Look list[at] up, and what it stands for, until there is nothing more to be found.  0 or negative. */
 static int follow(struct ph_intake *in, struct ph_addr_vec *list, size_t at, struct ph_htab *settled, const char *start)
 {
-	for (int count = 0; !ph_htab_get(settled, fold(in->arena, list->list[at])); count++) {
+	for (int count = 0; !ph_htab_get(settled, fold(in, list->list[at])); count++) {
 		struct ph_addr_vec found = { .max = (size_t)in->c->s.expansion_limit + 1 };
 		enum ph_lookup l;
 

@@ -40,10 +40,9 @@ static struct ph_maps *maps_new(const struct ph_conf *conf, const char *title, c
 {
 	struct ph_maps *m = ph_alloc(sizeof *m);
 	char *copy = ph_strdup(text), *cursor = copy, *word;
-	const char *utf8 = ph_conf_get(conf, "smtputf8_enable");
 
 	m->title = ph_strdup(title);
-	m->utf8 = utf8 == NULL || ph_str_ieq(utf8, "yes");
+	m->utf8 = ph_conf_utf8(conf);
 	while ((word = ph_str_token(&cursor, PH_SEP_LIST)) != NULL) {
 		m->tables = ph_realloc(m->tables, (m->n + 1) * sizeof m->tables[0]);
 		m->tables[m->n++] = ph_table_shared(conf, word);

@@ -35,6 +35,7 @@ struct ph_table {
 	struct handle *cur;                     /* NULL: nothing could be opened so far */
 	int mode;
 	unsigned flags, perm;                   /* for postmap */
+	bool utf8;                              /* keys are folded as UTF-8 */
 	enum ph_lookup broken;                  /* TEMPFAIL, PERMERR: answer this; NOTFOUND: works */
 	char *why;
 	char *failure;                          /* of the last look-up that failed; NULL: no reason was given */
@@ -198,6 +199,7 @@ static struct ph_table *table_new(const struct ph_conf *conf, const char *type, 
 	t->name = ph_strdup(name);
 	t->conf = conf;
 	t->mode = mode;
+	t->utf8 = ph_conf_utf8(conf);
 	return t;
 }
 
@@ -381,8 +383,8 @@ const char *ph_table_fold(const struct ph_table *t, const char *key, struct ph_a
 	if (!(ph_table_flags(t) & PH_LOOKUP_CASEFOLD))
 		return key;
 	for (const char *p = key; *p; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			return ph_str_lower(ph_arena_strdup(arena, key));
+		if ((*p >= 'A' && *p <= 'Z') || (*p & 0x80))
+			return ph_str_fold(arena, key, t->utf8);
 	return key;
 }
 

@@ -249,7 +249,7 @@ static void log_result(struct ph_qmgr *q, const struct ph_active *a, uint32_t i,
 
 	for (k = 0; k < 3; k++)
 		ph_delay_format(part[k], q->set.delay_digits, delay[k], sizeof(delay[k]));
-	if (r->original && *r->original && strcmp(r->original, to) != 0)
+	if (r->original && *r->original && !ph_str_fold_eq(r->original, to, true))
 		snprintf(orig, sizeof(orig), " orig_to=<%s>,", ph_address_quote(a->arena, r->original));
 	ph_log_as(prog, PH_LOG_INFO, "%s: to=<%s>,%s relay=none, delay=%s, delays=%s/%s/0/0, dsn=%s, status=%s (%s)", a->ref.queue_id,
 		  ph_address_quote(a->arena, to), orig, delay[0], delay[1], delay[2], dsn,

@@ -96,7 +96,7 @@ enum ph_lookup ph_route_recipient_known(struct ph_route *r, const char *sender, 
 		return PH_LOOKUP_NOTFOUND;
 	}
 	/* Tables that do not fold are asked in lower case here, unlike in clean-up: so does Postfix. */
-	res.recipient = ph_str_lower(ph_arena_strdup(arena, res.recipient));
+	res.recipient = ph_str_fold(arena, res.recipient, r->s.smtputf8);
 	l = is_mapped(r, res.recipient, arena, err);
 	if (l != PH_LOOKUP_NOTFOUND)
 		return l;

@@ -96,6 +96,10 @@ PH_API void ph_buf_done(struct ph_buf *b);                              /* frees
 PH_API char *ph_str_lower(char *s);                         /* in place, returns s */
 PH_API bool ph_str_ieq(const char *a, const char *b);
 PH_API bool ph_str_istarts(const char *s, const char *prefix);
+/* A copy of s without the difference of upper and lower case.  utf8 (a setting: smtputf8_enable): as Unicode folds it, so that the copy may be longer;
+ * else, and when s is not UTF-8, ASCII letters alone.  Equality of what two texts are folded to.  Since 1.1. */
+PH_API char *ph_str_fold(struct ph_arena *a, const char *s, bool utf8);
+PH_API bool ph_str_fold_eq(const char *a, const char *b, bool utf8);
 /* The next token of *cursor: tokens are separated by bytes of sep, "{ ... }" is one token (braces
  * kept, nesting counted).  Works in place on a writable string.  NULL at the end.  An opening brace
  * without its closing one ends the string and is returned as it is. */

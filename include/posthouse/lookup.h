@@ -20,7 +20,7 @@ enum ph_lookup {
 
 enum {  /* ph_lookup_ops.flags */
 	PH_LOOKUP_PATTERN = 1,          /* regexp-like: keys are asked for whole, never as partial keys (domain, @domain ...) */
-	PH_LOOKUP_CASEFOLD = 2,         /* the core folds keys to lower case before get, put and del */
+	PH_LOOKUP_CASEFOLD = 2,         /* the core folds keys (ph_str_fold) before get, put and del */
 	PH_LOOKUP_FILE = 4,             /* name is a file: the core watches it and opens the table anew when it has changed */
 	PH_LOOKUP_INLINE = 8,           /* name is the table itself ("inline:{a=b}"), not a path; not checked for existence */
 	PH_LOOKUP_NETWORK = 16,         /* get may yield: answers come over a connection, or a writer's lock is waited for */

@@ -6,7 +6,7 @@
  *
  * History of the interface (within a major version it only grows; a smaller struct is an older minor and is accepted):
  *   1.0  first version: lookup, restriction, filter, delivery, sasl.
- *   1.1  base: ph_base64_decode, ph_base64_encode, ph_str_ascii.
+ *   1.1  base: ph_base64_decode, ph_base64_encode, ph_str_ascii, ph_str_fold, ph_str_fold_eq.
  *        co: ph_fd_wait, ph_loop_defer.
  *        param: ph_conf_service_words, ph_conf_time.
  *        dns: ph_dns_query_all_secure, ph_dns_validates, ph_dns_answer.owner, ph_dnslist_filter_parse, ph_dnslist_filter_match,

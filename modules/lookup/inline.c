@@ -36,7 +36,7 @@ static int parse(const struct ph_table_spec *spec, char *copy, struct lstrtab *t
 		value = ltext_trim(eq + 1);
 		if (*key == '\0')
 			return bad(spec, "missing attribute name", err);
-		lstrtab_put(tab, ph_str_lower(key), value, true);
+		lstrtab_put_folded(tab, key, value, true, spec->conf);
 		n++;
 	}
 	return n > 0 ? 0 : bad(spec, "bad syntax", err);

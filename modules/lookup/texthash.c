@@ -14,7 +14,7 @@ struct table {
 	size_t pos;             /* of next */
 };
 
-static void load(struct lstrtab *tab, struct ltext *text)
+static void load(struct lstrtab *tab, struct ltext *text, const struct ph_conf *conf)
 {
 	const char *name = ltext_name(text);
 	char *line, *key, *value;
@@ -34,7 +34,7 @@ static void load(struct lstrtab *tab, struct ltext *text)
 		if (key[strlen(key) - 1] == ':')
 			ph_log(PH_LOG_WARNING, "%s, line %d: record is in \"key: value\" format; is this an alias file?", name, n);
 		shown = ph_strdup(key);
-		if (!lstrtab_put(tab, ph_str_lower(key), value, false))
+		if (!lstrtab_put_folded(tab, key, value, false, conf))
 			ph_log(PH_LOG_WARNING, "%s, line %d: duplicate entry: \"%s\"", name, n, shown);
 		free(shown);
 	}
@@ -56,7 +56,7 @@ static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_er
 	}
 	t = ph_alloc(sizeof *t);
 	t->tab = lstrtab_new();
-	load(t->tab, text);
+	load(t->tab, text, spec->conf);
 	ltext_free(&text);
 	*ret = t;
 	return 0;

@@ -1,4 +1,6 @@
 /* The small parts of core/base: errors, arenas, buffers, text, lists, tables, heaps, checksums, packing, ids. */
+#include <config.h>
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -191,6 +193,26 @@ static void test_str(void)
 	       "range, garbage");
 	tap_ok(ph_str_int64("", 0, 1, &v) == -EINVAL && ph_str_int64("-", 0, 1, &v) == -EINVAL &&
 	       ph_str_int64("+1", 0, 1, &v) == -EINVAL && ph_str_int64(" 1", 0, 1, &v) == -EINVAL, "strict");
+	ph_arena_free(&a);
+}
+
+/* What Unicode folds, and what must stay as it is. */
+static void test_fold(void)
+{
+	struct ph_arena *a = ph_arena_new();
+
+	tap_is(ph_str_fold(a, "ABC@Example.COM", true), "abc@example.com", "ASCII");
+	tap_is(ph_str_fold(a, "X\xc3\x84\xff", true), "x\xc3\x84\xff", "not UTF-8: ASCII alone is folded");
+	tap_is(ph_str_fold(a, "X\xc3\x84", false), "x\xc3\x84", "switched off");
+	tap_ok(ph_str_fold_eq("Foo", "fOO", false) && !ph_str_fold_eq("foo", "fo", true), "equal, ASCII");
+#ifdef HAVE_UNISTRING
+	tap_is(ph_str_fold(a, "X\xc3\x84", true), "x\xc3\xa4", "Latin");
+	tap_is(ph_str_fold(a, "Stra\xc3\x9f" "e", true), "strasse", "one letter becomes two");
+	tap_is(ph_str_fold(a, "\xce\xa3\xcf\x82\xcf\x83", true), "\xcf\x83\xcf\x83\xcf\x83", "three forms of sigma");
+	tap_is(ph_str_fold(a, "\xd0\x9f\xd0\x9e\xd0\xa7", true), "\xd0\xbf\xd0\xbe\xd1\x87", "Cyrillic");
+	tap_ok(ph_str_fold_eq("\xc3\x84" "a", "\xc3\xa4" "A", true) && !ph_str_fold_eq("\xc3\x84", "\xc3\xa4", false), "equal");
+	tap_ok(!ph_str_fold_eq("\xc3\x84", "\xc3\x84\xff", true), "valid and not valid are two");
+#endif
 	ph_arena_free(&a);
 }
 
@@ -397,6 +419,7 @@ int main(void)
 	test_arena();
 	test_buf();
 	test_str();
+	test_fold();
 	test_list();
 	test_htab();
 	test_heap();

@@ -46,7 +46,7 @@ static const struct ph_param params[] = {
 /* Read here, declared by the core. */
 struct shared_settings {
 	int64_t command_time_limit, lock_delay, stale_lock;
-	bool owner_request_special, original_rcpt;
+	bool owner_request_special, original_rcpt, utf8;
 	int lock_attempts;
 	const char *propagate;
 };
@@ -57,6 +57,7 @@ static const struct ph_param shared_params[] = {
 	PH_P_TIME(S, stale_lock, "stale_lock_time", "500s", 's', 1000, 0, ""),
 	PH_P_BOOL(S, owner_request_special, "owner_request_special", "yes", ""),
 	PH_P_BOOL(S, original_rcpt, "enable_original_recipient", "yes", ""),
+	PH_P_BOOL(S, utf8, "smtputf8_enable", "${{$compatibility_level} <level {1} ? {no} : {yes}}", ""),
 	PH_P_INT(S, lock_attempts, "deliver_lock_attempts", "20", 1, 0, ""),
 	PH_P_STR(S, propagate, "propagate_unmatched_extensions", "canonical, virtual", ""),
 };
@@ -71,6 +72,7 @@ static void take_settings(struct local_service *svc, const struct shared_setting
 {
 	svc->owner_special = s->owner_request_special;
 	svc->original_rcpt = s->original_rcpt;
+	svc->utf8 = s->utf8;
 	svc->command_limit_ms = s->command_time_limit;
 	svc->lock_delay_ms = s->lock_delay;
 	svc->stale_ms = s->stale_lock;

@@ -36,6 +36,7 @@ struct local_service {
 	gid_t default_gid;
 	const char *default_user;
 	bool owner_special;             /* owner_request_special */
+	bool utf8;                      /* smtputf8_enable: names are folded as UTF-8 */
 	bool original_rcpt;             /* enable_original_recipient: X-Original-To: */
 	int64_t command_limit_ms;       /* command_time_limit */
 	int64_t lock_delay_ms, stale_ms;

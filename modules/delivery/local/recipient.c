@@ -10,7 +10,7 @@ static void split_address(struct local_state *st)
 	bool special = st->svc->owner_special;
 
 	st->domain = at ? at + 1 : "";
-	st->local = ph_str_lower(ph_arena_strndup(st->arena, st->address, n));
+	st->local = ph_str_fold(st->arena, ph_arena_strndup(st->arena, st->address, n), st->svc->utf8);
 	st->extension = NULL;
 	st->delimiter = '\0';
 	if (delims && *delims && n > 1 && !(special && strchr(delims, '-') && strncmp(st->local, "owner-", 6) == 0) &&

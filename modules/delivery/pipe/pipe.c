@@ -86,28 +86,26 @@ static void pipe_stop(void *service)
 
 /* ---- what the macros stand for ---- */
 
-static char *fold(struct ph_arena *arena, const char *s)
+static const char *fold(const struct delivery *p, const char *s)
 {
-	return ph_str_lower(ph_arena_strdup(arena, s));
+	const char *utf8 = ph_conf_get(p->svc->conf, "smtputf8_enable");
+
+	return ph_str_fold(p->arena, s, utf8 && ph_str_ieq(utf8, "yes"));
 }
 
 /* An address as the flags want it: quoted, halves in lower case. */
 static const char *address_text(const struct delivery *p, const char *address)
 {
 	unsigned flags = p->svc->attr.flags;
-	char *copy = ph_arena_strdup(p->arena, flags & PIPE_QUOTE ? ph_address_external(p->arena, address) : address);
-	char *at = strrchr(copy, '@');
+	const char *text = flags & PIPE_QUOTE ? ph_address_external(p->arena, address) : address, *at = strrchr(text, '@'), *local = text;
 
-	if (at && (flags & PIPE_FOLD_HOST))
-		ph_str_lower(at + 1);
-	if (flags & PIPE_FOLD_USER) {
-		if (at)
-			*at = '\0';
-		ph_str_lower(copy);
-		if (at)
-			*at = '@';
-	}
-	return copy;
+	if (at)
+		local = ph_arena_strndup(p->arena, text, (size_t)(at - text));
+	if (flags & PIPE_FOLD_USER)
+		local = fold(p, local);
+	if (!at)
+		return local;
+	return ph_arena_printf(p->arena, "%s%s", local, flags & PIPE_FOLD_HOST ? fold(p, at) : at);
 }
 
 /* Where "user+ext" is cut, 0: nowhere.  Names that lists and the mail system itself use are never cut. */
@@ -127,17 +125,17 @@ static size_t extension_at(const struct delivery *p, const char *local)
 static void fill_rcpt(const struct delivery *p, const struct ph_rcpt *r, struct pipe_rcpt *ret)
 {
 	const char *at = strrchr(r->address, '@'), *domain = at ? at + 1 : "";
-	char *local = ph_arena_strndup(p->arena, r->address, at ? (size_t)(at - r->address) : strlen(r->address));
+	const char *local = ph_arena_strndup(p->arena, r->address, at ? (size_t)(at - r->address) : strlen(r->address));
 	unsigned flags = p->svc->attr.flags;
 	size_t cut;
 
 	if (flags & PIPE_FOLD_USER)
-		ph_str_lower(local);
+		local = fold(p, local);
 	cut = extension_at(p, local);
 	*ret = (struct pipe_rcpt){
 		.recipient = address_text(p, r->address), .original = address_text(p, r->original), .mailbox = local,
 		.user = cut ? ph_arena_strndup(p->arena, local, cut) : local, .extension = cut ? local + cut + 1 : "",
-		.domain = flags & PIPE_FOLD_HOST ? fold(p->arena, domain) : domain,
+		.domain = flags & PIPE_FOLD_HOST ? fold(p, domain) : domain,
 	};
 }
 
@@ -152,7 +150,7 @@ static void fill_values(const struct delivery *p, struct pipe_values *v)
 		.client_address = ph_delivery_attr(d, "log_client_address"), .client_helo = ph_delivery_attr(d, "log_helo_name"),
 		.client_hostname = ph_delivery_attr(d, "log_client_name"), .client_port = ph_delivery_attr(d, "log_client_port"),
 		.client_protocol = ph_delivery_attr(d, "log_protocol_name"), .queue_id = ph_delivery_queue_id(d),
-		.nexthop = a->flags & PIPE_FOLD_HOST ? fold(p->arena, ph_delivery_nexthop(d)) : ph_delivery_nexthop(d),
+		.nexthop = a->flags & PIPE_FOLD_HOST ? fold(p, ph_delivery_nexthop(d)) : ph_delivery_nexthop(d),
 		.sasl_method = ph_delivery_attr(d, "sasl_method"), .sasl_sender = ph_delivery_attr(d, "sasl_sender"),
 		.sasl_username = ph_delivery_attr(d, "sasl_username"), .size = ph_arena_printf(p->arena, "%lld", (long long)ph_delivery_bytes(d)),
 		.sender = *sender && (a->flags & PIPE_QUOTE) ? ph_address_external(p->arena, sender) : sender,

@@ -2,7 +2,7 @@
 #ifndef LOOKUP_COMMON_STRTAB_H
 #define LOOKUP_COMMON_STRTAB_H
 
-#include <posthouse/base.h>
+#include <posthouse/lookup.h>
 
 struct lstrtab;
 
@@ -11,6 +11,8 @@ void lstrtab_free(struct lstrtab **t);          /* NULL-safe */
 const char *lstrtab_get(const struct lstrtab *t, const char *key);     /* NULL: not there */
 /* Copies both.  false: the key was there already and replace is false. */
 bool lstrtab_put(struct lstrtab *t, const char *key, const char *value, bool replace);
+/* The same, with the key folded in the way in which conf's tables are asked for it. */
+bool lstrtab_put_folded(struct lstrtab *t, char *key, const char *value, bool replace, const struct ph_conf *conf);
 bool lstrtab_del(struct lstrtab *t, const char *key);
 /* The entry behind *pos (start with 0); false at the end. */
 bool lstrtab_next(const struct lstrtab *t, size_t *pos, const char **ret_key, const char **ret_value);
