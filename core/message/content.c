@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define DETAIL_MAX 100          /* bytes of what is wrong that a log line shows */
+#define CONTENT_MAX 200         /* bytes of a line that is refused, likewise */
 
 int ph_content_out(struct ph_intake *in, const char *p, size_t n)
 {
@@ -341,22 +342,29 @@ static int header_line(struct ph_intake *in, const char *line, size_t n, bool co
 	return r;
 }
 
-/* message_strip_characters, message_reject_characters, stray CR and LF.  The line, or a changed copy. */
-static const char *filter_bytes(struct ph_intake *in, const char *line, size_t *n, struct ph_buf *copy)
+/* message_reject_characters.  As a header check's REJECT: it is told once, and what is returned to a local sender lacks the line. */
+static bool disallowed(struct ph_intake *in, const char *line, size_t n)
 {
 	const struct ph_cleanup *c = in->c;
-	bool stray = c->s.replace_stray && (memchr(line, '\r', *n) || memchr(line, '\n', *n));
+	size_t i = 0;
 
-	if (!stray && !c->has_strip && !c->has_reject)
-		return line;
+	while (i < n && !c->reject[(unsigned char)line[i]])
+		i++;
+	if (i == n)
+		return false;
+	ph_mail_log_content(ph_mail_of(in), "reject", ph_str_printable(in->arena, line, n < CONTENT_MAX ? n : CONTENT_MAX, true), "5.7.1 disallowed character");
+	ph_intake_fail(in, -EBADMSG, 550, "5.7.1", "disallowed character");
+	return true;
+}
+
+static const char *strip(struct ph_intake *in, const char *line, size_t *n, bool stray, bool chars, struct ph_buf *copy)
+{
 	if (ph_buf_reserve(copy, *n + 1) < 0)
 		return line;
 	for (size_t i = 0; i < *n; i++) {
 		unsigned char ch = (unsigned char)line[i];
 
-		if (c->has_reject && c->reject[ch])
-			ph_intake_fail(in, -EBADMSG, 550, "5.7.1", "disallowed character");
-		if (c->has_strip && c->strip[ch])
+		if (chars && in->c->strip[ch])
 			continue;
 		if (stray && (ch == '\r' || ch == '\n'))
 			ch = ' ';
@@ -364,6 +372,19 @@ static const char *filter_bytes(struct ph_intake *in, const char *line, size_t *
 	}
 	*n = copy->len;
 	return ph_buf_str(copy);
+}
+
+/* message_strip_characters, message_reject_characters, stray CR and LF.  The line, or a changed copy; NULL: it goes no further.
+ * Our own notifications are content, as checks see it, only where internal_mail_filter_classes says so. */
+static const char *filter_bytes(struct ph_intake *in, const char *line, size_t *n, struct ph_buf *copy)
+{
+	const struct ph_cleanup *c = in->c;
+	bool look = !(in->p.flags & PH_INTAKE_NO_CHECKS) && !in->refused, chars = look && c->has_strip;
+	bool stray = c->s.replace_stray && (memchr(line, '\r', *n) || memchr(line, '\n', *n));
+
+	if (look && c->has_reject && disallowed(in, line, *n))
+		return NULL;
+	return stray || chars ? strip(in, line, n, stray, chars, copy) : line;
 }
 
 /* mbox separators in front of the headers become headers. */
@@ -407,6 +428,8 @@ int ph_content_line(struct ph_intake *in, const char *line, size_t n, bool cont)
 	if (r < 0)
 		return r;
 	line = filter_bytes(in, line, &n, &copy);
+	if (!line)
+		return in->lost;
 	if (in->leading)
 		r = leading_line(in, line, n, cont, &taken);
 	if (r == 0 && !taken) {

@@ -314,23 +314,42 @@ struct ph_verdict ph_filter_fail(struct ph_mail *m, const struct ph_err *err)
 
 /* ---- carrying out ---- */
 
-void ph_mail_log(struct ph_mail *m, const char *what, const char *text)
+/* "; from=<> to=<> proto=ESMTP helo=<x>" */
+static void put_envelope(struct ph_buf *b, const struct ph_mail *m, const char *to)
 {
 	const struct ph_intake *in = m->in;
 	struct ph_session *s = in->p.session;
+
+	ph_buf_printf(b, "; from=<%s>", *in->env.sender ? ph_address_quote(in->arena, in->env.sender) : "");
+	if (to)
+		ph_buf_printf(b, " to=<%s>", to);
+	if (s)
+		ph_buf_printf(b, " proto=%s", ph_session_protocol(s));
+	if (s && ph_session_helo(s))
+		ph_buf_printf(b, " helo=<%s>", ph_session_helo(s));
+}
+
+void ph_mail_log(struct ph_mail *m, const char *what, const char *text)
+{
+	const struct ph_intake *in = m->in;
 	const char *from = in->p.origin && strchr(in->p.origin, '[') ? in->p.origin : "localhost[127.0.0.1]";   /* "local" has no address */
 	bool before_rcpt = strcmp(m->stage, "CONNECT") == 0 || strcmp(m->stage, "HELO") == 0 || strcmp(m->stage, "MAIL") == 0;
 	struct ph_buf b = PH_BUF_INIT(16 * 1024);
 
-	ph_buf_printf(&b, "%s: %s: %s from %s: %.1500s; from=<%s>", in->queue_id, what, m->stage, from, text,
-		      *in->env.sender ? ph_address_quote(in->arena, in->env.sender) : "");
-	if (in->n_rcpts && !before_rcpt)
-		ph_buf_printf(&b, " to=<%s>", ph_mail_clean_recipient(m, in->n_rcpts - 1));
-	if (s)
-		ph_buf_printf(&b, " proto=%s", ph_session_protocol(s));
-	if (s && ph_session_helo(s))
-		ph_buf_printf(&b, " helo=<%s>", ph_session_helo(s));
+	ph_buf_printf(&b, "%s: %s: %s from %s: %.1500s", in->queue_id, what, m->stage, from, text);
+	put_envelope(&b, m, in->n_rcpts && !before_rcpt ? ph_mail_clean_recipient(m, in->n_rcpts - 1) : NULL);
 	ph_log_as("cleanup", PH_LOG_INFO, "%s", ph_buf_str(&b));
+	ph_buf_done(&b);
+}
+
+void ph_mail_log_content(struct ph_mail *m, const char *verb, const char *line, const char *text)
+{
+	const struct ph_intake *in = m->in;
+	struct ph_buf b = PH_BUF_INIT(16 * 1024);
+
+	ph_buf_printf(&b, "%s: %s: content %s from %s", in->queue_id, verb, line, in->p.origin ? in->p.origin : "local");
+	put_envelope(&b, m, in->n_rcpts ? ph_mail_clean_recipient(m, in->n_rcpts - 1) : NULL);
+	ph_log_as("cleanup", PH_LOG_INFO, "%s: %s", ph_buf_str(&b), text);
 	ph_buf_done(&b);
 }
 

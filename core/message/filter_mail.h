@@ -44,6 +44,8 @@ struct ph_mail {
 
 /* "QID: milter-reject: END-OF-MESSAGE from name[addr]: text; from=<> ..." */
 void ph_mail_log(struct ph_mail *m, const char *what, const char *text);
+/* "QID: reject: content LINE from name[addr]; from=<> ...: text".  line: printable. */
+void ph_mail_log_content(struct ph_mail *m, const char *verb, const char *line, const char *text);
 /* filter_env.c: one edit of the envelope, or of the message's fate. */
 void ph_mail_apply_envelope(struct ph_mail *m, const struct ph_edit *e);
 bool ph_mail_discards(const struct ph_mail *m);         /* DISCARD is among the edits */
