@@ -12,11 +12,14 @@
 #include "queue/listing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define MAX_FILE_VALUE ((size_t)4 << 20)        /* -F: of all files of one value */
 
 void ph_maptool_fatal(const char *fmt, ...)
 {
@@ -78,6 +81,8 @@ void ph_maptool_split(struct ph_maptool *t, struct ph_arena *a, const char *arg,
 	if (colon == arg || colon[1] == '\0')
 		ph_maptool_fatal("open dictionary: expecting \"type:name\" form instead of \"%s\"", arg);
 	if (strncmp(arg, "proxy:", 6) == 0 && strchr(arg + 6, ':')) {
+		if (!t->query && !t->remove && !t->list)
+			ph_maptool_fatal("can't create maps via the proxy service");
 		arg += 6;
 		if (!ph_table_proxy_approved(t->conf, arg, false))
 			ph_maptool_fatal("proxymap service is not configured for table \"%s\"", arg);
@@ -105,6 +110,35 @@ static const char *fold(struct ph_maptool *t, const struct ph_table *table, cons
 	return t->fold ? ph_table_fold(table, key, a) : key;
 }
 
+const char *ph_maptool_files(char *names, struct ph_arena *a, size_t *ret_n, struct ph_err *err)
+{
+	struct ph_buf all = PH_BUF_INIT(MAX_FILE_VALUE);
+	char *word, buf[4096];
+	const char *out = NULL;
+	ssize_t n;
+	int fd;
+
+	while ((word = ph_str_token(&names, PH_SEP_LIST)) != NULL) {
+		fd = open(word, O_RDONLY | O_CLOEXEC);
+		if (fd < 0) {
+			ph_err_errno(err, -errno, "open %s", word);
+			goto out;
+		}
+		while ((n = read(fd, buf, sizeof buf)) > 0 && ph_buf_append(&all, buf, (size_t)n) == 0)
+			;
+		close(fd);
+		if (n != 0 || ph_buf_putc(&all, '\n') < 0) {
+			ph_err_set(err, -EIO, "read %s: %s", word, n < 0 ? strerrordesc_np(errno) : "too much data");
+			goto out;
+		}
+	}
+	*ret_n = all.len ? all.len - 1 : 0;     /* newlines between files */
+	out = ph_arena_strndup(a, ph_buf_str(&all), *ret_n);
+out:
+	ph_buf_done(&all);
+	return out;
+}
+
 /* Base64 to bytes for printing (-F with -q, -s). */
 static const char *decode(const char *value, struct ph_arena *a, size_t *ret_n)
 {
@@ -120,17 +154,32 @@ static const char *decode(const char *value, struct ph_arena *a, size_t *ret_n)
 	return (const char *)out;
 }
 
-static void print_entry(struct ph_maptool *t, const char *key, const char *value, bool with_key, struct ph_arena *a)
+/* -F: a table that postmap made holds what the files held; a source table names them. */
+static const char *content(struct ph_maptool *t, const struct ph_table *table, const char *key, const char *value, struct ph_arena *a, size_t *ret_n)
+{
+	struct ph_err err = { 0 };
+	const char *plain;
+
+	if (ph_table_ops(table)->put) {
+		plain = decode(value, a, ret_n);
+		if (plain == NULL)
+			ph_log(PH_LOG_WARNING, "table %s: key %s: malformed BASE64 value: %s", ph_table_title(table), key, value);
+	} else {
+		plain = ph_maptool_files(ph_arena_strdup(a, value), a, ret_n, &err);
+		if (plain == NULL)
+			ph_log(PH_LOG_WARNING, "table %s: key %s: %s", ph_table_title(table), key, err.text);
+	}
+	if (plain == NULL)
+		ph_maptool_fatal("table %s: query error", ph_table_title(table));
+	return plain;
+}
+
+static void print_entry(struct ph_maptool *t, const struct ph_table *table, const char *key, const char *value, bool with_key, struct ph_arena *a)
 {
 	size_t n = strlen(value);
 
-	if (t->from_files) {
-		const char *plain = decode(value, a, &n);
-
-		if (plain == NULL)
-			ph_maptool_fatal("key \"%s\": the value is not base64", key);
-		value = plain;
-	}
+	if (t->from_files)
+		value = content(t, table, key, value, a, &n);
 	if (t->json) {
 		struct ph_buf b = PH_BUF_INIT(SIZE_MAX / 2);
 
@@ -147,8 +196,7 @@ static void print_entry(struct ph_maptool *t, const char *key, const char *value
 	if (with_key)
 		printf("%s%s\t", key, t->aliases ? ":" : "");
 	fwrite(value, 1, n, stdout);
-	if (!t->from_files || n == 0 || value[n - 1] != '\n')
-		putchar('\n');
+	putchar('\n');
 }
 
 bool ph_maptool_query(struct ph_maptool *t, struct ph_table **tables, const char *key, bool with_key)
@@ -183,7 +231,7 @@ bool ph_maptool_query(struct ph_maptool *t, struct ph_table **tables, const char
 				ph_log(PH_LOG_WARNING, "table %s should return NO RESULT in case of NOT FOUND",
 				       ph_table_title(tables[i]));
 			}
-			print_entry(t, key, value, with_key, a);
+			print_entry(t, tables[i], key, value, with_key, a);
 			found = true;
 		}
 	}
@@ -286,7 +334,7 @@ static void run_list(struct ph_maptool *t)
 		ph_maptool_fatal("table %s: sequence operation is not supported", ph_table_title(table));
 	while ((r = ops->next(ph_table_handle(table), first, a, &key, &value, &err)) > 0) {
 		first = false;
-		print_entry(t, key, value, true, a);
+		print_entry(t, table, key, value, true, a);
 		ph_arena_reset(a);
 	}
 	if (r < 0)

@@ -46,6 +46,9 @@ bool ph_postmap_message(struct ph_maptool *t, struct ph_table **tables);
 /* "type:name" or "name": into arena. */
 void ph_maptool_split(struct ph_maptool *t, struct ph_arena *a, const char *arg, const char **ret_type, const char **ret_name);
 
+/* -F: the content of the files that names lists (it is cut up), a newline between two; NULL: err. */
+const char *ph_maptool_files(char *names, struct ph_arena *a, size_t *ret_n, struct ph_err *err);
+
 /* The table that create fills. */
 struct ph_mapout {
 	struct ph_table *table;

@@ -135,6 +135,7 @@ int ph_main_postalias(int argc, char **argv)
 {
 	struct ph_maptool t = { .prog = "postalias", .aliases = true, .fold = true, .keep_perm = true, .as_owner = true, .utf8 = -1 };
 	const char *dir = NULL;
+	bool again = false;
 	int c;
 
 	ph_maptool_begin(&t);
@@ -142,7 +143,7 @@ int ph_main_postalias(int argc, char **argv)
 	while ((c = getopt(argc, argv, "+c:d:fijnNopq:rsuvw")) != -1) {
 		switch (c) {
 		case 'c': dir = optarg; break;
-		case 'd': t.remove = optarg; break;
+		case 'd': again |= t.remove != NULL; t.remove = optarg; break;
 		case 'f': t.fold = false; break;
 		case 'i': t.incremental = true; break;
 		case 'j': t.json = true; break;
@@ -150,7 +151,7 @@ int ph_main_postalias(int argc, char **argv)
 		case 'N': t.nul = PH_TABLE_WITH_NUL; break;
 		case 'o': t.as_owner = false; break;
 		case 'p': t.keep_perm = false; break;
-		case 'q': t.query = optarg; break;
+		case 'q': again |= t.query != NULL; t.query = optarg; break;
 		case 'r': t.replace = true; t.quiet_dup = false; break;
 		case 's': t.list = true; break;
 		case 'u': t.utf8 = 0; break;
@@ -163,7 +164,7 @@ int ph_main_postalias(int argc, char **argv)
 	t.n_args = argc - optind;
 	if (t.n_args == 0)
 		usage();
-	if ((t.query != NULL) + (t.remove != NULL) + t.list > 1)
+	if (again || (t.query != NULL) + (t.remove != NULL) + t.list > 1)
 		ph_maptool_fatal("specify only one of -s -q or -d");
 	ph_maptool_setup(&t, dir);
 	ph_maptool_run(&t, create);

@@ -177,8 +177,8 @@ static void check_options(const char *given)
 		"bt", "bT", "lm", "lt", "lT", "mt", "mT", "tT", "FM", "FP", "MP", "Fp", "Mp", "Pp", "jf", "jh", "jH",
 	};
 	static const struct { char with; const char *not; } modes[] = {
-		{ 'M', "dnhHC" }, { 'F', "dnCX#" }, { 'P', "dn#" }, { 'a', "deXnhHxfMFPC#" }, { 'A', "deXnhHxfMFPC#" },
-		{ 'l', "deXnhHxfMFPC#" }, { 'm', "deXnhHxfMFPC#" },
+		{ 'M', "dnhHC" }, { 'F', "dnCX#" }, { 'P', "dn#" }, { 'a', "deXnhHxfMFPC#o" }, { 'A', "deXnhHxfMFPC#o" },
+		{ 'l', "deXnhHxfMFPC#o" }, { 'm', "deXnhHxfMFPC#o" }, { 'b', "deXnhHxfMFPC#o" }, { 't', "deXnhHxfMFPC#o" }, { 'T', "deXnhHxfMFPC#o" },
 	};
 	size_t i;
 	const char *p;
@@ -233,6 +233,8 @@ static void option(struct pc *pc, int c, char *arg)
 	case 'n': pc->show |= PC_SET_ONLY; break;
 	case 'x': pc->show |= PC_EXPAND; break;
 	case 'o':
+		if (arg[strspn(arg, " \t\r\n")] == '=')
+			pc_fatal("invalid parameter override: %s: missing attribute name", arg);
 		if (strchr(arg, '=') == NULL)
 			pc_fatal("invalid parameter override: %s: missing '=' after attribute name", arg);
 		pc->override[pc->n_override++] = ph_arena_strdup(pc->arena, arg);

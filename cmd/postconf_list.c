@@ -1,6 +1,7 @@
 /* postconf_list.c: what there is: table types, locks, SASL back ends, texts of notifications, TLS.  Source: postconf(1). */
 #include "cmd/postconf.h"
 
+#include "base/log.h"
 #include "message/bounce_template.h"
 #include "module/loader.h"
 #include <posthouse/sasl.h>
@@ -61,28 +62,41 @@ static void print_template(const struct ph_conf *view, const struct ph_bounce_te
 	printf("\n%s%sEOF\n", t->body, *t->body && t->body[strlen(t->body) - 1] == '\n' ? "" : "\n");
 }
 
+/* Complaints about the file come from bounce(8), as far as anybody knows. */
+static void read_templates(struct pc *pc, const char *file, struct ph_bounce_template *t)
+{
+	struct ph_log_config log = { .prog = "bounce", .syslog_name = ph_conf_get(pc->conf, "syslog_name"), .only_stderr = true, .stderr_full_name = true };
+	struct ph_err err;
+
+	ph_bounce_template_builtin(t);
+	if (!file)
+		file = ph_conf_get(pc->conf, "bounce_template_file");
+	if (!file || !*file)
+		return;
+	ph_log_open(&log);
+	ph_log_set_immediate(true);
+	if (ph_bounce_template_read(file, pc->arena, t, &err) < 0)
+		pc_fatal("%s", err.text);
+}
+
 /* -b: bodies with names expanded; -t: templates as they are. */
 static void list_texts(struct pc *pc, bool expanded, const char *file)
 {
-	static const char *const names[] = { "bounce_template_file" };
-	const struct ph_bounce_template *t;
-	const struct ph_conf *view = pc->conf;
+	struct ph_bounce_template all[PH_BOUNCE_KINDS];
 	const char *body;
 	size_t i;
 
-	if (file && *file && access(file, R_OK) < 0)
-		pc_fatal("open %s: %s", file, strerrordesc_np(errno));
-	if (file)
-		view = ph_conf_derive(view, names, &file, 1);
+	read_templates(pc, file, all);
 	for (i = 0; i < PH_ARRAY_LEN(texts); i++) {
+		const struct ph_bounce_template *t = &all[texts[i].kind];
+
 		if (i > 0)
 			printf("\n");
-		t = ph_bounce_template(view, texts[i].kind);
 		if (!expanded) {
-			print_template(view, t, texts[i].name);
+			print_template(pc->conf, t, texts[i].name);
 			continue;
 		}
-		body = ph_bounce_template_text(view, pc->arena, t);
+		body = ph_bounce_template_text(pc->conf, pc->arena, t);
 		printf("expanded_%s_text = <<EOF\n%s%sEOF\n", texts[i].name, body,
 		       *body && body[strlen(body) - 1] == '\n' ? "" : "\n");
 	}
@@ -96,8 +110,10 @@ static void list_tls(const char *mode)
 		printf("%s\n", OpenSSL_version(OPENSSL_VERSION));
 	else if (strcmp(mode, "public-key-algorithms") == 0)
 		printf("dsa\necdsa\ned25519\ned448\nrsa\n");
-	else
-		pc_fatal("unknown 'postconf -T' mode: %s", mode);
+	else {
+		ph_log(PH_LOG_WARNING, "unknown 'postconf -T' mode: %s", mode);
+		exit(1);
+	}
 }
 
 void pc_list(struct pc *pc, int what, char **args, int n)

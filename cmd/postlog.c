@@ -50,6 +50,7 @@ int ph_main_postlog(int argc, char **argv)
 {
 	struct ph_log_config log = { .prog = "postlog", .also_stderr = isatty(STDERR_FILENO) };
 	const char *dir = NULL, *tag = NULL, *priority = "info";
+	const struct ph_general_settings *g;
 	struct ph_config *config;
 	struct ph_err err;
 	int c, level;
@@ -72,7 +73,8 @@ int ph_main_postlog(int argc, char **argv)
 	dir = ph_cmd_config_dir(dir);
 	if (!ph_cmd_config_allowed(dir))
 		return 1;
-	if (ph_config_load(dir, PH_CONFIG_QUIET | PH_CONFIG_NO_MASTER | PH_CONFIG_NO_VERIFY, &config, &err) < 0) {
+	if (ph_config_load(dir, PH_CONFIG_QUIET | PH_CONFIG_NO_MASTER | PH_CONFIG_NO_VERIFY, &config, &err) < 0 ||
+	    ph_conf_general_check(ph_config_main(config), &g, &err) < 0) {
 		ph_log(PH_LOG_FATAL, "%s", err.text);
 		return 1;
 	}

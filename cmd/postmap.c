@@ -4,14 +4,11 @@
 #include "../modules/lookup/common/text.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define MAX_FILE_VALUE ((size_t)4 << 20)        /* -F: of all files of one value */
 
 static void usage(void)
 {
@@ -21,31 +18,17 @@ static void usage(void)
 /* -F: the content of the files that value names, as base64 in arena; NULL: logged. */
 static char *file_value(char *value, const char *source, int line, struct ph_arena *a)
 {
-	struct ph_buf all = PH_BUF_INIT(MAX_FILE_VALUE);
-	char *cursor = value, *word, *out = NULL, buf[4096];
-	ssize_t n;
-	int fd;
+	struct ph_err err = { 0 };
+	size_t n;
+	const char *all = ph_maptool_files(value, a, &n, &err);
+	char *out;
 
-	while ((word = ph_str_token(&cursor, PH_SEP_LIST)) != NULL) {
-		fd = open(word, O_RDONLY | O_CLOEXEC);
-		if (fd < 0) {
-			ph_log(PH_LOG_WARNING, "%s, line %d: open %s: %s: skipping this entry", source, line, word, strerror(errno));
-			goto out;
-		}
-		while ((n = read(fd, buf, sizeof buf)) > 0 && ph_buf_append(&all, buf, (size_t)n) == 0)
-			;
-		if (n != 0) {
-			ph_log(PH_LOG_WARNING, "%s, line %d: read %s: %s: skipping this entry", source, line, word,
-			       n < 0 ? strerror(errno) : "too much data");
-			close(fd);
-			goto out;
-		}
-		close(fd);
+	if (!all) {
+		ph_log(PH_LOG_WARNING, "%s, line %d: %s: skipping this entry", source, line, err.text);
+		return NULL;
 	}
-	out = ph_arena_alloc(a, all.len / 3 * 4 + 5);
-	EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)ph_buf_str(&all), (int)all.len);
-out:
-	ph_buf_done(&all);
+	out = ph_arena_alloc(a, n / 3 * 4 + 5);
+	EVP_EncodeBlock((unsigned char *)out, (const unsigned char *)all, (int)n);
 	return out;
 }
 
@@ -102,6 +85,7 @@ static void create(struct ph_maptool *t, const char *type, const char *name)
 
 static void parse(struct ph_maptool *t, int argc, char **argv, const char **ret_dir)
 {
+	bool again = false;
 	int c;
 
 	optind = 1;
@@ -109,7 +93,7 @@ static void parse(struct ph_maptool *t, int argc, char **argv, const char **ret_
 		switch (c) {
 		case 'b': t->body = true; break;
 		case 'c': *ret_dir = optarg; break;
-		case 'd': t->remove = optarg; break;
+		case 'd': again |= t->remove != NULL; t->remove = optarg; break;
 		case 'f': t->fold = false; break;
 		case 'F': t->from_files = true; break;
 		case 'h': t->headers = true; break;
@@ -120,7 +104,7 @@ static void parse(struct ph_maptool *t, int argc, char **argv, const char **ret_
 		case 'N': t->nul = PH_TABLE_WITH_NUL; break;
 		case 'o': t->as_owner = false; break;
 		case 'p': t->keep_perm = false; break;
-		case 'q': t->query = optarg; break;
+		case 'q': again |= t->query != NULL; t->query = optarg; break;
 		case 'r': t->replace = true; t->quiet_dup = false; break;
 		case 's': t->list = true; break;
 		case 'u': t->utf8 = 0; break;
@@ -134,7 +118,7 @@ static void parse(struct ph_maptool *t, int argc, char **argv, const char **ret_
 	t->n_args = argc - optind;
 	if (t->n_args == 0)
 		usage();
-	if ((t->query != NULL) + (t->remove != NULL) + t->list > 1)
+	if (again || (t->query != NULL) + (t->remove != NULL) + t->list > 1)
 		ph_maptool_fatal("specify only one of -s -q or -d");
 	if ((t->headers || t->body || t->mime) && (t->query == NULL || strcmp(t->query, "-") != 0))
 		ph_maptool_fatal("specify -b -h or -m only with \"-q -\"");

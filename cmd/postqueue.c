@@ -89,10 +89,10 @@ static void do_list(struct postqueue *p)
 
 	r = ph_qmgr_ctl(p->g->queue_directory, list_request(p), print, NULL, ph_now_ms() + WAIT_MS, &err);
 	if (is_down(r) && geteuid() == 0) {
-		ph_log(PH_LOG_WARNING, "Mail system is down -- accessing queue directly (%s)", err.text);
+		ph_log(PH_LOG_WARNING, "Mail system is down -- accessing queue directly (Connect to the Postfix showq service: %s)", strerrordesc_np(-r));
 		r = list_files(p, &err);
 	} else if (is_down(r)) {
-		ph_log(PH_LOG_FATAL, "Queue report unavailable - mail system is down");
+		ph_log(PH_LOG_FATAL, "Queue report unavailable - mail system is down (Connect to the Postfix showq service: %s)", strerrordesc_np(-r));
 		p->status = EX_UNAVAILABLE;
 		return;
 	}
@@ -195,7 +195,7 @@ int ph_main_postqueue(int argc, char **argv)
 		return EX_UNAVAILABLE;
 	if (ph_config_load(p.config_dir, PH_CONFIG_QUIET, &config, &err) < 0) {
 		ph_log(PH_LOG_FATAL, "%s", err.text);
-		return EX_CONFIG;
+		return EX_UNAVAILABLE;
 	}
 	p.conf = ph_config_main(config);
 	p.g = ph_conf_general(p.conf);

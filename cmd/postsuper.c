@@ -234,7 +234,7 @@ static int usage(const char *name)
 
 static int take_queues(struct postsuper *p)
 {
-	static const char *const queues[] = { "incoming", "active", "deferred", "hold", "maildrop", "bounce", "defer", "trace", "flush", "corrupt" };
+	static const char *const queues[] = { "incoming", "active", "deferred", "hold", "maildrop", "bounce", "defer", "trace", "flush" };
 	size_t k;
 
 	p->queues = json_array();

@@ -4,12 +4,10 @@
  * The built-in texts say what Postfix's say, so that people and programs that know them understand.  Source: bounce(5). */
 #include "message/bounce_template.h"
 
-#include "message/header.h"
-
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define FILE_MAX (256 * 1024)
 
@@ -40,103 +38,33 @@ static const struct ph_bounce_template builtin[] = {
 		HOST "Enclosed is the mail delivery report that you requested.\n\n"
 		"                   The mail system\n" },
 };
-static const char *const names[] = {
-	[PH_BOUNCE_FAILURE] = "failure_template", [PH_BOUNCE_DELAY] = "delay_template", [PH_BOUNCE_SUCCESS] = "success_template",
-	[PH_BOUNCE_TRACE] = "verify_template",
-};
-
 struct set {
 	struct ph_arena *arena;
-	struct ph_bounce_template t[PH_ARRAY_LEN(builtin)];
+	struct ph_bounce_template t[PH_BOUNCE_KINDS];
 };
 
-/* The lines between "name=<<WORD" and WORD. */
-static bool find_text(const char *text, const char *name, const char **start, const char **end)
+void ph_bounce_template_builtin(struct ph_bounce_template ret[PH_BOUNCE_KINDS])
 {
-	size_t n = strlen(name);
-
-	for (const char *line = text; line; line = strchr(line, '\n')) {
-		const char *p, *word;
-		size_t k;
-
-		line += *line == '\n';
-		if (!*line)
-			break;
-		if (strncmp(line, name, n) != 0)
-			continue;
-		p = line + n;
-		p += strspn(p, " \t");
-		if (*p++ != '=')
-			continue;
-		p += strspn(p, " \t");
-		if (strncmp(p, "<<", 2) != 0)
-			return false;
-		word = p + 2 + strspn(p + 2, " \t");
-		k = strcspn(word, " \t\r\n");
-		p = strchr(word, '\n');
-		if (!k || !p)
-			return false;
-		*start = ++p;
-		for (; p; p = strchr(p, '\n'), p = p ? p + 1 : NULL)
-			if (strncmp(p, word, k) == 0 && (p[k] == '\n' || p[k] == '\r' || p[k] == '\0')) {
-				*end = p;
-				return true;
-			}
-		return false;
-	}
-	return false;
+	memcpy(ret, builtin, sizeof(builtin));
+	for (size_t i = 0; i < PH_BOUNCE_KINDS; i++)
+		ret[i].builtin = true;
 }
 
-static bool take_header(struct ph_arena *arena, struct ph_bounce_template *t, const char *line, size_t n)
-{
-	static const struct { const char *name; size_t field; } fields[] = {
-		{ "charset", offsetof(struct ph_bounce_template, charset) }, { "from", offsetof(struct ph_bounce_template, from) },
-		{ "subject", offsetof(struct ph_bounce_template, subject) }, { "postmaster-subject", offsetof(struct ph_bounce_template, postmaster_subject) },
-	};
-	size_t name = ph_header_name(line, n), value = ph_header_value(line, n);
-
-	for (size_t i = 0; name && i < PH_ARRAY_LEN(fields); i++)
-		if (strlen(fields[i].name) == name && strncasecmp(fields[i].name, line, name) == 0) {
-			*(const char **)((char *)t + fields[i].field) = ph_str_printable(arena, line + value, n - value, true);
-			return true;
-		}
-	return false;
-}
-
-bool ph_bounce_template_parse(const char *text, const char *name, struct ph_arena *arena, struct ph_bounce_template *ret)
-{
-	struct ph_bounce_template t = { 0 };
-	const char *p, *end;
-
-	if (!find_text(text, name, &p, &end))
-		return false;
-	while (p < end && *p != '\n') {
-		size_t n = strcspn(p, "\n");
-
-		if (!take_header(arena, &t, p, n))
-			return false;
-		p += n + 1;
-	}
-	if (p >= end || !t.from || !t.subject || !t.charset || !ph_utf8_valid(p, (size_t)(end - p)))
-		return false;
-	t.body = ph_arena_strndup(arena, p + 1, (size_t)(end - p - 1));
-	*ret = t;
-	return true;
-}
-
-static char *read_file(const char *path)
+int ph_bounce_template_read(const char *path, struct ph_arena *arena, struct ph_bounce_template ret[PH_BOUNCE_KINDS], struct ph_err *err)
 {
 	FILE *f = fopen(path, "re");
 	char *text;
 	size_t n;
 
 	if (!f)
-		return NULL;
-	text = ph_alloc(FILE_MAX + 1);
-	n = fread(text, 1, FILE_MAX, f);
+		return ph_err_errno(err, -errno, "open %s", path);
+	text = ph_arena_alloc(arena, FILE_MAX + 2);
+	n = fread(text, 1, FILE_MAX + 1, f);
 	text[n] = '\0';
 	fclose(f);
-	return text;
+	if (n > FILE_MAX)
+		return ph_err_set(err, -EFBIG, "%s: more than %d bytes", path, FILE_MAX);
+	return ph_bounce_template_parse(text, path, arena, ret, err);
 }
 
 static void set_free(void *obj)
@@ -147,25 +75,17 @@ static void set_free(void *obj)
 	free(s);
 }
 
+/* Whoever waits for a notification is told in words of ours rather than not at all. */
 static struct set *load(const struct ph_conf *conf)
 {
 	struct set *s = ph_alloc(sizeof(*s));
 	const char *path = ph_conf_get(conf, "bounce_template_file");
-	char *text;
+	struct ph_err err;
 
 	s->arena = ph_arena_new();
-	memcpy(s->t, builtin, sizeof(builtin));
-	for (size_t i = 0; i < PH_ARRAY_LEN(builtin); i++)
-		s->t[i].builtin = true;
-	if (path && *path) {
-		text = read_file(path);
-		if (!text)
-			ph_log_as("bounce", PH_LOG_WARNING, "bounce_template_file %s: cannot be read -- using built-in templates", path);
-		for (size_t i = 0; text && i < PH_ARRAY_LEN(names); i++)
-			if (strstr(text, names[i]) && !ph_bounce_template_parse(text, names[i], s->arena, &s->t[i]))
-				ph_log_as("bounce", PH_LOG_WARNING, "%s: %s is damaged -- using the built-in template", path, names[i]);
-		free(text);
-	}
+	ph_bounce_template_builtin(s->t);
+	if (path && *path && ph_bounce_template_read(path, s->arena, s->t, &err) < 0)
+		ph_log_as("bounce", PH_LOG_WARNING, "bounce_template_file: %s -- using built-in templates", err.text);
 	ph_conf_attach_set(conf, "bounce_templates", s, set_free);
 	return s;
 }

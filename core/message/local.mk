@@ -4,6 +4,7 @@ libcore_la_SOURCES += core/message/envelope.h core/message/intake.h core/message
 	core/message/cleanup_header.c core/message/cleanup_addr.c core/message/cleanup_env.c core/message/intake.c core/message/intake_drop.c core/message/content.c \
 	core/message/filter_host.h core/message/filter_mail.h core/message/filter_mail.c core/message/filter_chain.c core/message/checks.c \
 	core/message/rewrite.c core/message/encoded_word.c core/message/encoded_word.h core/message/qp.c core/message/qp.h core/message/edit_header.c core/message/edit_header.h core/message/filter_env.c core/message/received.h core/message/received.c core/message/bounce_template.h core/message/bounce_template.c \
+	core/message/bounce_template_file.c \
 	core/message/bounce.c core/message/notice.c core/message/notice.h
 
 INTAKE_WRAP = -Wl,--wrap=ph_store_self \

@@ -85,13 +85,15 @@ static void feed_lines(const uint8_t *data, size_t n, const struct ph_conf *conf
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct ph_arena *arena = ph_arena_new();
-	struct ph_bounce_template t;
+	struct ph_bounce_template t[PH_BOUNCE_KINDS];
+	struct ph_err err;
 
 	if (!configs[0])
 		setup();
 	if (n)
 		feed_lines(data + 1, n - 1, ph_config_main(configs[data[0] >> 2 & 1]), data[0] & 1, data[0] & 2 ? 7 : 1000);
-	ph_bounce_template_parse(ph_arena_strndup(arena, (const char *)data, n), "failure_template", arena, &t);
+	ph_bounce_template_builtin(t);
+	ph_bounce_template_parse(ph_arena_strndup(arena, (const char *)data, n), "templates", arena, t, &err);
 	check_name(ph_arena_strndup(arena, (const char *)data, n), "utf-8");
 	check_name("\xc3\xa9", ph_arena_strndup(arena, (const char *)data, n));
 	ph_arena_free(&arena);

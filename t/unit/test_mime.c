@@ -94,17 +94,26 @@ static void test_structure(void)
 
 static void test_templates(void)
 {
-	static const char good[] = "# comment\nfailure_template = <<EOF\nCharset: us-ascii\nFrom: X (Y)\nSubject: s: t\nPostmaster-Subject: p\n\nbody $x\n\nEOF\nrest\n";
-	struct ph_bounce_template t;
+	static const char good[] = "# comment\nfailure_template = <<EOF\nCharset: us-ascii\nFrom: X (Y)\nSubject: s: t\nPostmaster-Subject: p\n\nbody $x\n\nEOF\n# rest\n";
+	struct ph_bounce_template t[PH_BOUNCE_KINDS], builtin[PH_BOUNCE_KINDS];
+	struct ph_err err;
 
-	tap_ok(ph_bounce_template_parse(good, "failure_template", arena, &t), "a template");
-	tap_is(t.subject, "s: t", "its subject");
-	tap_is(t.body, "body $x\n\n", "its body");
-	tap_ok(!ph_bounce_template_parse(good, "delay_template", arena, &t), "not there");
-	tap_ok(!ph_bounce_template_parse("failure_template = <<EOF\nFrom: X\n\nEOF\n", "failure_template", arena, &t), "without subject");
-	tap_ok(!ph_bounce_template_parse("failure_template = <<EOF\nFrom: X\nSubject: x\nCharset: y\n\nno end", "failure_template", arena, &t), "without end");
-	tap_ok(!ph_bounce_template_parse("failure_template = <<EOF\nBad: X\n\nEOF\n", "failure_template", arena, &t), "unknown header");
-	tap_ok(!ph_bounce_template_parse("failure_template = <<EOF\nCharset: a\nFrom: b\nSubject: c\n\n\xff\nEOF\n", "failure_template", arena, &t), "bad UTF-8");
+	ph_bounce_template_builtin(builtin);
+	ph_bounce_template_builtin(t);
+	tap_ok(ph_bounce_template_parse(good, "file", arena, t, &err) == 0, "a template");
+	tap_is(t[PH_BOUNCE_FAILURE].subject, "s: t", "its subject");
+	tap_is(t[PH_BOUNCE_FAILURE].body, "body $x\n\n", "its body");
+	tap_ok(t[PH_BOUNCE_DELAY].body == builtin[PH_BOUNCE_DELAY].body && t[PH_BOUNCE_DELAY].builtin, "what is not there is built in");
+	ph_bounce_template_builtin(t);
+	ph_bounce_template_parse("failure_template = <<EOF\nSubject: u\n\n\xff\nEOF\n", "file", arena, t, &err);
+	tap_is(t[PH_BOUNCE_FAILURE].from, builtin[PH_BOUNCE_FAILURE].from, "so is its author");
+	tap_is(t[PH_BOUNCE_FAILURE].body, "\xff\n", "text in another character set");
+	ph_bounce_template_parse("failure_template = <<EOF\nSubject: no\nBad: X\n\ntext\nEOF\ndelay_template = word\n", "file", arena, t, &err);
+	tap_is(t[PH_BOUNCE_FAILURE].subject, "u", "one with an unknown header is ignored");
+	tap_is(t[PH_BOUNCE_DELAY].body, "word\n", "and does not hide the next");
+	tap_ok(ph_bounce_template_parse("failure_template = <<EOF\nFrom: X\n\nno end", "file", arena, t, &err) < 0, "without end");
+	tap_ok(ph_bounce_template_parse("failure_template = <<EOF\nSubject: new\n\ntext\nEOF\njunk\n", "file", arena, t, &err) < 0, "junk");
+	tap_is(t[PH_BOUNCE_FAILURE].subject, "u", "nothing of a damaged file counts");
 }
 
 int main(void)

@@ -25,7 +25,7 @@ int lnewfile_open(struct lnewfile *f, const char *path, unsigned perm, struct ph
 	snprintf(f->temp, n, "%s.XXXXXX", path);
 	fd = mkostemp(f->temp, O_CLOEXEC);
 	if (fd < 0) {
-		int r = ph_err_errno(err, -errno, "create %s", f->temp);
+		int r = ph_err_errno(err, -errno, "open database %s", path);
 
 		free(f->temp);
 		f->temp = NULL;
