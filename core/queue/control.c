@@ -23,7 +23,7 @@
 #include "queue/listing.h"
 
 #define ANSWER_MS PH_SECONDS(600)       /* for a client to take a piece of the answer */
-#define IDLE_MS PH_SECONDS(3600)
+#define IDLE_MS PH_SECONDS(60)          /* for the next request */
 #define PER_TURN 2000
 #define REQUEUERS 32
 
@@ -251,6 +251,23 @@ static unsigned queue_bits(const json_t *req, enum super_op op)
 	return op == OP_HOLD ? 7 : 15;
 }
 
+/* Those of postsuper(1); some are folders that a queue of ours never fills. */
+static bool queues_known(const json_t *list)
+{
+	static const char *const names[] = { "incoming", "active", "deferred", "hold", "maildrop", "bounce", "defer", "trace", "flush", "corrupt" };
+	size_t i, k;
+
+	for (i = 0; i < json_array_size(list); i++) {
+		const char *s = json_string_value(json_array_get(list, i));
+
+		for (k = 0; k < PH_ARRAY_LEN(names) && (s == NULL || strcmp(s, names[k]) != 0);)
+			k++;
+		if (k == PH_ARRAY_LEN(names))
+			return false;
+	}
+	return true;
+}
+
 /* Mail that is not taken in yet can only be deleted. */
 static bool wants_maildrop(const json_t *req, enum super_op op)
 {
@@ -431,6 +448,8 @@ static int super_ids(struct super *s, const json_t *ids)
 static int do_super(struct ph_control *c, const json_t *req, struct ph_err *err)
 {
 	struct super s = { .c = c };
+	const json_t *ids = json_object_get(req, "ids");
+	bool all = json_is_true(json_object_get(req, "all"));
 	const char *op = member(req, "op");
 	struct ph_err e2;
 
@@ -440,11 +459,15 @@ static int do_super(struct ph_control *c, const json_t *req, struct ph_err *err)
 		s.op++;
 	if (s.op == OP_NONE)
 		return ph_err_set(err, -EINVAL, "unknown operation");
+	if (!queues_known(json_object_get(req, "queues")))
+		return ph_err_set(err, -EINVAL, "unknown queue");
+	if (!all && !json_is_array(ids))
+		return ph_err_set(err, -EINVAL, "no message is named");
 	s.queues = queue_bits(req, s.op);
 	s.maildrop = wants_maildrop(req, s.op);
-	if (json_is_true(json_object_get(req, "all")))
+	if (all)
 		super_all(&s);
-	else if (super_ids(&s, json_object_get(req, "ids")) < 0)
+	else if (super_ids(&s, ids) < 0)
 		return ph_err_set(err, -EPIPE, "broken off");
 	/* Said is done: what was asked for survives a crash of this process from here on. */
 	if (ph_co_sleep(0) == 0 && s.count && ph_journal_sync(c->q->journal, &e2) < 0)
@@ -514,17 +537,21 @@ static int on_request(struct ph_control *c, struct ph_slice payload)
 	return answer_end(c, r < 0 ? -r : 0, r < 0 ? err.text : "");
 }
 
+bool ph_control_trusted(int fd)
+{
+	struct ucred peer;
+	socklen_t n = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+}
+
 /* Yields. */
 void ph_qmgr_control_serve(struct ph_qmgr *q, struct ph_ipc *ipc)
 {
-	struct ph_control c = { .q = q, .ipc = ipc };
-	struct ucred peer = { 0 };
-	socklen_t n = sizeof(peer);
+	struct ph_control c = { .q = q, .ipc = ipc, .trusted = ph_control_trusted(ph_ipc_fd(ipc)) };
 	struct ph_slice payload;
 	uint16_t type;
 
-	if (getsockopt(ph_ipc_fd(ipc), SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
-		c.trusted = peer.uid == 0 || peer.uid == geteuid();
 	while (ph_ipc_recv(ipc, &type, &payload, ph_now_ms() + IDLE_MS) == 0) {
 		if (type != PH_F_CTL || on_request(&c, payload) < 0)
 			break;

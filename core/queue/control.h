@@ -23,5 +23,7 @@ int ph_control_list_maildrop(struct ph_control *c, struct ph_listing *l, struct 
 /* Remove one of its files, or all (yields). */
 bool ph_control_drop_delete(struct ph_qmgr *q, const char *queue_id);
 uint64_t ph_control_drop_delete_all(struct ph_qmgr *q);
+/* Is the other side of this connection root or the mail owner? */
+bool ph_control_trusted(int fd);
 int ph_control_show(struct ph_control *c, const char *what, struct ph_err *err);
 #endif

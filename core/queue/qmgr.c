@@ -14,9 +14,10 @@
 #include "base/fdw.h"
 #include "base/pack.h"
 #include "base/watchdog.h"
+#include "queue/control.h"
 #include "queue/qmgr_private.h"
 
-#define CONTROL_MAX 200         /* command connections at once */
+#define CONTROL_MAX 200         /* command connections at once; as many more of root and the mail owner: nobody shall keep them out */
 
 struct ph_qmgr *ph_qmgr;
 
@@ -59,7 +60,7 @@ static void on_accept(void *arg)
 	while (n++ < 64 && (fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
 		if (!public) {
 			ph_co_spawn("qmgr peer", private_main, ph_ipc_new(fd));
-		} else if (controls < CONTROL_MAX) {
+		} else if (controls < (ph_control_trusted(fd) ? 2 * CONTROL_MAX : CONTROL_MAX)) {
 			controls++;
 			ph_co_spawn("qmgr command", control_main, ph_ipc_new(fd));
 		} else {
