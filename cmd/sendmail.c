@@ -173,6 +173,8 @@ static void set_option(struct ph_sendmail *m, int c)
 	case 'O':
 		if (ph_str_istarts(optarg, "smtputf8=") && ph_str_ieq(optarg + 9, "yes"))
 			m->s.flags |= PH_ENV_SMTPUTF8;
+		else if (ph_str_istarts(optarg, "requiretls=") && ph_str_ieq(optarg + 11, "yes"))
+			m->s.flags |= PH_ENV_REQUIRETLS;
 		break;
 	default: break;         /* accepted for the sake of old scripts, as Postfix does */
 	}

@@ -242,6 +242,13 @@ bool ph_delivery_smtputf8(const struct ph_delivery *d)
 	return d->req->flags & PH_ENV_SMTPUTF8;
 }
 
+enum ph_tls_request ph_delivery_tls_request(const struct ph_delivery *d)
+{
+	if (d->req->flags & PH_ENV_REQUIRETLS)
+		return PH_TLS_REQUEST_REQUIRE;
+	return d->req->flags & PH_ENV_TLS_OPTIONAL ? PH_TLS_REQUEST_OPTIONAL : PH_TLS_REQUEST_NONE;
+}
+
 bool ph_delivery_8bit(const struct ph_delivery *d)
 {
 	return d->req->flags & PH_ENV_8BIT;

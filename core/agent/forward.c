@@ -136,7 +136,7 @@ static int begin(const struct ph_forward *f, struct ph_arena *arena, struct ph_i
 	for (size_t i = 0; i < req->n_attrs; i++)
 		if (!ph_envelope_attr_own(req->attrs[i].name))
 			ph_intake_attr(*ret, req->attrs[i].name, req->attrs[i].value);
-	ph_intake_sender(*ret, f->sender, req->envid, req->ret, req->encoding, req->flags & PH_ENV_SMTPUTF8);
+	ph_intake_sender(*ret, f->sender, req->envid, req->ret, req->encoding, req->flags & PH_ENV_INHERITED);
 	for (size_t i = 0; rc == 0 && i < f->n_rcpts; i++) {
 		rc = ph_intake_rcpt(*ret, f->rcpts[i], NULL, f->notify);
 		if (rc == 0 && f->original)

@@ -21,7 +21,7 @@
 #define WIDTH 79
 #define PIECE 8192
 
-struct bounce_settings { const char *myhostname, *mail_name, *double_bounce, *from_format, *filter_classes; int64_t size_limit; bool threaded; };
+struct bounce_settings { const char *myhostname, *mail_name, *double_bounce, *from_format, *filter_classes; int64_t size_limit; bool threaded, redact; };
 
 #define S struct bounce_settings
 static const struct ph_param bounce_params[] = {
@@ -31,6 +31,7 @@ static const struct ph_param bounce_params[] = {
 	PH_P_STR(S, from_format, "header_from_format", "standard", "form of a generated From: header: standard or obsolete"),
 	PH_P_STR(S, filter_classes, "internal_mail_filter_classes", "", "internal mail that passes header and body checks and milters"),
 	PH_P_LONG(S, size_limit, "bounce_size_limit", "50000", 1, 0, "bytes of the original message that are returned"),
+	PH_P_BOOL(S, redact, "requiretls_redact_dsn", "yes", "a notification about mail with REQUIRETLS goes without, and has no content"),
 	PH_P_BOOL(S, threaded, "enable_threaded_bounces", "no", "put References: and In-Reply-To: into notifications"),
 };
 #undef S
@@ -150,6 +151,8 @@ static void put_headers(struct job *j, const struct ph_bounce_template *t)
 		line(j, "In-Reply-To: %s", j->message_id);
 	}
 	line(j, "Auto-Submitted: %s", r->postmaster ? "auto-generated" : "auto-replied");
+	if (r->env->flags & PH_ENV_TLS_OPTIONAL)
+		line(j, "TLS-Required: no");
 	line(j, "MIME-Version: 1.0");
 	line(j, "Content-Type: multipart/report; report-type=delivery-status;");
 	line(j, "\tboundary=\"%s\"", j->boundary);
@@ -322,7 +325,7 @@ static int find_ids(struct job *j, const char *p, size_t n, bool cont)
 static int put_original(struct job *j)
 {
 	const struct ph_bounce_request *r = j->r;
-	bool full = r->full && r->env->content_bytes <= j->set.size_limit;
+	bool full = r->full && !(j->set.redact && (r->env->flags & PH_ENV_REQUIRETLS)) && r->env->content_bytes <= j->set.size_limit;
 	const char *undelivered = r->kind == PH_BOUNCE_SUCCESS || r->kind == PH_BOUNCE_TRACE ? "" : "Undelivered ";
 	int res;
 
@@ -375,6 +378,7 @@ static int begin(struct job *j, struct ph_err *err)
 		.flags = PH_INTAKE_BOUNCE | PH_INTAKE_NO_BCC, .arena = r->arena,
 	};
 	const char *sender = r->postmaster ? ph_arena_printf(r->arena, "%s@%s", j->set.double_bounce, j->set.myhostname) : "";
+	uint32_t flags = PH_ENV_BOUNCE | (j->utf8 ? PH_ENV_SMTPUTF8 : 0) | (j->set.redact ? 0 : r->env->flags & PH_ENV_REQUIRETLS);
 	int res;
 
 	if (!ph_header_in_list(j->set.filter_classes, "bounce", 6))
@@ -385,7 +389,7 @@ static int begin(struct job *j, struct ph_err *err)
 	ph_intake_attr(j->in, "log_message_origin", "local");
 	for (size_t i = 0; i < r->n_attrs; i++)
 		ph_intake_attr(j->in, r->attr_names[i], r->attr_values[i]);
-	ph_intake_sender(j->in, sender, NULL, NULL, "8bit", PH_ENV_BOUNCE | (j->utf8 ? PH_ENV_SMTPUTF8 : 0));
+	ph_intake_sender(j->in, sender, NULL, NULL, "8bit", flags);
 	ph_intake_rcpt(j->in, r->to, NULL, 0);
 	ph_intake_prepend(j->in, ph_received_local(r->conf, ph_intake_queue_id(j->in), -1, r->arena));
 	return 0;

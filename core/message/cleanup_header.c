@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #define BIT(id) (1ull << (id))
@@ -68,6 +69,29 @@ static void note_header(struct ph_intake *in, const struct ph_header_info *h, co
 	in->hops += h->id == PH_HDR_RECEIVED;
 }
 
+/* Is the header called name, with this value?  Comments do not count: they are no part of either form. */
+static bool header_says(const char *line, size_t n, size_t name_n, const char *name, const char *value)
+{
+	size_t at = ph_header_value(line, n);
+
+	if (name_n != strlen(name) || strncasecmp(line, name, name_n) != 0)
+		return false;
+	while (n > at && strchr(" \t\r\n", line[n - 1]))
+		n--;
+	return n - at == strlen(value) && strncasecmp(line + at, value, n - at) == 0;
+}
+
+/* RFC 8689 section 5, and the header in which REQUIRETLS passes through content filters. */
+static void note_tls_request(struct ph_intake *in, const char *line, size_t n, size_t name_n)
+{
+	const struct ph_cleanup_settings *s = &in->c->s;
+
+	if (s->tls_required && header_says(line, n, name_n, "TLS-Required", "no"))
+		in->env.flags |= PH_ENV_TLS_OPTIONAL;
+	if (s->requiretls && s->requiretls_header && header_says(line, n, name_n, "Require-TLS-ESMTP", "yes") && !(in->p.flags & PH_INTAKE_BOUNCE))
+		in->env.flags |= PH_ENV_REQUIRETLS;
+}
+
 int ph_cleanup_header(struct ph_intake *in, const char *line, size_t n)
 {
 	size_t name = ph_header_name(line, n);
@@ -80,6 +104,8 @@ int ph_cleanup_header(struct ph_intake *in, const char *line, size_t n)
 	if ((in->c->drop_initials & (1u << (line[0] & 31))) && ph_header_in_list(in->c->s.drop_headers, line, name))
 		return 0;
 	note_header(in, h, line, n);
+	if (h->id == PH_HDR_OTHER)
+		note_tls_request(in, line, n, name);
 	if (in->rewrite_headers && (h->flags & (PH_HDRF_SENDER | PH_HDRF_RCPT))) {
 		r = rewrite_addresses(in, h, line, name, n);
 		if (r != 0)

@@ -14,9 +14,14 @@ enum {  /* ph_envelope.flags */
 	PH_ENV_TRACE = 64,              /* sendmail -v: report on every recipient */
 	PH_ENV_TRACE_ONLY = 128,        /* sendmail -bv: report, do not deliver */
 	PH_ENV_PARTIAL = 512,           /* the content behind the headers is not all there: it is not returned */
+	PH_ENV_REQUIRETLS = 1024,       /* RFC 8689: to be sent to servers that have shown who they are, and that promise the same */
+	PH_ENV_TLS_OPTIONAL = 2048,     /* "TLS-Required: no": no policy about TLS counts; never together with the former */
 	PH_ENV_REFUSED = 256,           /* clean-up refused it after its submitter had gone: nothing is delivered, the sender is told the
 					 * reason, which stands in the attribute "refused": "5.7.1 text" */
 };
+
+/* What a message that is made from another has of it. */
+#define PH_ENV_INHERITED (uint32_t)(PH_ENV_SMTPUTF8 | PH_ENV_REQUIRETLS | PH_ENV_TLS_OPTIONAL)
 
 /* In ph_rcpt.dsn_notify of an envelope: nothing is delivered to this recipient, others took its place (an alias); its sender is to hear that. */
 #define PH_NOTIFY_EXPANDED 16

@@ -331,6 +331,8 @@ struct ph_verdict ph_intake_end(struct ph_intake **inp, int64_t *ret_size)
 		in->env.flags |= PH_ENV_8BIT;
 	if (!in->lost && needs_utf8(in))
 		in->env.flags |= PH_ENV_SMTPUTF8;
+	if (in->env.flags & PH_ENV_REQUIRETLS)  /* RFC 8689 section 4.2 */
+		in->env.flags &= ~(uint32_t)PH_ENV_TLS_OPTIONAL;
 	note_deleted(in);
 	if (!in->lost && !in->discard)
 		commit(in);

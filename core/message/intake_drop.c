@@ -57,7 +57,7 @@ static void begin_content(struct ph_intake *in)
 	s->envid = in->env.envid;
 	s->ret = in->env.ret;
 	s->encoding = in->env.encoding && *in->env.encoding ? in->env.encoding : NULL;
-	s->flags = in->env.flags & (PH_ENV_SMTPUTF8 | PH_ENV_VERP);
+	s->flags = in->env.flags & (PH_ENV_SMTPUTF8 | PH_ENV_VERP | PH_ENV_REQUIRETLS);
 	s->verp = ph_envelope_attr(&in->env, "verp_delimiters");
 	s->gateway = remote;
 	if (ph_submit_envelope(s) < 0)

@@ -12,7 +12,7 @@ static const struct { const char *word; unsigned bit; } keywords[] = {
 	{ "8BITMIME", PH_EHLO_8BITMIME }, { "AUTH", PH_EHLO_AUTH }, { "ETRN", PH_EHLO_ETRN }, { "PIPELINING", PH_EHLO_PIPELINING },
 	{ "SIZE", PH_EHLO_SIZE }, { "VRFY", PH_EHLO_VRFY }, { "XCLIENT", PH_EHLO_XCLIENT }, { "XFORWARD", PH_EHLO_XFORWARD },
 	{ "ENHANCEDSTATUSCODES", PH_EHLO_ENHANCED }, { "STARTTLS", PH_EHLO_STARTTLS }, { "XVERP", PH_EHLO_XVERP }, { "DSN", PH_EHLO_DSN },
-	{ "SMTPUTF8", PH_EHLO_SMTPUTF8 }, { "CHUNKING", PH_EHLO_CHUNKING },
+	{ "SMTPUTF8", PH_EHLO_SMTPUTF8 }, { "CHUNKING", PH_EHLO_CHUNKING }, { "REQUIRETLS", PH_EHLO_REQUIRETLS },
 	{ "silent-discard", PH_EHLO_SILENT },
 };
 
@@ -127,6 +127,8 @@ static void put_keywords(struct ph_session *s, struct ph_buf *b)
 		ph_buf_puts(b, "\nSMTPUTF8");
 	if (!(off & PH_EHLO_CHUNKING))
 		ph_buf_puts(b, "\nCHUNKING");
+	if (!(off & PH_EHLO_REQUIRETLS) && s->set->requiretls && ph_stream_tls(s->io))
+		ph_buf_puts(b, "\nREQUIRETLS");
 }
 
 const char *ph_smtpd_ehlo_names(unsigned mask, struct ph_arena *arena)

@@ -1,4 +1,4 @@
-/* cmd_mail.c: MAIL.  Yields.  RFC 5321 4.1.1.2; parameters: RFC 1870, 3461, 4954, 6152, 6531. */
+/* cmd_mail.c: MAIL.  Yields.  RFC 5321 4.1.1.2; parameters: RFC 1870, 3461, 4954, 6152, 6531, 8689. */
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -108,6 +108,11 @@ static int one_param(struct ph_session *s, struct ph_slice w)
 	}
 	if (ph_smtpd_slice_ieq(w, "SMTPUTF8") && s->set->smtputf8_enable && !(s->ehlo_discard & PH_EHLO_SMTPUTF8))
 		return 0;
+	/* RFC 8689 section 4: only where it was announced, which is over TLS. */
+	if (ph_smtpd_slice_ieq(w, "REQUIRETLS") && s->set->requiretls && !(s->ehlo_discard & PH_EHLO_REQUIRETLS) && ph_stream_tls(s->io)) {
+		s->t->requiretls = true;
+		return 0;
+	}
 	if (param(w, "SIZE=", &v))
 		return size_param(s, v);
 	if (param(w, "AUTH=", &v))

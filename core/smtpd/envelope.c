@@ -102,6 +102,8 @@ int ph_smtpd_open(struct ph_session *s)
 	t->queue_id = ph_intake_queue_id(t->intake);
 	if (t->smtputf8)
 		flags |= PH_ENV_SMTPUTF8;
+	if (t->requiretls)
+		flags |= PH_ENV_REQUIRETLS;
 	if (t->verp)
 		flags |= PH_ENV_VERP;
 	set_attrs(s);
@@ -187,6 +189,17 @@ static void proxy_headers(struct ph_session *s, const char *received)
 	ph_smtpd_proxy_header(s, received);
 }
 
+/* For content filters, which do not know the option. */
+static void requiretls_header(struct ph_session *s)
+{
+	static const char text[] = "Require-TLS-ESMTP: yes";
+
+	if (s->t->proxy)
+		ph_smtpd_proxy_header(s, text);
+	else
+		ph_intake_prepend(s->t->intake, text);
+}
+
 void ph_smtpd_received_header(struct ph_session *s)
 {
 	struct ph_smtpd_trans *t = s->t;
@@ -214,6 +227,8 @@ void ph_smtpd_received_header(struct ph_session *s)
 		proxy_headers(s, ph_buf_str(&b));
 	else
 		ph_intake_prepend(t->intake, ph_buf_str(&b));
+	if (t->requiretls && s->set->requiretls_header)
+		requiretls_header(s);
 	ph_buf_done(&b);
 }
 

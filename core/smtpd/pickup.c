@@ -33,7 +33,7 @@
 #define WAKEUP_MS 60000
 #define AT_ONCE 16              /* messages that wait for their fdatasync together */
 #define BATCH_MAX 1000          /* names that one scan remembers */
-#define ENV_FLAGS (PH_ENV_SMTPUTF8 | PH_ENV_TRACE | PH_ENV_TRACE_ONLY | PH_ENV_VERP)
+#define ENV_FLAGS (PH_ENV_SMTPUTF8 | PH_ENV_REQUIRETLS | PH_ENV_TRACE | PH_ENV_TRACE_ONLY | PH_ENV_VERP)
 
 struct pickup {
 	const struct ph_conf *conf, *cleanup_conf;

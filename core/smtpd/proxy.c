@@ -47,13 +47,37 @@ static const char *line_text(struct ph_session *s, const struct ph_smtpd_cmdline
 	return line;
 }
 
+/* A filter does not know REQUIRETLS: it gets a header instead. */
+static const char *mail_text(struct ph_session *s, const struct ph_smtpd_cmdline *c)
+{
+	const char *line = line_text(s, c);
+	struct ph_buf b = PH_BUF_INIT(64 * 1024);
+	size_t at = 0, i;
+
+	for (i = 3; i < c->n && s->t->requiretls; i++) {
+		const struct ph_slice w = c->w[i].text;
+		size_t off = (size_t)(w.p - c->w[0].text.p);
+
+		if (!ph_smtpd_slice_ieq(w, "REQUIRETLS"))
+			continue;
+		ph_buf_append(&b, line + at, off - at);
+		at = off + w.n + strspn(line + off + w.n, " ");
+	}
+	ph_buf_puts(&b, line + at);
+	while (b.len && b.data[b.len - 1] == ' ')
+		b.data[--b.len] = '\0';
+	line = ph_arena_strdup(s->t->arena, ph_buf_str(&b));
+	ph_buf_done(&b);
+	return line;
+}
+
 void ph_smtpd_proxy_mail(struct ph_session *s, const struct ph_smtpd_cmdline *c)
 {
 	struct ph_smtpd_proxy *p = ph_arena_alloc(s->t->arena, sizeof *p);
 
 	p->c.arena = s->t->arena;
 	p->c.timeout_ms = s->set->proxy_timeout_ms;
-	p->mail = line_text(s, c);
+	p->mail = mail_text(s, c);
 	p->rcpts_tail = &p->rcpts;
 	p->speed_adjust = strstr(s->set->proxy_options, "speed_adjust") != NULL;
 	p->leading = true;

@@ -21,6 +21,7 @@ enum {
 	PH_EHLO_8BITMIME = 1, PH_EHLO_AUTH = 2, PH_EHLO_CHUNKING = 4, PH_EHLO_DSN = 8, PH_EHLO_ENHANCED = 16, PH_EHLO_ETRN = 32,
 	PH_EHLO_PIPELINING = 64, PH_EHLO_SIZE = 128, PH_EHLO_SMTPUTF8 = 256, PH_EHLO_STARTTLS = 512, PH_EHLO_VRFY = 1024,
 	PH_EHLO_XCLIENT = 2048, PH_EHLO_XFORWARD = 4096, PH_EHLO_XVERP = 8192, PH_EHLO_SILENT = 16384,
+	PH_EHLO_REQUIRETLS = 32768,
 };
 unsigned ph_smtpd_ehlo_mask(const char *words);
 const char *ph_smtpd_ehlo_names(unsigned mask, struct ph_arena *arena);
@@ -105,6 +106,7 @@ struct ph_smtpd_trans {
 	int64_t size;                   /* SIZE= */
 	const char *envid, *ret, *encoding, *auth_sender, *verp;
 	bool smtputf8;
+	bool requiretls;
 	bool discard;                   /* access action DISCARD */
 	struct ph_intake *intake;
 	struct ph_smtpd_proxy *proxy;   /* smtpd_proxy_filter: instead of an intake */

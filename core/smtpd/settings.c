@@ -18,6 +18,8 @@ static const struct ph_param smtpd_params[] = {
 	PH_P_INT(S, line_length_limit, "line_length_limit", "2048", 512, 0, "longest piece of a line that is handled at once"),
 	PH_P_LONG(S, message_size_limit, "message_size_limit", "10240000", 0, 0, "largest message in bytes; 0: no limit"),
 	PH_P_LONG(S, queue_minfree, "queue_minfree", "0", 0, 0, "free bytes that the queue's file system must have"),
+	PH_P_BOOL(S, requiretls, "requiretls_enable", "${{$compatibility_level} <level {3.11} ? {no} : {yes}}", "REQUIRETLS: TLS with servers that have shown who they are (RFC 8689)"),
+	PH_P_BOOL(S, requiretls_header, "requiretls_esmtp_header", "yes", "note REQUIRETLS in a header, and know it from there after a content filter"),
 	PH_P_BOOL(S, helo_required, "smtpd_helo_required", "no", "MAIL needs HELO or EHLO first"),
 	PH_P_BOOL(S, strict_envelopes, "strict_rfc821_envelopes", "no", "MAIL and RCPT addresses need <> and no phrases"),
 	PH_P_BOOL(S, disable_vrfy, "disable_vrfy_command", "no", "switch VRFY off"),

@@ -12,6 +12,7 @@ struct ph_smtpd_settings {
 	int min_data_rate;              /* bytes a second */
 	int line_length_limit;
 	int64_t message_size_limit, queue_minfree;
+	bool requiretls, requiretls_header;
 	bool helo_required, strict_envelopes, disable_vrfy, delay_open, smtputf8_enable, strict_smtputf8;
 	bool resolve_numeric_domain, allow_min_user;
 	const char *milter_maps;

@@ -56,6 +56,13 @@ PH_API const char *ph_delivery_envid(const struct ph_delivery *d);              
 PH_API const char *ph_delivery_ret(const struct ph_delivery *d);                /* "FULL", "HDRS" or NULL */
 PH_API const char *ph_delivery_encoding(const struct ph_delivery *d);           /* "7bit", "8bit" or "" */
 PH_API bool ph_delivery_smtputf8(const struct ph_delivery *d);
+/* What the sender asks for about TLS (RFC 8689).  Since 1.1. */
+enum ph_tls_request {
+	PH_TLS_REQUEST_NONE,
+	PH_TLS_REQUEST_REQUIRE,         /* REQUIRETLS */
+	PH_TLS_REQUEST_OPTIONAL,        /* "TLS-Required: no": delivery matters more than any policy about TLS */
+};
+PH_API enum ph_tls_request ph_delivery_tls_request(const struct ph_delivery *d);
 PH_API bool ph_delivery_8bit(const struct ph_delivery *d);                      /* the content has 8-bit bytes, or was declared so */
 PH_API int64_t ph_delivery_arrival_us(const struct ph_delivery *d);             /* wall clock: when the message was taken in */
 /* Address verification, or sendmail -bv: find out whether it would be delivered, give that as result, and deliver nothing. */

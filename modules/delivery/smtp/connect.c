@@ -36,6 +36,7 @@ static struct smtp_session *open_session(struct smtp_state *st, const struct ph_
 		smtp_why_set(st, "4.4.1", "connect to %s[%s]:%d: %s", host, addr, port, err.text);
 	else
 		smtp_why_set(st, "4.4.1", "connect to %s[%s]: %s", host, addr, err.text);
+	st->soft_failed = true;
 	return NULL;
 }
 
@@ -152,6 +153,11 @@ static bool tls_demand(struct smtp_state *st, const struct smtp_addr *a, int por
 	st->tls = ph_arena_alloc(st->arena, sizeof(*st->tls));
 	if (smtp_tls_demand(st, a, port, st->tls) < 0) {
 		ph_log(PH_LOG_WARNING, "TLS policy lookup for %s/%s: %s", st->dest, a->host, st->why.text);
+		st->soft_failed = true;
+		return false;
+	}
+	if (smtp_requiretls_demand(st, a->host) < 0) {
+		ph_log(PH_LOG_INFO, "%s: %s", st->queue_id, st->why.text);
 		return false;
 	}
 	if (!st->service->set->tls_wrapper || st->tls->level >= SMTP_TLS_ENCRYPT)
@@ -223,6 +229,7 @@ void smtp_try_dest(struct smtp_state *st, const char *text, bool last, bool *ret
 	if (smtp_dest_parse(st, text, &dest) < 0)
 		return;
 	smtp_tls_site(st);
+	smtp_requiretls_site(st);
 	if (dest.is_unix) {
 		try_unix(st, &dest, last);
 		return;
@@ -232,5 +239,6 @@ void smtp_try_dest(struct smtp_state *st, const char *text, bool last, bool *ret
 	if (try_cached(st, NULL, 0) && smtp_left(st) == 0)
 		return;
 	list = smtp_addr_find(st, &dest, ret_self);
+	st->soft_failed = st->soft_failed || (st->why.dsn[0] == '4' && !st->why.requiretls);
 	try_addresses(st, list, &dest, last);
 }

@@ -105,11 +105,17 @@ static bool try_elsewhere(const struct smtp_state *st)
 	return st->why.dsn[0] == '4' && !st->final_server;
 }
 
+static void note_soft(struct smtp_state *st)
+{
+	st->soft_failed = st->soft_failed || (st->why.dsn[0] == '4' && !st->why.requiretls);
+}
+
 void smtp_fail_all(struct smtp_state *st, bool throttle)
 {
 	size_t i;
 
 	note_connected(st);
+	note_soft(st);
 	if (try_elsewhere(st)) {
 		ph_log(PH_LOG_INFO, "%s: %s", st->queue_id, st->why.text);
 		for (i = 0; i < st->n; i++) {
@@ -127,6 +133,7 @@ void smtp_fail_all(struct smtp_state *st, bool throttle)
 
 void smtp_fail_rcpt(struct smtp_state *st, size_t i)
 {
+	note_soft(st);
 	if (try_elsewhere(st)) {
 		ph_log(PH_LOG_INFO, "%s: %s", st->queue_id, st->why.text);
 		st->mark[i] = SMTP_KEEP;

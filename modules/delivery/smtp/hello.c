@@ -11,6 +11,7 @@ static const struct { const char *name; unsigned bit; } keywords[] = {
 	{ "8BITMIME", EHLO_8BITMIME }, { "PIPELINING", EHLO_PIPELINING }, { "SIZE", EHLO_SIZE }, { "VRFY", EHLO_VRFY }, { "ETRN", EHLO_ETRN },
 	{ "AUTH", EHLO_AUTH }, { "VERP", EHLO_VERP }, { "STARTTLS", EHLO_STARTTLS }, { "XCLIENT", EHLO_XCLIENT }, { "XFORWARD", EHLO_XFORWARD },
 	{ "ENHANCEDSTATUSCODES", EHLO_ENHANCED }, { "DSN", EHLO_DSN }, { "SMTPUTF8", EHLO_SMTPUTF8 }, { "CHUNKING", EHLO_CHUNKING },
+	{ "REQUIRETLS", EHLO_REQUIRETLS },
 	{ "silent-discard", EHLO_SILENT },
 };
 static const struct { const char *name; unsigned bit; } xforward_words[] = {
@@ -279,7 +280,7 @@ static enum smtp_hello say_hello(struct smtp_state *st)
 /* Mail that has been waiting for a while goes in plaintext rather than not at all, where the policy allows it; but not the password of a login. */
 static bool may_do_without(const struct smtp_state *st)
 {
-	return st->tls->level == SMTP_TLS_MAY && !st->service->set->tls_wrapper && st->service->sasl_maps == NULL &&
+	return st->tls->level == SMTP_TLS_MAY && st->requiretls < SMTP_RT_STARTTLS && !st->service->set->tls_wrapper && st->service->sasl_maps == NULL &&
 	       ph_wall_us() / 1000 - ph_delivery_arrival_us(st->d) / 1000 >= st->service->shared.min_backoff_ms;
 }
 
@@ -299,7 +300,10 @@ static enum smtp_hello handshake(struct smtp_state *st)
 		s->tls_on = true;
 		if (smtp_tls_verified(st))
 			return SMTP_HELLO_OK;
-		smtp_why_set(st, "4.7.5", "Server certificate not verified");
+		if (st->requiretls == SMTP_RT_ENFORCE)
+			smtp_requiretls_no_match(st);
+		else
+			smtp_why_set(st, "4.7.5", "Server certificate not verified");
 		smtp_fail_all(st, true);
 		return SMTP_HELLO_FAILED;
 	}
@@ -319,9 +323,12 @@ static enum smtp_hello start_tls(struct smtp_state *st)
 	int r;
 
 	if (!(s->features & EHLO_STARTTLS)) {
-		if (st->tls->level < SMTP_TLS_ENCRYPT)
+		if (st->requiretls >= SMTP_RT_STARTTLS)
+			smtp_requiretls_no_tls(st);
+		else if (st->tls->level < SMTP_TLS_ENCRYPT)
 			return SMTP_HELLO_OK;
-		smtp_why_set(st, "4.7.4", "TLS is required, but was not offered by host %s", s->namaddr);
+		else
+			smtp_why_set(st, "4.7.4", "TLS is required, but was not offered by host %s", s->namaddr);
 		smtp_fail_all(st, true);
 		return SMTP_HELLO_FAILED;
 	}
@@ -331,7 +338,7 @@ static enum smtp_hello start_tls(struct smtp_state *st)
 		return SMTP_HELLO_FAILED;
 	}
 	if (s->reply.code / 100 != 2) {
-		if (st->tls->level < SMTP_TLS_ENCRYPT)
+		if (st->tls->level < SMTP_TLS_ENCRYPT && st->requiretls < SMTP_RT_STARTTLS)
 			return SMTP_HELLO_OK;
 		smtp_why_reply(st, "TLS is required, but host %s refused to start TLS: %s", s->namaddr, smtp_reply_text(st));
 		smtp_fail_all(st, true);

@@ -125,6 +125,9 @@ static const struct ph_param smtp_params[] = {
 	STR(tls_session_cache, "tls_session_cache_database", "", "Not empty: TLS sessions are resumed (they are kept in memory)"),
 	TIME(tls_session_ms, "tls_session_cache_timeout", "3600s", 0, "How long a TLS session may be resumed"),
 	STR(tls_servername, "tls_servername", "", "Name for SNI: a name, nexthop or hostname"),
+	PH_P_BOOL(S, requiretls, "requiretls_enable", "${{$compatibility_level} <level {3.11} ? {no} : {yes}}", "REQUIRETLS: TLS with servers that have shown who they are (RFC 8689)"),
+	STR(requiretls_policy, "requiretls_policy", BY_NAME("inline:{{${domain_to_ascii{$mydomain}}=opportunistic}, {.${domain_to_ascii{$mydomain}}=opportunistic}, {localhost=opportunistic}}, cidr:{{0.0.0.0/0 opportunistic}, {::/0 opportunistic}}, enforce", "opportunistic"),
+	    "What REQUIRETLS means at a destination: disable, opportunistic, opportunistic+starttls, enforce, or tables with these"),
 	/* AUTH */
 	BOOL(sasl_enable, "sasl_auth_enable", "no", "Log in to servers"),
 	STR(sasl_maps, "sasl_password_maps", "", "User and password by server or destination"),

@@ -161,9 +161,12 @@ static int smtp_start(const struct ph_conf *conf, const void *settings, void **r
 		r = bind_address(&svc->bind6, SMTP_PREFIX "bind_address6", set->bind_address6, AF_INET6, err);
 	if (r == 0)
 		r = sasl_start(svc, err);
+	if (r == 0 && set->requiretls)
+		r = smtp_requiretls_start(svc, err);
 	if (r == 0)
 		r = smtp_tls_start(svc, err);
 	if (r < 0) {
+		smtp_requiretls_stop(svc);
 		ph_records_free(&svc->sasl_cache);
 		free(svc);
 		return r;
@@ -180,6 +183,7 @@ static void smtp_stop(void *service)
 
 	smtp_cache_stop(svc);
 	smtp_tls_stop(svc);
+	smtp_requiretls_stop(svc);
 	smtp_edit_stop(svc);
 	ph_records_free(&svc->sasl_cache);
 	free(svc);
@@ -205,8 +209,11 @@ static void finish(struct smtp_state *st)
 		return;
 	if (st->why.dsn[0] == '\0')
 		smtp_why_set(st, "4.3.0", "server unavailable or unable to receive mail");
+	/* No server can keep the promise, and none was only down: later is no better. */
+	if (st->why.requiretls)
+		st->why.dsn[0] = st->soft_failed ? '4' : '5';
 	/* The relay host is this site's own configuration: what looks like a bad name is a mistake that can be corrected. */
-	if (st->why.dsn[0] == '5' && strncmp(st->why.dsn, "5.4.6", 5) != 0 && *st->service->shared.relayhost &&
+	if (!st->why.requiretls && st->why.dsn[0] == '5' && strncmp(st->why.dsn, "5.4.6", 5) != 0 && *st->service->shared.relayhost &&
 	    strcmp(ph_delivery_nexthop(st->d), st->service->shared.relayhost) == 0) {
 		ph_log(PH_LOG_WARNING, "relayhost configuration problem: %s", st->why.text);
 		strcpy(st->why.dsn, "4.3.5");

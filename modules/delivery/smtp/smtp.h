@@ -24,7 +24,7 @@ enum { SMTP_IS_LMTP = 0 };
 enum {
 	EHLO_8BITMIME = 1, EHLO_PIPELINING = 2, EHLO_SIZE = 4, EHLO_VRFY = 8, EHLO_ETRN = 16, EHLO_AUTH = 32, EHLO_VERP = 64,
 	EHLO_STARTTLS = 128, EHLO_XCLIENT = 256, EHLO_XFORWARD = 512, EHLO_ENHANCED = 1024, EHLO_DSN = 2048, EHLO_SMTPUTF8 = 4096,
-	EHLO_CHUNKING = 8192, EHLO_SILENT = 1 << 20,
+	EHLO_CHUNKING = 8192, EHLO_REQUIRETLS = 16384, EHLO_SILENT = 1 << 20,
 };
 enum {  /* what XFORWARD takes */
 	XFORWARD_NAME = 1, XFORWARD_ADDR = 2, XFORWARD_PORT = 4, XFORWARD_PROTO = 8, XFORWARD_HELO = 16, XFORWARD_IDENT = 32, XFORWARD_SOURCE = 64,
@@ -33,6 +33,7 @@ enum { PIX_DISABLE_ESMTP = 1, PIX_DELAY_DOTCRLF = 2 };
 
 struct smtp_tls;                /* tls.c */
 struct smtp_tls_demand;
+struct smtp_requiretls;
 
 struct smtp_service {
 	const struct ph_conf *conf;
@@ -50,6 +51,7 @@ struct smtp_service {
 	int tls_level, tls_loglevel;
 	struct ph_maps *tls_policy, *tls_per_site;      /* NULL: not set; never both */
 	struct ph_maps *sasl_maps;      /* NULL: no AUTH */
+	struct smtp_requiretls *requiretls;     /* requiretls.c; NULL: nobody may ask for it */
 	struct ph_match *sasl_filter;
 	struct ph_records *sasl_cache;  /* NULL: refused logins are not remembered */
 	unsigned sasl_options, sasl_tls_options, sasl_tls_verified_options;
@@ -91,6 +93,7 @@ struct smtp_why {
 	char dsn[12];                   /* "": nothing yet */
 	const char *text;               /* in the delivery's arena */
 	const char *mta, *diag;         /* NULL: ours */
+	bool requiretls;                /* the server, or its destination, cannot keep what REQUIRETLS asks for */
 };
 
 /* The TLS policy of a destination. */
@@ -120,6 +123,8 @@ struct smtp_state {
 	bool keep_order;                /* of equally preferred addresses */
 	struct smtp_tls_site site;      /* of dest */
 	struct smtp_tls_demand *tls;    /* of the server being tried */
+	int requiretls;                 /* enum smtp_rt: what counts at dest */
+	bool soft_failed;               /* something else than that was a temporary failure */
 	bool connected;                 /* connection set-up time has been noted */
 	bool utf8_needed, utf8_checked;
 };
@@ -267,6 +272,23 @@ struct smtp_tls_demand {
 	const char *key;                /* a text that differs whenever the demands do */
 };
 int smtp_tls_demand(struct smtp_state *st, const struct smtp_addr *a, int port, struct smtp_tls_demand *ret);
+
+/* The destination's domain: no brackets, no port. */
+const char *smtp_nexthop_domain(struct smtp_state *st);
+
+/* ---- requiretls.c: REQUIRETLS ---- */
+enum smtp_rt { SMTP_RT_BAD = -1 /* a table failed or is wrong */, SMTP_RT_OFF, SMTP_RT_OPPORTUNISTIC, SMTP_RT_STARTTLS, SMTP_RT_ENFORCE };
+int smtp_requiretls_start(struct smtp_service *svc, struct ph_err *err);
+void smtp_requiretls_stop(struct smtp_service *svc);
+/* st->requiretls for st->dest.  Yields where a table does. */
+void smtp_requiretls_site(struct smtp_state *st);
+/* May this server be connected to, as st->tls says?  Negative after st->why was set. */
+int smtp_requiretls_demand(struct smtp_state *st, const char *host);
+/* May this session have the message?  Negative after st->why was set. */
+int smtp_requiretls_session(struct smtp_state *st);
+void smtp_requiretls_no_tls(struct smtp_state *st);     /* st->why: no STARTTLS */
+void smtp_requiretls_no_match(struct smtp_state *st);   /* st->why: not the certificate that it should have */
+bool smtp_requiretls_said(const struct smtp_state *st); /* in MAIL */
 
 /* ---- dane.c ---- */
 /* Level dane or dane-only: look for TLSA records and set what follows from them.  Negative after st->why was set.  Yields. */

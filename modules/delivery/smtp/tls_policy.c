@@ -219,6 +219,17 @@ static void site_finish(struct smtp_state *st)
 				 p->exclude, p->sni, p->trust_anchors);
 }
 
+/* "TLS-Required: no": no table counts, and nothing more than TLS where there is some (RFC 8689 section 5). */
+static void optional(struct smtp_state *st)
+{
+	int most = st->service->set->tls_wrapper ? SMTP_TLS_ENCRYPT : SMTP_TLS_MAY;
+
+	if (st->site.level > most)
+		st->site.level = most;
+	site_defaults(st);
+	site_finish(st);
+}
+
 void smtp_tls_site(struct smtp_state *st)
 {
 	struct smtp_tls_site *p = &st->site;
@@ -226,6 +237,10 @@ void smtp_tls_site(struct smtp_state *st)
 	memset(p, 0, sizeof(*p));
 	p->key = "";
 	p->level = st->service->tls_level;
+	if (ph_delivery_tls_request(st->d) == PH_TLS_REQUEST_OPTIONAL) {
+		optional(st);
+		return;
+	}
 	p->by_host = st->service->tls_per_site != NULL;
 	if (p->by_host || (st->service->tls_policy == NULL && p->level == SMTP_TLS_NONE))
 		return;
@@ -296,8 +311,7 @@ static void per_site(struct smtp_state *st, const char *host)
 
 /* ---- what follows for a server ------------------------------------------------------------ */
 
-/* The destination's domain: no brackets, no port. */
-static const char *nexthop_domain(struct smtp_state *st)
+const char *smtp_nexthop_domain(struct smtp_state *st)
 {
 	struct smtp_why why = st->why;
 	struct smtp_dest dest;
@@ -323,9 +337,9 @@ static void demand_match(struct smtp_state *st, const char *host, struct smtp_tl
 		else if (strcasecmp(word, "hostname") == 0)
 			list[n++] = host;
 		else if (strcasecmp(word, "nexthop") == 0)
-			list[n++] = nexthop_domain(st);
+			list[n++] = smtp_nexthop_domain(st);
 		else if (strcasecmp(word, "dot-nexthop") == 0)
-			list[n++] = ph_arena_printf(st->arena, ".%s", nexthop_domain(st));
+			list[n++] = ph_arena_printf(st->arena, ".%s", smtp_nexthop_domain(st));
 		else
 			list[n++] = word;
 	}
@@ -338,7 +352,7 @@ static const char *server_name(struct smtp_state *st, const char *host)
 	const char *sni = st->site.sni;
 
 	if (strcasecmp(sni, "nexthop") == 0)
-		sni = nexthop_domain(st);
+		sni = smtp_nexthop_domain(st);
 	else if (strcasecmp(sni, "hostname") == 0)
 		sni = host;
 	return *sni ? sni : NULL;
@@ -364,7 +378,7 @@ static void demand_key(struct smtp_state *st, struct smtp_tls_demand *d)
 int smtp_tls_demand(struct smtp_state *st, const struct smtp_addr *a, int port, struct smtp_tls_demand *d)
 {
 	memset(d, 0, sizeof(*d));
-	if (st->service->tls_per_site)
+	if (st->site.by_host)
 		per_site(st, a->host);
 	d->level = (enum smtp_tls_level)st->site.level;
 	d->key = "";

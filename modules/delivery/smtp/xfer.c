@@ -100,6 +100,8 @@ static void put_mail(struct xfer *x, struct ph_buf *b)
 	}
 	if (x->utf8 && (x->s->features & EHLO_SMTPUTF8))
 		ph_buf_puts(b, " SMTPUTF8");
+	if (smtp_requiretls_said(st))
+		ph_buf_puts(b, " REQUIRETLS");
 	if ((x->s->features & EHLO_AUTH) && st->service->set->dummy_auth && st->service->set->sasl_enable)
 		ph_buf_puts(b, " AUTH=<>");
 	ph_buf_puts(b, "\r\n");
@@ -448,6 +450,10 @@ static bool acceptable(struct xfer *x)
 	x->utf8 = ph_delivery_smtputf8(st->d);
 	if (x->utf8 && !(x->s->features & EHLO_SMTPUTF8) && (needs || smtp_headers_utf8(st))) {
 		smtp_why_set(st, "5.6.7", "SMTPUTF8 is required, but was not offered by host %s", x->s->namaddr);
+		smtp_fail_all(st, false);
+		return false;
+	}
+	if (smtp_requiretls_session(st) < 0) {
 		smtp_fail_all(st, false);
 		return false;
 	}
