@@ -108,6 +108,7 @@ bool ph_result_settle(struct ph_delivery *d, struct ph_result *r);
 void ph_result_log(struct ph_delivery *d, size_t i, const char *address, const struct ph_result *r, bool softened);
 void ph_result_commit(struct ph_delivery *d, size_t i, const struct ph_result *r);
 void ph_result_pass(struct ph_delivery *d, size_t i, const char *address, const char *route);   /* PH_RESULT_PASS */
+void ph_result_parts(struct ph_delivery *d, size_t i, const char *parts);       /* PH_RESULT_PARTS */
 const char *ph_result_text(struct ph_delivery *d, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 
 /* ---- content.c ---- */

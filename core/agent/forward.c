@@ -22,8 +22,9 @@ int ph_forward_encode(const struct ph_forward *f, struct ph_slice request, struc
 	ph_pack_u32(out, (uint32_t)f->n_rcpts);
 	for (size_t i = 0; i < f->n_rcpts; i++)
 		ph_pack_str(out, f->rcpts[i]);
-	ph_pack_u8(out, (uint8_t)((f->original ? 1 : 0) | (f->filter ? 2 : 0)));
+	ph_pack_u8(out, (uint8_t)((f->original ? 1 : 0) | (f->filter ? 2 : 0) | (f->orcpt ? 4 : 0)));
 	ph_pack_str(out, f->original);
+	ph_pack_str(out, f->orcpt);
 	ph_pack_str(out, f->filter);
 	ph_pack_str(out, f->top);
 	return ph_pack_u32(out, f->notify);
@@ -53,8 +54,10 @@ int ph_forward_decode(struct ph_slice in, struct ph_arena *arena, struct ph_forw
 	f->rcpts = rcpts;
 	has = ph_unpack_u8(&u);
 	f->original = ph_unpack_str(&u, arena);
+	f->orcpt = ph_unpack_str(&u, arena);
 	f->filter = ph_unpack_str(&u, arena);
 	f->original = has & 1 ? f->original : NULL;
+	f->orcpt = has & 4 ? f->orcpt : NULL;
 	f->filter = has & 2 ? f->filter : NULL;
 	f->top = ph_unpack_str(&u, arena);
 	f->notify = ph_unpack_u32(&u);
@@ -138,7 +141,7 @@ static int begin(const struct ph_forward *f, struct ph_arena *arena, struct ph_i
 			ph_intake_attr(*ret, req->attrs[i].name, req->attrs[i].value);
 	ph_intake_sender(*ret, f->sender, req->envid, req->ret, req->encoding, req->flags & PH_ENV_INHERITED);
 	for (size_t i = 0; rc == 0 && i < f->n_rcpts; i++) {
-		rc = ph_intake_rcpt(*ret, f->rcpts[i], NULL, f->notify);
+		rc = ph_intake_rcpt(*ret, f->rcpts[i], f->orcpt, f->notify);
 		if (rc == 0 && f->original)
 			ph_intake_rcpt_original(*ret, f->original);
 	}

@@ -10,7 +10,7 @@ struct ph_forward {
 	const char *sender;
 	const char *const *rcpts;
 	size_t n_rcpts;
-	const char *original;           /* NULL: each recipient is its own */
+	const char *original, *orcpt;   /* of all recipients (orcpt: RFC 3461, NULL: not given); NULL: each recipient is its own */
 	const char *top;                /* headers to put on top, each with its line end */
 	const char *filter;             /* "transport:nexthop" for all recipients, or NULL */
 	unsigned notify;                /* PH_NOTIFY_* of the recipient */

@@ -10,6 +10,7 @@
 #include "base/pack.h"
 #include "base/time.h"
 #include "config/general.h"
+#include "queue/parts.h"
 #include "route/route.h"
 
 /* ---- delays ------------------------------------------------------------------------------- */
@@ -130,6 +131,10 @@ static void journal(struct ph_delivery *d, size_t i, const struct ph_result *r, 
 		return;
 	memcpy(rec.queue_id, d->req->ref.queue_id, sizeof(rec.queue_id));
 	rec.rcpt = d->req->rcpts[i].index;
+	if (d->req->rcpts[i].route) {
+		rec.type = PH_J_PART;
+		rec.blob = ph_part_key(d->arena, d->req->rcpts[i].address, d->req->rcpts[i].route);
+	}
 	rec.status = (uint8_t)r->status;
 	rec.time_ms = ph_wall_us() / 1000;
 	rec.dsn = (struct ph_slice){ r->dsn, strlen(r->dsn) };
@@ -179,6 +184,10 @@ static void frame(struct ph_delivery *d, size_t i, unsigned status, const struct
 	ph_pack_str(&b, d->mta);
 	ph_pack_str(&b, d->diag);
 	ph_pack_u8(&b, d->dsn_passed);
+	if (d->req->rcpts[i].route) {
+		ph_pack_str(&b, d->req->rcpts[i].route);
+		ph_pack_str(&b, d->req->rcpts[i].address);
+	}
 	ph_agent_send(ph_agent_self.is_child ? (uint16_t)PH_CF_RESULT : (uint16_t)PH_F_RESULT, &b);
 	ph_buf_done(&b);
 }
@@ -244,6 +253,18 @@ void ph_result_pass(struct ph_delivery *d, size_t i, const char *address, const 
 
 	d->rcpts[i].done = true;
 	frame(d, i, PH_RESULT_PASS, &r);
+}
+
+void ph_result_parts(struct ph_delivery *d, size_t i, const char *parts)
+{
+	static const struct ph_result r = { PH_DEFERRED, "4.3.0", "none", "passed on to another mail transport" };
+
+	d->rcpts[i].done = true;
+	d->mta = NULL;
+	d->diag = parts;
+	journal(d, i, &r, false);
+	frame(d, i, PH_RESULT_PARTS, &r);
+	d->diag = NULL;
 }
 
 /* One answer for many recipients: all records leave with one write(), before anything is told to anybody, and without a yield in between. */

@@ -20,6 +20,8 @@ enum ph_journal_type {
 	PH_J_REMOVED,           /* message: done, deleted */
 	PH_J_LIVE,              /* checkpoint: message is live with this state (done bitmap ...) */
 	PH_J_CHECKPOINT_BEGIN, PH_J_CHECKPOINT_SEGMENT /* text: file; instance and offset up to where the LIVE set is complete */, PH_J_CHECKPOINT_END,
+	PH_J_PART,              /* one part of a recipient (parts.h): its status; blob: address, NUL, route */
+	PH_J_LAST = PH_J_PART
 };
 
 struct ph_journal_rec {

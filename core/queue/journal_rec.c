@@ -202,7 +202,7 @@ int ph_journal_read(int queue_dirfd, const char *file, uint64_t *offset, int (*f
 			continue;
 		}
 		*offset += n;
-		if (rec.type > PH_J_CHECKPOINT_END)
+		if (rec.type > PH_J_LAST)
 			continue;       /* of a later version */
 		r = fn(arg, &rec);
 		if (r != 0)

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "queue/listing.h"
+#include "queue/parts.h"
 
 /* ---- JSON ---- */
 
@@ -69,11 +70,47 @@ static const char *queue_name(const struct ph_entry *e)
 	return "";
 }
 
+/* Who stands for a recipient: it itself, or a part of it that waits (parts.h); and why (NULL: not known). */
+struct shown { const char *address, *reason; };
+
+static void json_rcpt(const struct shown *s, bool bounced, bool first, struct ph_buf *out)
+{
+	ph_buf_puts(out, first ? "{\"address\": " : ", {\"address\": ");
+	ph_json_put(out, s->address);
+	if (s->reason) {
+		ph_buf_puts(out, bounced ? ", \"bounce_reason\": " : ", \"delay_reason\": ");
+		ph_json_put(out, s->reason);
+	}
+	ph_buf_putc(out, '}');
+}
+
+/* Recipient i of e as it is to be shown, in arena; how many. */
+static size_t shown_of(const struct ph_index *ix, const struct ph_entry *e, uint32_t i, const char *address, struct ph_arena *arena, struct shown **ret)
+{
+	struct shown *s = ph_arena_alloc(arena, sizeof(*s));
+	struct ph_parts list;
+	struct ph_reason r;
+	size_t n = 0;
+
+	*s = (struct shown){ address, ph_entry_reason(ix, e, i, &r) ? r.text : NULL };
+	*ret = s;
+	if (!s->reason || e->rcpts[i].state != PH_RCPT_TODO || !ph_parts_pending(r.diag))
+		return 1;
+	list = ph_parts_read(r.diag, arena);
+	*ret = s = ph_arena_alloc(arena, list.n * sizeof(*s));
+	for (size_t k = 0; k < list.n; k++)
+		if (list.part[k].state == PH_PART_PENDING)
+			s[n++] = (struct shown){ list.part[k].address, *list.part[k].text ? list.part[k].text : r.text };
+	return n;
+}
+
 static void json_entry(const struct ph_index *ix, const struct ph_entry *e, struct ph_buf *out)
 {
 	const char *cursor = ph_entry_rcpts(e), *original, *address;
-	struct ph_reason r;
+	struct ph_arena *arena = ph_arena_new();
+	struct shown *s;
 	bool first = true;
+	size_t n, k;
 	uint32_t i;
 
 	ph_buf_printf(out, "{\"queue_name\": \"%s\", \"queue_id\": \"%s\", \"arrival_time\": %lld, \"message_size\": %lld, \"forced_expire\": %s, \"sender\": ",
@@ -85,15 +122,12 @@ static void json_entry(const struct ph_index *ix, const struct ph_entry *e, stru
 		address = ph_entry_rcpt_next(e, i, &cursor, &original);
 		if (e->rcpts[i].state != PH_RCPT_TODO && e->rcpts[i].state != PH_RCPT_BOUNCED)
 			continue;
-		ph_buf_puts(out, first ? "{\"address\": " : ", {\"address\": ");
-		first = false;
-		ph_json_put(out, address);
-		if (ph_entry_reason(ix, e, i, &r)) {
-			ph_buf_puts(out, e->rcpts[i].state == PH_RCPT_BOUNCED ? ", \"bounce_reason\": " : ", \"delay_reason\": ");
-			ph_json_put(out, r.text);
-		}
-		ph_buf_putc(out, '}');
+		ph_arena_reset(arena);
+		n = shown_of(ix, e, i, address, arena, &s);
+		for (k = 0; k < n; k++, first = false)
+			json_rcpt(&s[k], e->rcpts[i].state == PH_RCPT_BOUNCED, first, out);
 	}
+	ph_arena_free(&arena);
 	ph_buf_puts(out, "]}\n");
 }
 
@@ -169,8 +203,10 @@ static void mailq_reason(const char *text, struct ph_buf *out)
 static void mailq_entry(struct ph_listing *l, const struct ph_index *ix, const struct ph_entry *e, struct ph_buf *out)
 {
 	const char *cursor = ph_entry_rcpts(e), *original, *address;
-	uint32_t i, shown = 0;
-	struct ph_reason r;
+	struct ph_arena *arena = ph_arena_new();
+	uint32_t i, last = 0;
+	struct shown *s;
+	size_t n, k;
 	char mark = e->state == PH_ENTRY_ACTIVE ? '*' : e->state == PH_ENTRY_HOLD ? '!' : e->marks & PH_MARK_EXPIRE ? '#' : ' ';
 
 	mailq_head(l, ph_entry_queue_id(e), mark, e->arrival_us / 1000000, e->content_bytes, ph_entry_sender(e), out);
@@ -178,13 +214,18 @@ static void mailq_entry(struct ph_listing *l, const struct ph_index *ix, const s
 		address = ph_entry_rcpt_next(e, i, &cursor, &original);
 		if (e->rcpts[i].state != PH_RCPT_TODO && e->rcpts[i].state != PH_RCPT_BOUNCED)
 			continue;
-		if (e->rcpts[i].reason != shown && ph_entry_reason(ix, e, i, &r))
-			mailq_reason(r.text, out);
-		shown = e->rcpts[i].reason;
-		ph_buf_printf(out, l->long_ids ? "%47s" : "%41s", "");
-		put_printable(out, address);
-		ph_buf_putc(out, '\n');
+		ph_arena_reset(arena);
+		n = shown_of(ix, e, i, address, arena, &s);
+		for (k = 0; k < n; k++) {
+			if (s[k].reason && (n > 1 || e->rcpts[i].reason != last))
+				mailq_reason(s[k].reason, out);
+			ph_buf_printf(out, l->long_ids ? "%47s" : "%41s", "");
+			put_printable(out, s[k].address);
+			ph_buf_putc(out, '\n');
+		}
+		last = e->rcpts[i].reason;
 	}
+	ph_arena_free(&arena);
 }
 
 /* ---- both ---- */

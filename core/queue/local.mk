@@ -4,7 +4,7 @@ libcore_la_SOURCES += core/queue/store.h core/queue/journal.h core/queue/proto.h
 	core/queue/record.h core/queue/record.c core/message/envelope.c core/queue/store_private.h core/queue/store.c \
 	core/queue/store_commit.c core/queue/segment.c core/queue/msgfile.c core/queue/stored.c core/queue/window.h core/queue/window.c \
 	core/queue/scan.c core/queue/dirs.c core/queue/journal_private.h core/queue/journal.c core/queue/journal_sync.c \
-	core/queue/journal_file.c core/queue/journal_rec.c core/queue/proto.c core/queue/submit.h core/queue/submit.c core/queue/parts.c core/queue/parts.h
+	core/queue/journal_file.c core/queue/journal_rec.c core/queue/qmgr_pass.c core/queue/proto.c core/queue/submit.h core/queue/submit.c core/queue/parts.c core/queue/parts.h
 
 if FUZZ
 noinst_PROGRAMS += t/fuzz/fuzz_journal

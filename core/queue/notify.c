@@ -113,7 +113,7 @@ static bool relayed(struct ph_qmgr *q, const char *relay)
 
 static const char *action_of(const struct notice *n, const struct ph_entry *e, uint32_t i, const struct ph_reason *r, enum ph_delivery_status status)
 {
-	if (e->rcpts[i].notify & PH_NOTIFY_EXPANDED)
+	if ((e->rcpts[i].notify & PH_NOTIFY_EXPANDED) || (status == PH_SENT && ph_parts_are(r->diag)))
 		return "expanded";
 	if (e->flags & PH_ENV_TRACE_ONLY)
 		return status == PH_SENT ? "deliverable" : "undeliverable";
@@ -147,14 +147,18 @@ static int by_order(const void *one, const void *two, void *arg)
 	return r ? r : strcmp(a, b);
 }
 
-/* A recipient that was expanded: each destination that bounced stands for itself.  false: none can be read. */
-static bool add_parts(struct notice *n, uint32_t i, const struct ph_reason *r)
+/* A recipient that was expanded: each destination that bounced, or waits, stands for itself.  false: there is none to be told of. */
+static bool add_parts(struct notice *n, uint32_t i, const struct ph_reason *r, enum ph_delivery_status status)
 {
 	const char *at = keep(n->a, r->diag);
 	size_t room = n->a->e->n_rcpts - i, before = n->n;
 	struct ph_part part;
 
 	while (ph_parts_next(&at, n->a->arena, &part)) {
+		bool bounced = part.state == PH_PART_BOUNCED;
+
+		if ((!bounced && part.state != PH_PART_PENDING) || (bounced && n->kind == PH_BOUNCE_DELAY))
+			continue;
 		if (n->n + room >= n->cap) {
 			struct ph_bounce_rcpt *more = ph_arena_alloc(n->a->arena, 2 * n->cap * sizeof(*more));
 
@@ -162,8 +166,9 @@ static bool add_parts(struct notice *n, uint32_t i, const struct ph_reason *r)
 			n->rcpts = more;
 			n->cap *= 2;
 		}
-		n->rcpts[n->n++] = (struct ph_bounce_rcpt){ .index = i, .status = PH_BOUNCED, .dsn = part.dsn, .text = part.text,
-			.relay = keep(n->a, r->relay), .diag = part.diag, .address = part.address, .anonymous = part.anonymous, .time_us = ph_wall_us() };
+		n->rcpts[n->n++] = (struct ph_bounce_rcpt){ .index = i, .status = bounced ? PH_BOUNCED : status,
+			.dsn = *part.dsn ? part.dsn : keep(n->a, r->dsn), .text = *part.text ? part.text : keep(n->a, r->text),
+			.relay = keep(n->a, r->relay), .mta = part.mta, .diag = part.diag, .address = part.address, .anonymous = part.anonymous, .time_us = ph_wall_us() };
 	}
 	return n->n > before;
 }
@@ -183,7 +188,9 @@ static void collect(struct notice *n)
 		if (!wanted(n, e, i))
 			continue;
 		ph_entry_reason(n->q->ix, e, i, &r);
-		if (status == PH_BOUNCED && ph_parts_are(r.diag) && add_parts(n, i, &r))
+		if (status == PH_SENT && ph_parts_are(r.diag))
+			r = (struct ph_reason){ "2.0.0", "alias expanded", "local", "", r.diag };
+		if (status != PH_SENT && ph_parts_are(r.diag) && add_parts(n, i, &r, status))
 			continue;
 		n->rcpts[n->n++] = (struct ph_bounce_rcpt){ .index = i, .status = status, .action = action_of(n, e, i, &r, status),
 			.dsn = keep(n->a, *r.dsn ? r.dsn : status == PH_SENT ? "2.0.0" : status == PH_BOUNCED ? "5.0.0" : "4.0.0"),

@@ -82,6 +82,7 @@ static void pack_rcpt(struct ph_buf *out, const struct ph_request_rcpt *c)
 	ph_pack_str(out, c->address);
 	pack_opt(out, c->original && strcmp(c->original, c->address) == 0 ? NULL : c->original);
 	pack_opt(out, c->dsn_orcpt);
+	pack_opt(out, c->route);
 }
 
 static size_t opt_bytes(const char *s)
@@ -98,7 +99,7 @@ static size_t request_bytes(const struct ph_delivery_request *r)
 	for (i = 0; i < r->n_attrs; i++)
 		n += 8 + strlen(r->attrs[i].name) + strlen(r->attrs[i].value);
 	for (i = 0; i < r->n_rcpts; i++)
-		n += 12 + strlen(r->rcpts[i].address) + opt_bytes(r->rcpts[i].original) + opt_bytes(r->rcpts[i].dsn_orcpt);
+		n += 12 + strlen(r->rcpts[i].address) + opt_bytes(r->rcpts[i].original) + opt_bytes(r->rcpts[i].dsn_orcpt) + opt_bytes(r->rcpts[i].route);
 	return n;
 }
 
@@ -146,7 +147,7 @@ static void take_rcpts(struct ph_unpack *u, struct ph_arena *arena, struct ph_de
 {
 	uint32_t n = ph_unpack_u32(u), i;
 
-	r->rcpts = take_array(u, arena, n, 14, sizeof(r->rcpts[0]));
+	r->rcpts = take_array(u, arena, n, 15, sizeof(r->rcpts[0]));
 	for (i = 0; i < n && !u->bad; i++) {
 		struct ph_request_rcpt *c = &r->rcpts[i];
 
@@ -157,6 +158,7 @@ static void take_rcpts(struct ph_unpack *u, struct ph_arena *arena, struct ph_de
 		if (c->original == NULL)
 			c->original = c->address;
 		c->dsn_orcpt = take_opt(u, arena);
+		c->route = take_opt(u, arena);
 	}
 	r->n_rcpts = i;
 }

@@ -15,7 +15,7 @@ enum ph_frame {
 	PH_F_THROTTLE,          /* qmgr -> intake: u32 ms to wait before each message (in_flow_delay) */
 	PH_F_HELLO_AGENT,       /* u32 pid, u8 slot, u8 root, str journal file, u32 n, n * { u64 delivery, str queue id, u32 m, m * u32 rcpt } */
 	PH_F_DELIVER,           /* struct ph_delivery_request */
-	PH_F_RESULT,            /* u64 delivery, u32 rcpt, u8 status, str dsn, text, relay, mta, diag, u8 dsn_passed */
+	PH_F_RESULT,            /* u64 delivery, u32 rcpt, u8 status, str dsn, text, relay, mta, diag, u8 dsn_passed; of a part (parts.h): str route, str address */
 	PH_F_DONE,              /* u64 delivery, u8 dest_down, str dsn, str text */
 	PH_F_ROTATE,            /* go on in a new journal file */
 	PH_F_ROTATED,           /* str new journal file; all results of older ones were sent before */
@@ -34,8 +34,15 @@ enum ph_frame {
 /* A RESULT's status that is none: the recipient goes to relay ("transport:nexthop") as the address in text.  In no journal: after a crash its first
  * transport is asked again. */
 #define PH_RESULT_PASS 3
+/* Nor this one: the recipient was expanded, and other transports have to take the pending parts in diag (parts.h).  In the journal as deferred. */
+#define PH_RESULT_PARTS 4
 
-struct ph_request_rcpt { uint32_t index; const char *address, *original, *dsn_orcpt; unsigned dsn_notify; };
+struct ph_request_rcpt {
+	uint32_t index;                 /* in the envelope */
+	const char *address, *original, *dsn_orcpt;
+	unsigned dsn_notify;
+	const char *route;              /* it is a part of that recipient (parts.h), by this route; NULL: all of it */
+};
 
 struct ph_delivery_request {
 	uint64_t id;

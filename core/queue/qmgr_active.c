@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "queue/parts.h"
 #include "queue/qmgr_private.h"
 
 #define POOL_MAX 512
@@ -205,6 +206,8 @@ static bool keep_sent(const struct ph_qmgr *q, const struct ph_entry *e, uint32_
 void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env, uint32_t rcpt,
 		   enum ph_delivery_status status, const struct ph_reason *reason, bool dsn_passed)
 {
+	struct ph_reason before;
+
 	if (rcpt >= e->n_rcpts)
 		return;
 	if (e->active)
@@ -233,6 +236,9 @@ void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelo
 		break;
 	case PH_DEFERRED:
 		q->stats.deferred++;
+		/* What is left to be done of an expanded recipient is not replaced by what was said before it was. */
+		if (reason && ph_entry_reason(q->ix, e, rcpt, &before) && ph_parts_pending(before.diag))
+			break;
 		ph_index_result(q->ix, e, rcpt, PH_RCPT_TODO, reason);
 		break;
 	}
@@ -241,8 +247,9 @@ void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelo
 static void log_result(struct ph_qmgr *q, const struct ph_active *a, uint32_t i, enum ph_delivery_status status, const char *prog,
 		       const char *dsn, const char *text)
 {
-	const struct ph_rcpt *r = &a->env->rcpts[i];
-	const char *to = a->addresses && a->addresses[i] ? a->addresses[i] : r->address;
+	const struct ph_active_part *passed = ph_active_part(a, i);
+	const struct ph_rcpt *r = &a->env->rcpts[passed ? passed->rcpt : i];
+	const char *to = passed ? passed->address : a->addresses && a->addresses[i] ? a->addresses[i] : r->address;
 	int64_t now = ph_wall_us(), part[3] = { now - a->env->arrival_us, a->active_us - a->env->arrival_us, now - a->active_us };
 	char delay[3][24], orig[400] = "";
 	int k;
@@ -261,11 +268,17 @@ void ph_qmgr_result(struct ph_qmgr *q, struct ph_active *a, uint32_t rcpt, enum 
 		    const char *dsn, const char *text)
 {
 	struct ph_journal_rec rec = { .type = status == PH_DEFERRED ? PH_J_DEFERRED : PH_J_RESULT, .rcpt = rcpt };
+	const struct ph_active_part *part = ph_active_part(a, rcpt);
 	struct ph_reason reason = { dsn, text, "none", "", "" };
 	struct ph_err err;
 
 	if (a->e == NULL)
 		return;
+	if (part) {
+		rec.type = PH_J_PART;
+		rec.rcpt = part->rcpt;
+		rec.blob = ph_part_key(a->arena, part->address, part->route);
+	}
 	memcpy(rec.queue_id, a->ref.queue_id, sizeof(rec.queue_id));
 	rec.status = (uint8_t)status;
 	rec.time_ms = ph_wall_us() / 1000;
@@ -276,7 +289,10 @@ void ph_qmgr_result(struct ph_qmgr *q, struct ph_active *a, uint32_t rcpt, enum 
 		ph_log(PH_LOG_ERROR, "%s: result cannot be recorded: %s", a->ref.queue_id, err.text);
 	q->journal_bytes += 100 + rec.text.n;
 	log_result(q, a, rcpt, status, prog, dsn, text);
-	ph_qmgr_apply(q, a->e, a->env, rcpt, status, &reason, false);
+	if (part)
+		ph_qmgr_part_result(q, a->e, part->rcpt, part->address, part->route, status, &reason, false);
+	else
+		ph_qmgr_apply(q, a->e, a->env, rcpt, status, &reason, false);
 }
 
 /* ---- end ---- */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/pack.h"
+#include "queue/parts.h"
 #include "queue/qmgr_private.h"
 
 #define SPREAD 8                /* deliveries by which an agent may be ahead of the others for the sake of its connections */
@@ -112,12 +113,14 @@ static void request_rcpts(struct ph_qmgr *q, const struct ph_active *a, const st
 		q->req_rcpts = ph_realloc(q->req_rcpts, q->req_rcpts_cap * sizeof(q->req_rcpts[0]));
 	}
 	for (i = 0; i < b->n; i++) {
-		uint32_t k = b->rcpts[i];
+		const struct ph_active_part *part = ph_active_part(a, b->rcpts[i]);
+		uint32_t k = part ? part->rcpt : b->rcpts[i];
 		const struct ph_rcpt *r = &a->env->rcpts[k];
 
 		q->req_rcpts[i] = (struct ph_request_rcpt){ .index = k, .original = r->original ? r->original : r->address,
-			.address = a->addresses && a->addresses[k] ? a->addresses[k] : r->address,
-			.dsn_orcpt = r->dsn_orcpt, .dsn_notify = r->dsn_notify };
+			.address = part ? part->address : a->addresses && a->addresses[k] ? a->addresses[k] : r->address,
+			.dsn_orcpt = r->dsn_orcpt, 
+			.dsn_notify = part ? ph_parts_notify(r->dsn_notify) : r->dsn_notify, .route = part ? part->route : NULL };
 	}
 }
 
@@ -170,28 +173,75 @@ bool ph_qmgr_dispatch(struct ph_qmgr *q, struct ph_sched_batch *b)
 
 /* ---- results ---- */
 
-static void on_result(struct ph_qmgr *q, struct ph_slice payload)
-{
-	struct ph_unpack u;
-	struct ph_qdelivery *d;
-	struct ph_reason r;
-	struct ph_entry *e;
+struct result {
 	uint32_t rcpt;
 	uint8_t status;
 	bool passed;
+	const char *route, *address;    /* of a part; NULL: of a recipient */
+	struct ph_reason r;
+};
+
+static bool result_read(struct ph_unpack *u, struct ph_arena *arena, struct result *x)
+{
+	x->rcpt = ph_unpack_u32(u);
+	x->status = ph_unpack_u8(u);
+	x->r.dsn = ph_unpack_str(u, arena);
+	x->r.text = ph_unpack_str(u, arena);
+	x->r.relay = ph_unpack_str(u, arena);
+	x->r.mta = ph_unpack_str(u, arena);
+	x->r.diag = ph_unpack_str(u, arena);
+	x->passed = ph_unpack_u8(u);
+	x->route = x->address = NULL;
+	if (!u->bad && u->n > 0) {
+		x->route = ph_unpack_str(u, arena);
+		x->address = ph_unpack_str(u, arena);
+	}
+	return !u->bad && x->status <= PH_RESULT_PARTS;
+}
+
+/* Its message is found later. */
+static void result_note(struct ph_qmgr *q, const struct ph_qdelivery *d, const struct result *x)
+{
+	struct ph_journal_rec rec = { .type = x->status == PH_DEFERRED || x->status == PH_RESULT_PARTS ? PH_J_DEFERRED : PH_J_RESULT,
+		.rcpt = x->rcpt, .status = x->status, .dsn = { x->r.dsn, strlen(x->r.dsn) }, .text = { x->r.text, strlen(x->r.text) },
+		.relay = { x->r.relay, strlen(x->r.relay) }, .mta = { x->r.mta, strlen(x->r.mta) }, .diag = { x->r.diag, strlen(x->r.diag) } };
+
+	if (x->route) {
+		rec.type = PH_J_PART;
+		rec.blob = ph_part_key(q->scratch, x->address, x->route);
+	}
+	memcpy(rec.queue_id, d->queue_id, sizeof(rec.queue_id));
+	ph_recover_note(q, &rec);
+}
+
+static void result_apply(struct ph_qmgr *q, struct ph_qdelivery *d, struct ph_entry *e, const struct result *x)
+{
+	static const struct ph_reason loop = { "4.3.5", "mail transport configuration error: passed on in a loop", "none", "", "" };
+
+	if (x->route && (x->status == PH_RESULT_PASS || x->status == PH_RESULT_PARTS)) {
+		ph_qmgr_part_result(q, e, x->rcpt, x->address, x->route, PH_DEFERRED, &loop, false);
+	} else if (x->route) {
+		ph_qmgr_part_result(q, e, x->rcpt, x->address, x->route, x->status, &x->r, x->passed);
+	} else if (x->status != PH_RESULT_PARTS) {
+		ph_qmgr_apply(q, e, NULL, x->rcpt, x->status, &x->r, x->passed);
+	} else {
+		ph_qmgr_parts_set(q, e, x->rcpt, &x->r);
+		if (d->active)
+			ph_qmgr_pass_parts(q, d->active, x->rcpt);
+	}
+}
+
+static void on_result(struct ph_qmgr *q, struct ph_slice payload)
+{
+	struct ph_qdelivery *d;
+	struct ph_unpack u;
+	struct ph_entry *e;
+	struct result x;
 
 	ph_unpack_init(&u, payload);
 	d = delivery_find(q, ph_unpack_u64(&u));
-	rcpt = ph_unpack_u32(&u);
-	status = ph_unpack_u8(&u);
 	ph_arena_reset(q->scratch);
-	r.dsn = ph_unpack_str(&u, q->scratch);
-	r.text = ph_unpack_str(&u, q->scratch);
-	r.relay = ph_unpack_str(&u, q->scratch);
-	r.mta = ph_unpack_str(&u, q->scratch);
-	r.diag = ph_unpack_str(&u, q->scratch);
-	passed = ph_unpack_u8(&u);
-	if (u.bad || status > PH_RESULT_PASS) {
+	if (!result_read(&u, q->scratch, &x)) {
 		ph_log(PH_LOG_WARNING, "damaged RESULT frame from a delivery agent");
 		return;
 	}
@@ -199,18 +249,12 @@ static void on_result(struct ph_qmgr *q, struct ph_slice payload)
 	if (d == NULL)
 		return;
 	e = delivery_entry(q, d);
-	if (status == PH_RESULT_PASS) {         /* one that was adopted has no attempt here: it is tried again later */
-		ph_qmgr_pass(q, d->active, rcpt, r.text, r.relay);
-	} else if (e) {
-		ph_qmgr_apply(q, e, NULL, rcpt, status, &r, passed);
-	} else if (!q->recovered && d->active == NULL) {        /* its message is found later */
-		struct ph_journal_rec rec = { .type = status == PH_DEFERRED ? PH_J_DEFERRED : PH_J_RESULT, .rcpt = rcpt, .status = status,
-			.dsn = { r.dsn, strlen(r.dsn) }, .text = { r.text, strlen(r.text) }, .relay = { r.relay, strlen(r.relay) },
-			.mta = { r.mta, strlen(r.mta) }, .diag = { r.diag, strlen(r.diag) } };
-
-		memcpy(rec.queue_id, d->queue_id, sizeof(rec.queue_id));
-		ph_recover_note(q, &rec);
-	}
+	if (x.status == PH_RESULT_PASS && !x.route)     /* one that was adopted has no attempt here: it is tried again later */
+		ph_qmgr_pass(q, d->active, x.rcpt, x.r.text, x.r.relay);
+	else if (e)
+		result_apply(q, d, e, &x);
+	else if (!q->recovered && d->active == NULL)
+		result_note(q, d, &x);
 }
 
 static void on_done(struct ph_qmgr *q, struct ph_slice payload)

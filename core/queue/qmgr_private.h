@@ -79,6 +79,8 @@ struct ph_active {
 	uint32_t redirected;            /* recipient that stands for all others (REDIRECT) + 1 */
 	unsigned char *passed;          /* per recipient: its transport has handed it to another in this attempt; NULL: none */
 	const char **addresses;         /* as the transport shall see them; NULL entries: as in env */
+	struct ph_active_part { uint32_t rcpt; const char *address, *route; } *parts;  /* the scheduler's numbers n_rcpts, n_rcpts + 1, ... */
+	uint32_t n_parts, cap_parts;
 };
 
 struct ph_intake_conn {
@@ -176,8 +178,20 @@ void ph_active_withdraw(struct ph_qmgr *q, struct ph_active *a);
 struct ph_active *ph_active_start(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env);
 /* qmgr_resolve.c */
 void ph_resolve_kick(struct ph_qmgr *q);
+/* Queue recipient i (or a part, see qmgr_pass.c) for r, or give it a result.  rcpt: its address. */
+void ph_qmgr_schedule(struct ph_qmgr *q, struct ph_active *a, uint32_t i, const char *rcpt, const struct ph_resolved *r);
+/* qmgr_pass.c */
 /* Recipient i goes to another transport, as address (PH_RESULT_PASS).  Once in an attempt; a NULL: nothing happens. */
 void ph_qmgr_pass(struct ph_qmgr *q, struct ph_active *a, uint32_t i, const char *address, const char *route);
+/* The agent has expanded recipient i, and other transports have to take parts of it: what is to be done from now on. */
+void ph_qmgr_parts_set(struct ph_qmgr *q, struct ph_entry *e, uint32_t i, const struct ph_reason *reason);
+/* Parts of recipient i that other transports have to take: queued.  false: it has none. */
+bool ph_qmgr_pass_parts(struct ph_qmgr *q, struct ph_active *a, uint32_t i);
+/* The part that the scheduler knows as number i; NULL: that is a recipient. */
+const struct ph_active_part *ph_active_part(const struct ph_active *a, uint32_t i);
+/* A part's result, from wherever, into the index: with the last one its recipient has its own. */
+void ph_qmgr_part_result(struct ph_qmgr *q, struct ph_entry *e, uint32_t rcpt, const char *address, const char *route,
+			 enum ph_delivery_status status, const struct ph_reason *reason, bool dsn_passed);
 /* A result that the queue manager itself gives: log line (as prog), index, journal. */
 void ph_qmgr_result(struct ph_qmgr *q, struct ph_active *a, uint32_t rcpt, enum ph_delivery_status status, const char *prog,
 		    const char *dsn, const char *text);

@@ -129,8 +129,7 @@ static void unknown_transport(struct ph_qmgr *q, const char *name)
 	ph_sched_transport_down(q->sched, ph_sched_transport(q->sched, name), "4.3.0", "mail transport unavailable", ph_now_ms());
 }
 
-/* Queue recipient i, or give it a result. */
-static void schedule(struct ph_qmgr *q, struct ph_active *a, uint32_t i, const char *rcpt, const struct ph_resolved *r)
+void ph_qmgr_schedule(struct ph_qmgr *q, struct ph_active *a, uint32_t i, const char *rcpt, const struct ph_resolved *r)
 {
 	struct ph_sched_transport *t;
 	const char *dsn, *text;
@@ -143,7 +142,7 @@ static void schedule(struct ph_qmgr *q, struct ph_active *a, uint32_t i, const c
 		ph_qmgr_result(q, a, i, PH_DEFERRED, "error", "4.3.2", "deferred transport");
 		return;
 	}
-	if (strcmp(r->recipient, a->env->rcpts[i].address) != 0) {
+	if (i < a->env->n_rcpts && strcmp(r->recipient, a->env->rcpts[i].address) != 0) {
 		if (a->addresses == NULL)
 			a->addresses = ph_arena_alloc(a->arena, a->env->n_rcpts * sizeof(a->addresses[0]));
 		a->addresses[i] = r->recipient;
@@ -182,28 +181,7 @@ static void resolve_one(struct ph_qmgr *q, struct ph_active *a, uint32_t i)
 		if (!probe)
 			cache_put(a->env->sender, rcpt, &r);
 	}
-	schedule(q, a, i, rcpt, &r);
-}
-
-void ph_qmgr_pass(struct ph_qmgr *q, struct ph_active *a, uint32_t i, const char *address, const char *route)
-{
-	const char *colon = strchr(route, ':');
-	struct ph_resolved r = { .cls = PH_CLASS_DEFAULT };
-
-	if (a == NULL || a->e == NULL || a->hold || i >= a->env->n_rcpts || a->e->rcpts[i].state != PH_RCPT_TODO)
-		return;
-	if (a->passed == NULL)
-		a->passed = ph_arena_alloc(a->arena, a->env->n_rcpts);
-	if (!colon || a->passed[i]++) {
-		ph_qmgr_result(q, a, i, PH_DEFERRED, "error", "4.3.5", "mail transport configuration error: passed on in a loop");
-		return;
-	}
-	r.recipient = ph_arena_strdup(a->arena, address);
-	r.transport = ph_arena_strndup(a->arena, route, (size_t)(colon - route));
-	r.nexthop = ph_arena_strdup(a->arena, colon + 1);
-	a->sm.single = true;            /* as it would be without the queue manager in between */
-	schedule(q, a, i, r.recipient, &r);
-	ph_qmgr_pump(q);
+	ph_qmgr_schedule(q, a, i, rcpt, &r);
 }
 
 /* ---- a message ---- */
@@ -271,7 +249,8 @@ static void resolve_message(struct ph_qmgr *q, struct ph_active *a)
 			continue;
 		}
 		a->redirected = i + 1;
-		resolve_one(q, a, i);
+		if (!ph_qmgr_pass_parts(q, a, i))
+			resolve_one(q, a, i);
 	}
 	if (a->e == NULL || a->hold)
 		a->cursor = (uint32_t)a->env->n_rcpts;

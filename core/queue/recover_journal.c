@@ -16,7 +16,7 @@ void ph_recover_note(struct ph_qmgr *q, const struct ph_journal_rec *rec)
 			ph_tell(q->recovery, rec);
 		return;
 	}
-	if (rec->type == PH_J_RESULT || rec->type == PH_J_DEFERRED)
+	if (rec->type == PH_J_RESULT || rec->type == PH_J_DEFERRED || rec->type == PH_J_PART)
 		ph_told_now(q, e, rec);
 }
 

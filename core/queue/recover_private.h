@@ -11,6 +11,7 @@
 struct ph_told_rcpt {
 	uint32_t rcpt;
 	uint8_t state;                  /* PH_RCPT_* */
+	const char *address, *route;    /* of a part (parts.h), whose state it then is; NULL: of the recipient */
 	int64_t time_ms;
 	const char *dsn, *text, *relay, *mta, *diag;
 	struct ph_told_rcpt *next;      /* newest first */

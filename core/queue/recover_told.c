@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/pack.h"
+#include "queue/parts.h"
 #include "queue/record.h"
 #include "queue/recover_private.h"
 
@@ -30,7 +31,16 @@ static void told_rcpt_add(struct ph_recovery *r, struct ph_told *t, const struct
 
 	*x = (struct ph_told_rcpt){ .rcpt = rec->rcpt, .state = state, .time_ms = rec->time_ms, .dsn = keep(r, rec->dsn), .text = keep(r, rec->text),
 		.relay = keep(r, rec->relay), .mta = keep(r, rec->mta), .diag = keep(r, rec->diag), .next = t->rcpts };
+	if (rec->type == PH_J_PART)
+		ph_part_key_read(rec->blob, r->arena, &x->address, &x->route);
 	t->rcpts = x;
+}
+
+static uint8_t state_of(const struct ph_journal_rec *rec)
+{
+	if (rec->type == PH_J_PART && rec->status == PH_DEFERRED)
+		return PH_RCPT_TODO;
+	return rec->status == PH_SENT ? PH_RCPT_SENT : PH_RCPT_BOUNCED;
 }
 
 /* The kind, then recipients as u32 in blob. */
@@ -59,10 +69,13 @@ void ph_tell(struct ph_recovery *r, const struct ph_journal_rec *rec)
 
 	switch (rec->type) {
 	case PH_J_RESULT:
-		told_rcpt_add(r, t, rec, rec->status == PH_SENT ? PH_RCPT_SENT : PH_RCPT_BOUNCED);
+		told_rcpt_add(r, t, rec, state_of(rec));
 		break;
 	case PH_J_DEFERRED:
 		told_rcpt_add(r, t, rec, PH_RCPT_TODO);
+		break;
+	case PH_J_PART:
+		told_rcpt_add(r, t, rec, state_of(rec));
 		break;
 	case PH_J_RETRY:
 		if (rec->number >= t->attempts) {
@@ -94,7 +107,21 @@ void ph_tell(struct ph_recovery *r, const struct ph_journal_rec *rec)
 	}
 }
 
-/* What was said about each recipient, oldest first, so that the newest reason stands; final states win by themselves. */
+static void apply_rcpt(struct ph_qmgr *q, struct ph_entry *e, const struct ph_told_rcpt *x)
+{
+	struct ph_reason reason = { x->dsn, x->text, x->relay, x->mta, x->diag };
+	enum ph_delivery_status status = x->state == PH_RCPT_SENT ? PH_SENT : x->state == PH_RCPT_BOUNCED ? PH_BOUNCED : PH_DEFERRED;
+
+	if (x->address)
+		ph_qmgr_part_result(q, e, x->rcpt, x->address, x->route, status, &reason, false);
+	else if (x->state == PH_RCPT_CLOSED)
+		ph_index_result(q->ix, e, x->rcpt, PH_RCPT_CLOSED, NULL);
+	else
+		ph_qmgr_apply(q, e, NULL, x->rcpt, status, &reason, false);
+}
+
+/* What was said about each recipient, oldest first, so that the newest reason stands; final states win by themselves.  What became of parts comes last:
+ * it may stand in a file that was read before the one which says that there are parts. */
 static void apply_rcpts(struct ph_qmgr *q, struct ph_entry *e, struct ph_told_rcpt *x)
 {
 	struct ph_told_rcpt *prev = NULL, *next;
@@ -104,15 +131,12 @@ static void apply_rcpts(struct ph_qmgr *q, struct ph_entry *e, struct ph_told_rc
 		x->next = prev;
 		prev = x;
 	}
-	for (x = prev; x; x = x->next) {
-		struct ph_reason reason = { x->dsn, x->text, x->relay, x->mta, x->diag };
-
-		if (x->state == PH_RCPT_CLOSED)
-			ph_index_result(q->ix, e, x->rcpt, PH_RCPT_CLOSED, NULL);
-		else
-			ph_qmgr_apply(q, e, NULL, x->rcpt, x->state == PH_RCPT_SENT ? PH_SENT : x->state == PH_RCPT_BOUNCED ? PH_BOUNCED : PH_DEFERRED,
-				      &reason, false);
-	}
+	for (x = prev; x; x = x->next)
+		if (!x->address)
+			apply_rcpt(q, e, x);
+	for (x = prev; x; x = x->next)
+		if (x->address)
+			apply_rcpt(q, e, x);
 }
 
 static int64_t due_from_wall(const struct ph_qmgr *q, int64_t wall_ms)
@@ -129,7 +153,7 @@ void ph_told_now(struct ph_qmgr *q, struct ph_entry *e, const struct ph_journal_
 	struct ph_recovery r = { .arena = q->scratch };
 	struct ph_told t = { .rcpts = NULL };
 
-	told_rcpt_add(&r, &t, rec, rec->type == PH_J_DEFERRED ? PH_RCPT_TODO : rec->status == PH_SENT ? PH_RCPT_SENT : PH_RCPT_BOUNCED);
+	told_rcpt_add(&r, &t, rec, rec->type == PH_J_DEFERRED ? PH_RCPT_TODO : state_of(rec));
 	apply_rcpts(q, e, t.rcpts);
 }
 
@@ -189,11 +213,11 @@ static bool rcpts_live(const struct ph_recovery *r, const struct ph_told *t)
 		return false;           /* no envelope has so many */
 	final = ph_alloc(max / 8 + 1);
 	for (x = t->rcpts; x; x = x->next) {
-		if (x->state != PH_RCPT_TODO)
+		if (x->state != PH_RCPT_TODO && !x->address)
 			final[x->rcpt / 8] |= (unsigned char)(1 << x->rcpt % 8);
 	}
 	for (x = t->rcpts; x && !live; x = x->next)
-		live = x->state == PH_RCPT_TODO && x->time_ms >= r->checkpoint_ms && !(final[x->rcpt / 8] & 1 << x->rcpt % 8);
+		live = x->state == PH_RCPT_TODO && !x->address && x->time_ms >= r->checkpoint_ms && !(final[x->rcpt / 8] & 1 << x->rcpt % 8);
 	free(final);
 	return live;
 }

@@ -11,6 +11,7 @@
 #include "message/intake.h"
 #include "message/received.h"
 #include "queue/maildrop.h"
+#include "queue/parts.h"
 #include "queue/qmgr_private.h"
 
 #define PIECE 3072              /* bytes of content at a time */
@@ -55,7 +56,40 @@ static int feed(struct ph_intake *in, struct ph_stored *m)
 	return r;
 }
 
-static int envelope(struct ph_intake *in, const struct ph_envelope *env, const struct ph_entry *e, const char *old_id)
+/* Parts of recipient i that other transports have yet to take stand for it: what was delivered of it is not delivered again. */
+static struct ph_parts pending_parts(const struct ph_qmgr *q, const struct ph_entry *e, size_t i, struct ph_arena *arena)
+{
+	struct ph_parts list = { NULL, 0 };
+	struct ph_reason r;
+	size_t n = 0;
+
+	if (!ph_entry_reason(q->ix, e, (uint32_t)i, &r) || !ph_parts_pending(r.diag))
+		return list;
+	list = ph_parts_read(ph_arena_strdup(arena, r.diag), arena);
+	for (size_t k = 0; k < list.n; k++)
+		if (list.part[k].state == PH_PART_PENDING)
+			list.part[n++] = list.part[k];
+	list.n = n;
+	return list;
+}
+
+static int envelope_rcpt(const struct ph_qmgr *q, struct ph_intake *in, const struct ph_rcpt *rc, const struct ph_entry *e, size_t i, struct ph_arena *arena)
+{
+	struct ph_parts parts = pending_parts(q, e, i, arena);
+	int r = 0;
+
+	if (parts.n == 0)
+		return ph_intake_rcpt(in, rc->address, rc->dsn_orcpt, rc->dsn_notify);
+	for (size_t k = 0; k < parts.n && r == 0; k++) {
+		r = ph_intake_rcpt(in, parts.part[k].address, rc->dsn_orcpt, ph_parts_notify(rc->dsn_notify));
+		if (r == 0)
+			ph_intake_rcpt_original(in, rc->original && *rc->original ? rc->original : rc->address);
+	}
+	return r;
+}
+
+static int envelope(const struct ph_qmgr *q, struct ph_intake *in, const struct ph_envelope *env, const struct ph_entry *e, const char *old_id,
+		    struct ph_arena *arena)
 {
 	size_t i;
 	int r = 0;
@@ -67,16 +101,14 @@ static int envelope(struct ph_intake *in, const struct ph_envelope *env, const s
 	ph_intake_attr(in, "requeue_of", old_id);
 	ph_intake_sender(in, env->sender, env->envid, env->ret, env->encoding, env->flags & ~(uint32_t)(PH_ENV_HOLD | PH_ENV_REFUSED | PH_ENV_PARTIAL));
 	for (i = 0; i < env->n_rcpts && r == 0; i++) {
-		const struct ph_rcpt *rc = &env->rcpts[i];
-
 		if (e->rcpts[i].state == PH_RCPT_TODO)
-			r = ph_intake_rcpt(in, rc->address, rc->dsn_orcpt, rc->dsn_notify);
+			r = envelope_rcpt(q, in, &env->rcpts[i], e, i, arena);
 	}
 	return r;
 }
 
 /* Without the mail system: into maildrop/, from where pickup takes it when that comes up. */
-static int to_maildrop(struct ph_qmgr *q, struct ph_entry *e, struct ph_stored *m, struct ph_err *err)
+static int to_maildrop(struct ph_qmgr *q, struct ph_entry *e, struct ph_stored *m, struct ph_arena *arena, struct ph_err *err)
 {
 	struct ph_maildrop_writer *w;
 	char buf[PIECE];
@@ -96,8 +128,11 @@ static int to_maildrop(struct ph_qmgr *q, struct ph_entry *e, struct ph_stored *
 		ph_maildrop_put(w, PH_DROP_ENCODING, m->env->encoding, strlen(m->env->encoding));
 	for (i = 0; i < m->env->n_rcpts; i++) {
 		const struct ph_rcpt *rc = &m->env->rcpts[i];
+		struct ph_parts parts = pending_parts(q, e, i, arena);
 
-		if (e->rcpts[i].state == PH_RCPT_TODO)
+		for (size_t k = 0; k < parts.n; k++)
+			ph_maildrop_put_rcpt(w, parts.part[k].address, ph_parts_notify(rc->dsn_notify), rc->dsn_orcpt);
+		if (e->rcpts[i].state == PH_RCPT_TODO && parts.n == 0)
 			ph_maildrop_put_rcpt(w, rc->address, rc->dsn_notify, rc->dsn_orcpt);
 	}
 	while ((n = ph_stored_read(m, offset, buf, sizeof(buf))) > 0) {
@@ -135,7 +170,7 @@ int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err)
 	if (r < 0)
 		goto out;
 	if (q->offline) {
-		r = to_maildrop(q, e, m, err);
+		r = to_maildrop(q, e, m, arena, err);
 		goto out;
 	}
 	context = ph_envelope_attr(m->env, "rewrite_context");
@@ -145,7 +180,7 @@ int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err)
 		goto out;
 	ph_log_as("pickup", PH_LOG_INFO, "%s: uid=%d from=<%s> orig_id=%s", ph_intake_queue_id(in), (int)geteuid(), m->env->sender, ref.queue_id);
 	ph_intake_prepend(in, ph_received_local(p.conf, ph_intake_queue_id(in), (int64_t)geteuid(), arena));
-	r = envelope(in, m->env, e, ref.queue_id);
+	r = envelope(q, in, m->env, e, ref.queue_id, arena);
 	if (r == 0)
 		r = feed(in, m);
 	if (r < 0) {

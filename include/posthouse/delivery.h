@@ -114,10 +114,13 @@ PH_API int ph_delivery_forward(struct ph_delivery *d, const char *sender, const 
 /* The result of one destination of recipient i: a log line with to=address (and orig_to=); what bounced is kept for the notification. */
 PH_API void ph_delivery_part(struct ph_delivery *d, size_t i, const char *address, enum ph_delivery_status status, const char *dsn,
 			     const char *relay, const char *fmt, ...) PH_PRINTF(7, 8);
+/* Recipient i turns into others: whoever wanted to hear of its success hears that it was expanded, and the parts are delivered (and forwarded) without
+ * that wish.  Source: RFC 3461 section 5.2.7.  Since 1.1. */
+PH_API void ph_delivery_expanded(struct ph_delivery *d, size_t i);
 /* The parts that follow belong to a list with an owner: their log lines and reports do not say what they were expanded from. */
 PH_API void ph_delivery_part_owned(struct ph_delivery *d, bool owned);
 /* All parts are there: recipient i is deferred if one of them was, else bounced if one was, else sent (also when there were none: all were
- * duplicates).  No further log line. */
+ * duplicates); while other transports have parts of it, it waits for these.  No further log line.  Yields when parts need new messages. */
 PH_API void ph_delivery_parts_end(struct ph_delivery *d, size_t i);
 /* Complete an address as trivial-rewrite(8) does and resolve it.  FOUND: *ret_address (in the arena); *ret_same: it belongs to
  * this very service.  NOTFOUND: it is no address; err holds how it reads when completed.  TEMPFAIL: err.  Yields. */
@@ -126,7 +129,9 @@ PH_API enum ph_lookup ph_delivery_resolve(struct ph_delivery *d, const char *add
 /* Hand recipient i over to another transport ("lmtp:unix:private/x"), for address: the queue manager has it delivered there, as part of this very
  * message; its result comes from there.  The recipient counts as done here.  0, or negative with err: a transport that is this one. */
 PH_API int ph_delivery_pass(struct ph_delivery *d, size_t i, const char *address, const char *transport_nexthop, struct ph_err *err);
-/* The same for one part of it, with a sender of its own, as a new message.  On record when 0 is returned.  Yields. */
+/* The same for one part of it.  With the sender of the message it is delivered as part of this very message, and tried again by itself when that fails; another
+ * sender (or so many parts that they cannot be kept for one recipient) needs a new message.  Nothing happens before ph_delivery_parts_end, and nothing at all when a
+ * part is deferred then.  0, or negative with err: a transport that is this one. */
 PH_API int ph_delivery_pass_part(struct ph_delivery *d, size_t i, const char *address, const char *sender, const char *transport_nexthop,
 				 struct ph_err *err);
 

@@ -17,7 +17,8 @@
  *        ph_session_address_family, ph_session_discards, ph_session_dns_query, ph_session_dns_filter.
  *        restriction: ph_restriction_ops.prefetch, ph_session_list, ph_session_explaining, PH_ACCESS_CCERT, PH_ACCESS_SASL,
  *        PH_ACCESS_REVERSE_CLIENT, ph_status_fit.
- *        delivery: ph_delivery_ops.check, ph_delivery_result_some, ph_delivery_pass_part, ph_delivery_part_owned, ph_delivery_tls_request, ph_address_list.
+ *        delivery: ph_delivery_ops.check, ph_delivery_result_some, ph_delivery_pass_part, ph_delivery_part_owned, ph_delivery_expanded,
+ *        ph_delivery_tls_request, ph_address_list.
  *        run: ph_run_identity, ph_run_environment, ph_run_read, ph_run_limit, ph_run_spec.dialogue, .gain_privileges.
  *        message: ph_mime_downgrade_edit, ph_header_map_addresses.
  *        counter: the kind PH_KIND_COUNTER, posthouse/counter.h. */

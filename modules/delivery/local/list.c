@@ -184,6 +184,8 @@ size_t local_list(struct local_state *st, const char *text, bool comments)
 	size_t n = 0;
 
 	read_items(&l, st->arena, text, comments);
+	if (l.n > 0)
+		ph_delivery_expanded(st->d, st->rcpt);
 	for (size_t i = 0; i < l.n; i++) {
 		st->shared->expanded = true;
 		n += do_item(st, l.text[i]);
