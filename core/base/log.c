@@ -187,10 +187,11 @@ static void stamp_update(void)
 	strftime(lg.stamp, sizeof(lg.stamp), "%b %e %H:%M:%S", &tm);
 }
 
+/* *syslog_name: NULL, or what is to stand there in any case. */
 static void find_ident(const char **syslog_name, const char **prog)
 {
 	const struct ph_co *co = ph_co_self();
-	const char *sn = NULL, *p = NULL;
+	const char *sn = NULL, *p = NULL, *given = *syslog_name;
 
 	if (co)
 		ph_co_ident(co, &sn, &p);
@@ -204,15 +205,14 @@ static void find_ident(const char **syslog_name, const char **prog)
 		*prog = p;
 	else if (co && ph_co_as_ident(co))
 		sn = ph_co_as_ident(co);
-	*syslog_name = sn;
+	*syslog_name = given ? given : sn;
 }
 
 /* "Nov 23 23:45:01 host postfix/smtpd[123]: warning: text\n"; *text_at: where the level's word starts. */
-PH_PRINTF(4, 0)
-static size_t format_line(const char *prog, enum ph_log_level level, size_t *text_at, const char *fmt, va_list ap)
+PH_PRINTF(5, 0)
+static size_t format_line(const char *syslog_name, const char *prog, enum ph_log_level level, size_t *text_at, const char *fmt, va_list ap)
 {
 	const size_t size = sizeof(lg.line) - 1;        /* room for the newline */
-	const char *syslog_name;
 	size_t at, word;
 	int n;
 
@@ -242,7 +242,7 @@ static void to_stderr(const char *prog, const char *text, size_t n)
 {
 	char head[128];
 	struct iovec_pair { const char *p; size_t n; } part[2];
-	const char *syslog_name;
+	const char *syslog_name = NULL;
 	int i;
 
 	find_ident(&syslog_name, &prog);
@@ -268,7 +268,7 @@ static void add_own_line(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	n = format_line(NULL, PH_LOG_WARNING, &text_at, fmt, ap);
+	n = format_line(NULL, NULL, PH_LOG_WARNING, &text_at, fmt, ap);
 	va_end(ap);
 	ph_log_sink_add(&lg.sink, level_syslog[PH_LOG_WARNING], lg.line, n);
 }
@@ -297,8 +297,8 @@ static void flush_locked(void)
 	ph_log_sink_flush(k);
 }
 
-PH_PRINTF(3, 0)
-static void log_line(const char *prog, enum ph_log_level level, const char *fmt, va_list ap)
+PH_PRINTF(4, 0)
+static void log_line(const char *syslog_name, const char *prog, enum ph_log_level level, const char *fmt, va_list ap)
 {
 	int saved = errno;
 	size_t n, text_at;
@@ -307,7 +307,7 @@ static void log_line(const char *prog, enum ph_log_level level, const char *fmt,
 		return;
 	pthread_mutex_lock(&lg.lock);
 	errno = saved;                  /* for %m */
-	n = format_line(prog, level, &text_at, fmt, ap);
+	n = format_line(syslog_name, prog, level, &text_at, fmt, ap);
 	if (((lg.also_stderr || lg.only_stderr) && level >= lg.stderr_from) || !lg.opened)
 		to_stderr(prog, lg.line + text_at, n - text_at);
 	if (lg.opened && !lg.only_stderr && !lg.discard) {
@@ -325,7 +325,7 @@ void ph_log(enum ph_log_level level, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(NULL, level, fmt, ap);
+	log_line(NULL, NULL, level, fmt, ap);
 	va_end(ap);
 }
 
@@ -334,7 +334,16 @@ void ph_log_as(const char *prog, enum ph_log_level level, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_line(prog, level, fmt, ap);
+	log_line(NULL, prog, level, fmt, ap);
+	va_end(ap);
+}
+
+void ph_log_under(const char *syslog_name, enum ph_log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(syslog_name, NULL, level, fmt, ap);
 	va_end(ap);
 }
 

@@ -35,6 +35,8 @@ void ph_log_set_immediate(bool on);
 void ph_log_set_verbose(int level);
 /* Identity of lines that this helper thread logs; NULLs go back to the process's. */
 void ph_log_set_thread_ident(const char *syslog_name, const char *prog);
+/* As ph_log, with this in front of the program's name (a service's syslog_name); NULL: as ph_log. */
+void ph_log_under(const char *syslog_name, enum ph_log_level level, const char *fmt, ...) PH_PRINTF(3, 4);
 /* For the crash handler only: what is collected, then this line, without locks or the heap. */
 void ph_log_crash(const char *syslog_name, const char *prog, const char *pid, const char *text);
 /* A line that another process sent ("ident[pid]: text", any bytes, with our time and host in front): one line, printable, bounded. */

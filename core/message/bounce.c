@@ -21,7 +21,7 @@
 #define WIDTH 79
 #define PIECE 8192
 
-struct bounce_settings { const char *myhostname, *mail_name, *double_bounce, *from_format, *filter_classes; int64_t size_limit; bool threaded, redact; };
+struct bounce_settings { const char *myhostname, *mail_name, *double_bounce, *from_format, *filter_classes; int64_t size_limit; bool smtputf8, threaded, redact; };
 
 #define S struct bounce_settings
 static const struct ph_param bounce_params[] = {
@@ -32,6 +32,7 @@ static const struct ph_param bounce_params[] = {
 	PH_P_STR(S, filter_classes, "internal_mail_filter_classes", "", "internal mail that passes header and body checks and milters"),
 	PH_P_LONG(S, size_limit, "bounce_size_limit", "50000", 1, 0, "bytes of the original message that are returned"),
 	PH_P_BOOL(S, redact, "requiretls_redact_dsn", "yes", "a notification about mail with REQUIRETLS goes without, and has no content"),
+	PH_P_BOOL(S, smtputf8, "smtputf8_enable", "${{$compatibility_level} <level {1} ? {no} : {yes}}", "support internationalised addresses"),
 	PH_P_BOOL(S, threaded, "enable_threaded_bounces", "no", "put References: and In-Reply-To: into notifications"),
 };
 #undef S
@@ -48,7 +49,8 @@ struct job {
 	struct ph_intake *in;
 	struct ph_stored *orig;
 	char boundary[256];
-	bool utf8;
+	bool utf8;                      /* SMTPUTF8: the message/global forms */
+	bool eight;                     /* the notification is declared as 8-bit text */
 	const char *message_id;         /* of the original, for threading */
 };
 
@@ -136,6 +138,12 @@ static void put_from(struct job *j, const struct ph_bounce_template *t)
 		line(j, "From: %.*s <%s>", (int)(close - open - 1), open + 1, addr);
 }
 
+static void put_encoding(struct job *j)
+{
+	if (j->eight)
+		line(j, "Content-Transfer-Encoding: 8bit");
+}
+
 static void put_headers(struct job *j, const struct ph_bounce_template *t)
 {
 	const struct ph_bounce_request *r = j->r;
@@ -156,7 +164,7 @@ static void put_headers(struct job *j, const struct ph_bounce_template *t)
 	line(j, "MIME-Version: 1.0");
 	line(j, "Content-Type: multipart/report; report-type=delivery-status;");
 	line(j, "\tboundary=\"%s\"", j->boundary);
-	line(j, "Content-Transfer-Encoding: 8bit");
+	put_encoding(j);
 	line(j, "%s", "");
 	line(j, "This is a MIME-encapsulated message.");
 	line(j, "%s", "");
@@ -174,8 +182,8 @@ static void put_notification(struct job *j, const struct ph_bounce_template *t)
 
 	line(j, "--%s", j->boundary);
 	line(j, "Content-Description: Notification");
-	line(j, "Content-Type: text/plain; charset=%s", ph_str_ieq(t->charset, "us-ascii") ? "utf-8" : t->charset);
-	line(j, "Content-Transfer-Encoding: 8bit");
+	line(j, "Content-Type: text/plain; charset=%s", j->eight && ph_str_ieq(t->charset, "us-ascii") ? "utf-8" : t->charset);
+	put_encoding(j);
 	line(j, "%s", "");
 	if (!r->postmaster)
 		lines(j, ph_bounce_template_text(r->conf, r->arena, t));
@@ -336,7 +344,7 @@ static int put_original(struct job *j)
 		line(j, "Content-Type: message/%s", j->utf8 ? "global" : "rfc822");
 	else
 		line(j, "Content-Type: %s", j->utf8 ? "message/global-headers" : "text/rfc822-headers");
-	line(j, "Content-Transfer-Encoding: 8bit");
+	put_encoding(j);
 	line(j, "%s", "");
 	line(j, "Return-Path: <%s>", shown(j, sender_of(j)));
 	res = each_line(j, full ? copy_line : copy_header);
@@ -389,7 +397,7 @@ static int begin(struct job *j, struct ph_err *err)
 	ph_intake_attr(j->in, "log_message_origin", "local");
 	for (size_t i = 0; i < r->n_attrs; i++)
 		ph_intake_attr(j->in, r->attr_names[i], r->attr_values[i]);
-	ph_intake_sender(j->in, sender, NULL, NULL, "8bit", flags);
+	ph_intake_sender(j->in, sender, NULL, NULL, j->eight ? "8bit" : "", flags);
 	ph_intake_rcpt(j->in, r->to, NULL, 0);
 	ph_intake_prepend(j->in, ph_received_local(r->conf, ph_intake_queue_id(j->in), -1, r->arena));
 	return 0;
@@ -407,6 +415,7 @@ int ph_bounce_send(const struct ph_bounce_request *req, struct ph_err *err)
 	r = ph_stored_open(req->queue_dirfd, req->ref, req->arena, &j.orig, err);
 	if (r < 0)
 		return r;
+	j.eight = j.set.smtputf8 || (req->env->flags & (PH_ENV_8BIT | PH_ENV_SMTPUTF8)) || strcmp(req->env->encoding, "8bit") == 0;
 	make_boundary(&j);
 	if (j.set.threaded)
 		each_line(&j, find_ids);

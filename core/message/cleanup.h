@@ -20,7 +20,7 @@ struct ph_cleanup_settings {
 	const char *myhostname, *mail_name, *undisclosed, *drop_headers, *delimiter;
 	const char *canonical_maps, *sender_canonical_maps, *rcpt_canonical_maps, *virtual_alias_maps, *sender_bcc_maps, *rcpt_bcc_maps, *always_bcc;
 	const char *canonical_classes, *sender_canonical_classes, *rcpt_canonical_classes, *masquerade_classes, *masquerade_domains, *masquerade_exceptions;
-	const char *propagate, *remote_domain, *strip_chars, *reject_chars, *content_filter, *header_from_format, *utf8_classes, *name_charset, *end_of_header;
+	const char *propagate, *remote_domain, *strip_chars, *reject_chars, *content_filter, *header_from_format, *utf8_classes, *queue_service, *name_charset, *end_of_header;
 	bool tls_required, requiretls, requiretls_header;
 	bool always_add, original_rcpt, replace_stray, disable_mime, strict_7bit_hdr, strict_8bit_body, strict_8bitmime, strict_domain, detect_8bit, force_7bit, long_ids, smtputf8, soft_bounce;
 	int hop_limit, token_limit, nesting_limit, boundary_limit, expansion_limit, recursion_limit, address_limit, dup_limit, header_limit;

@@ -52,6 +52,7 @@ static const struct ph_param cleanup_params[] = {
 	PH_P_BOOL(S, requiretls, "requiretls_enable", "${{$compatibility_level} <level {3.11} ? {no} : {yes}}", "REQUIRETLS: TLS with servers that have shown who they are (RFC 8689)"),
 	PH_P_BOOL(S, requiretls_header, "requiretls_esmtp_header", "yes", "note REQUIRETLS in a header, and know it from there after a content filter"),
 	PH_P_BOOL(S, soft_bounce, "soft_bounce", "no", "what would bounce is tried again"),
+	PH_P_STR1(S, queue_service, "queue_service_name", "qmgr", "master.cf line of the queue manager that gets the mail"),
 	PH_P_BOOL(S, long_ids, "enable_long_queue_ids", "no", "queue ids that are never used twice"),
 	PH_P_INT(S, hop_limit, "hopcount_limit", "50", 1, 0, "Received: headers after which a message is taken to loop"),
 	PH_P_INT(S, token_limit, "header_address_token_limit", "10240", 1, 0, "address tokens of a header that are looked at"),

@@ -235,7 +235,7 @@ const char *ph_envelope_attr(const struct ph_envelope *env, const char *name)
 
 bool ph_envelope_attr_own(const char *name)
 {
-	static const char *const own[] = { "notice_of", "notice_kind", "notice_rcpts", "requeue_of", "maildrop_id", "refused", "deleted_recipients" };
+	static const char *const own[] = { "notice_of", "notice_kind", "notice_rcpts", "requeue_of", "maildrop_id", "refused", "deleted_recipients", "queue_service" };
 	size_t i;
 
 	for (i = 0; i < PH_ARRAY_LEN(own); i++)

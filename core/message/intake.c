@@ -62,6 +62,8 @@ int ph_intake_begin(const struct ph_intake_params *p, struct ph_intake **ret, st
 	ph_buf_init(&in->hdr, (size_t)c->s.header_limit + PH_HEADER_SLACK);
 	ph_mime_init(&in->mime, in->arena, !c->s.disable_mime, (unsigned)c->s.nesting_limit, (size_t)c->s.boundary_limit);
 	ph_intake_rewrite_context(in, p->local_origin);
+	if (strcmp(c->s.queue_service, "qmgr") != 0)
+		ph_intake_attr(in, "queue_service", c->s.queue_service);
 	*ret = in;
 	return 0;
 }

@@ -58,7 +58,7 @@ libcore_la_SOURCES += core/queue/maildrop.c core/queue/maildrop.h
 # the queue manager
 libcore_la_SOURCES += core/queue/sched.h core/queue/sched_private.h core/queue/sched.c core/queue/transport.c core/queue/peer.c core/queue/job.c \
 	core/queue/index.h core/queue/index.c core/queue/index_segment.c \
-	core/queue/qmgr.h core/queue/qmgr_private.h core/queue/qmgr.c core/queue/qmgr_settings.c core/queue/qmgr_active.c \
+	core/queue/qmgr.h core/queue/qmgr_private.h core/queue/qmgr.c core/queue/qmgr_settings.c core/queue/qmgr_line.c core/queue/qmgr_active.c \
 	core/queue/qmgr_resolve.c core/queue/qmgr_agent.c core/queue/qmgr_intake.c core/queue/retry.c \
 	core/queue/recover_private.h core/queue/recover.c core/queue/recover_told.c core/queue/recover_journal.c core/queue/recover_file.c \
 	core/queue/recover_lost.c \

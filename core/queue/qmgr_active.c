@@ -91,6 +91,7 @@ static void active_begin(struct ph_qmgr *q, struct ph_active *a, struct ph_entry
 	e->marks &= ~(uint32_t)PH_MARK_FRESH;
 	ph_list_append(&q->active, &a->node);
 	q->n_active++;
+	a->line = ph_qmgr_line(q, env);
 	if (env->flags & PH_ENV_VERP) {
 		a->verp_delims = ph_envelope_attr(env, "verp_delimiters");
 		if (a->verp_delims == NULL || strlen(a->verp_delims) != 2)
@@ -98,7 +99,7 @@ static void active_begin(struct ph_qmgr *q, struct ph_active *a, struct ph_entry
 		a->sm.single = true;
 	}
 	if (!(env->flags & PH_ENV_REFUSED))
-		ph_log(PH_LOG_INFO, "%s: from=<%s>, size=%lld, nrcpt=%zu (queue active)", a->ref.queue_id,
+		ph_log_under(a->line ? a->line->syslog_name : NULL, PH_LOG_INFO, "%s: from=<%s>, size=%lld, nrcpt=%zu (queue active)", a->ref.queue_id,
 		       *env->sender ? ph_address_quote(a->arena, env->sender) : "", (long long)env->content_bytes, rcpts_of(env));
 	if (a->verp_delims)
 		ph_log(PH_LOG_DEBUG, "%s: enabling VERP for sender \"%s\"", a->ref.queue_id, env->sender);
@@ -328,15 +329,19 @@ static bool all_closed(const struct ph_entry *e)
 /* The attempt and its notifications are over. */
 static void active_finish(struct ph_qmgr *q, struct ph_active *a)
 {
+	const struct ph_qmgr_line *line = a->line;
 	struct ph_entry *e = a->e;
-	bool hold = a->hold;
+	bool hold = a->hold, told;
 
 	ph_active_free(q, a);
 	if (e == NULL)
 		return;
 	if (all_closed(e)) {
 		q->finished++;
-		ph_qmgr_remove(q, e, !(e->flags & PH_ENV_REFUSED));
+		told = !(e->flags & PH_ENV_REFUSED);
+		if (told && line)
+			ph_log_under(line->syslog_name, PH_LOG_INFO, "%s: removed", ph_entry_queue_id(e));
+		ph_qmgr_remove(q, e, told && !line);
 	} else if (hold) {
 		ph_index_state(q->ix, e, PH_ENTRY_HOLD);
 	} else {

@@ -64,6 +64,7 @@ struct ph_active {
 	struct ph_arena *arena;
 	struct ph_envelope *env;
 	struct ph_msg_ref ref;
+	const struct ph_qmgr_line *line;        /* of master.cf, whose mail it is; NULL: the ordinary one */
 	const char *verp_delims;        /* NULL: no VERP */
 	int64_t active_us, filled_ms;
 	enum ph_active_phase phase;
@@ -91,6 +92,14 @@ struct ph_intake_conn {
 	struct ph_segment **open;
 };
 
+/* A further qmgr line of master.cf; see qmgr_line.c. */
+struct ph_qmgr_line {
+	struct ph_qmgr_line *next;
+	const char *name, *syslog_name;
+	const struct ph_conf *route_conf;
+	struct ph_route *route;
+};
+
 struct ph_recovery;
 
 struct ph_qmgr {
@@ -102,6 +111,7 @@ struct ph_qmgr {
 	struct ph_sched *sched;
 	struct ph_journal *journal;
 	struct ph_route *route;
+	struct ph_qmgr_line *lines;     /* further ones */
 
 	struct ph_list agents, intakes, active;
 	struct ph_intake_conn self;     /* the segments that we write */
@@ -166,6 +176,9 @@ void ph_qmgr_transport_params(void *arg, const char *transport, struct ph_sched_
 /* The view of a service line that may be there ("bounce", "rewrite"), else the queue manager's own. */
 const struct ph_conf *ph_qmgr_service_conf(struct ph_qmgr *q, const char *service);
 const struct ph_service *ph_qmgr_transport_service(struct ph_qmgr *q, const char *transport);
+
+/* qmgr_line.c.  The line whose mail a message is, NULL: the ordinary one. */
+const struct ph_qmgr_line *ph_qmgr_line(struct ph_qmgr *q, const struct ph_envelope *env);
 
 /* qmgr_active.c */
 void ph_qmgr_add(struct ph_qmgr *q, const struct ph_msg_ref *ref, struct ph_slice envelope, const struct ph_envelope *env);

@@ -166,11 +166,13 @@ static void resolve_one(struct ph_qmgr *q, struct ph_active *a, uint32_t i)
 	struct ph_err err = { 0 };
 	enum ph_lookup found;
 	bool probe = a->env->flags & PH_ENV_VERIFY;     /* address_verify_transport_maps ... */
+	bool cached = !probe && !a->line;
+	struct ph_route *route = a->line ? a->line->route : q->route;
 
 	if (a->env->filter && *a->env->filter && !a->env->redirect) {     /* REDIRECT overrides FILTER and content_filter */
 		filter_route(q, a, rcpt, &r);
-	} else if (probe || !cache_get(a, a->env->sender, rcpt, &r)) {
-		found = ph_route_resolve(probe ? ph_route_of_probes(q->route_conf) : q->route, a->env->sender, rcpt, a->arena, &r, &err);
+	} else if (!cached || !cache_get(a, a->env->sender, rcpt, &r)) {
+		found = ph_route_resolve(probe ? ph_route_of_probes(a->line ? a->line->route_conf : q->route_conf) : route, a->env->sender, rcpt, a->arena, &r, &err);
 		if (a->e == NULL || a->hold)    /* deleted or held while a table was asked */
 			return;
 		if (found != PH_LOOKUP_FOUND) {
@@ -178,7 +180,7 @@ static void resolve_one(struct ph_qmgr *q, struct ph_active *a, uint32_t i)
 			ph_qmgr_result(q, a, i, PH_DEFERRED, "error", "4.3.0", "address resolver failure");
 			return;
 		}
-		if (!probe)
+		if (cached)
 			cache_put(a->env->sender, rcpt, &r);
 	}
 	ph_qmgr_schedule(q, a, i, rcpt, &r);
