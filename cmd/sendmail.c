@@ -351,6 +351,8 @@ static int run_mail(struct ph_sendmail *m, int argc, char **argv)
 {
 	set_verp(m);
 	find_sender(m);
+	if (m->s.verp && !*m->s.sender)
+		ph_sm_fatal_message(m, "-V option requires non-null sender address");
 	check_rights(m);
 	find_recipients(m, argc, argv);
 	m->s.config_dir = m->config_dir;

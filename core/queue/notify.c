@@ -298,20 +298,30 @@ static bool is_double_bounce_sender(const struct ph_qmgr *q, const char *sender)
 	return strncasecmp(sender, q->set.double_bounce_sender, n) == 0 && (sender[n] == '\0' || sender[n] == '@');
 }
 
+const char *ph_verp_sender(struct ph_arena *arena, const char *sender, const char *delims, const char *rcpt)
+{
+	const char *at = strrchr(sender, '@'), *rat = strrchr(rcpt, '@');
+	int local = at ? (int)(at - sender) : (int)strlen(sender);
+
+	if (*sender == '\0')
+		return sender;
+	if (!rat)
+		return ph_arena_printf(arena, "%.*s%c%s%s", local, sender, delims[0], rcpt, at ? at : "");
+	return ph_arena_printf(arena, "%.*s%c%.*s%c%s%s", local, sender, delims[0], (int)(rat - rcpt), rcpt, delims[1], rat + 1, at ? at : "");
+}
+
 /* VERP: each recipient's bounce goes to an address that names the recipient. */
 static int send_verp(struct notice *n)
 {
 	struct ph_active *a = n->a;
-	const char *sender = a->env->sender, *at = strrchr(sender, '@');
 	size_t i;
 	int r = 0;
 
 	for (i = 0; i < n->n && r == 0; i++) {
-		const char *rcpt = a->env->rcpts[n->rcpts[i].index].address, *rat = strrchr(rcpt, '@');
-		const char *to = ph_arena_printf(a->arena, "%.*s%c%.*s%c%s%s", at ? (int)(at - sender) : (int)strlen(sender), sender, a->verp_delims[0],
-						 rat ? (int)(rat - rcpt) : (int)strlen(rcpt), rcpt, a->verp_delims[1], rat ? rat + 1 : "", at ? at : "");
+		const struct ph_rcpt *rc = &a->env->rcpts[n->rcpts[i].index];
 
-		r = send_to(n, to, false, false, &n->rcpts[i], 1);
+		r = send_to(n, ph_verp_sender(a->arena, a->env->sender, a->verp_delims, rc->original && *rc->original ? rc->original : rc->address), false, false,
+			    &n->rcpts[i], 1);
 	}
 	return r;
 }

@@ -124,18 +124,6 @@ static void request_rcpts(struct ph_qmgr *q, const struct ph_active *a, const st
 	}
 }
 
-/* "owner@here" for "user@there" is "owner+user=there@here" (VERP). */
-static const char *verp_sender(const struct ph_active *a, const char *rcpt)
-{
-	const char *sender = a->env->sender, *at = strrchr(sender, '@'), *rat = strrchr(rcpt, '@');
-	int local = at ? (int)(at - sender) : (int)strlen(sender), rlocal = rat ? (int)(rat - rcpt) : (int)strlen(rcpt);
-
-	if (*sender == '\0')
-		return sender;
-	return ph_arena_printf(a->arena, "%.*s%c%.*s%c%s%s", local, sender, a->verp_delims[0], rlocal, rcpt, a->verp_delims[1],
-			       rat ? rat + 1 : "", at ? at : "");
-}
-
 bool ph_qmgr_dispatch(struct ph_qmgr *q, struct ph_sched_batch *b)
 {
 	struct ph_active *a = ph_container_of(b->msg, struct ph_active, sm);
@@ -156,7 +144,7 @@ bool ph_qmgr_dispatch(struct ph_qmgr *q, struct ph_sched_batch *b)
 	request_rcpts(q, a, b);
 	req.rcpts = q->req_rcpts;
 	if (a->verp_delims)
-		req.sender = verp_sender(a, req.rcpts[0].address);
+		req.sender = ph_verp_sender(a->arena, a->env->sender, a->verp_delims, *req.rcpts[0].original ? req.rcpts[0].original : req.rcpts[0].address);
 	ph_buf_clear(&q->out);
 	if (ph_request_encode(&req, &q->out) < 0 || ph_ipc_send(g->ipc, PH_F_DELIVER, q->out.data, q->out.len) < 0)
 		return false;

@@ -255,6 +255,8 @@ void ph_qmgr_verify_result(struct ph_qmgr *q, const struct ph_entry *e, const st
 bool ph_notify_wanted(struct ph_qmgr *q, struct ph_active *a);
 bool ph_notify_bounced(const struct ph_qmgr *q, const struct ph_entry *e, uint32_t rcpt);       /* is anybody to be told that it failed? */
 int ph_notify_send(struct ph_qmgr *q, struct ph_active *a);             /* Yields */
+/* VERP: "owner@here" for "user@there" is "owner+user=there@here".  rcpt: as the sender knows it.  In arena. */
+const char *ph_verp_sender(struct ph_arena *arena, const char *sender, const char *delims, const char *rcpt);
 /* recover*.c */
 void ph_recover_run(void *q);                           /* what the start does not do itself; a coroutine's function */
 int ph_recover_start(struct ph_qmgr *q, struct ph_err *err);

@@ -120,5 +120,6 @@ int ph_smtpd_cmd_bdat(struct ph_session *s, struct ph_smtpd_cmdline *c)
 	}
 	if (!s->t->bdat && (refused = first_chunk(s)))
 		return discard(s, n, last, refused);
+	s->t->in_content = true;
 	return store(s, n, last);
 }

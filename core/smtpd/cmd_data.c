@@ -27,6 +27,7 @@ int ph_smtpd_cmd_data(struct ph_session *s, struct ph_smtpd_cmdline *c)
 	r = ph_smtpd_reply(s, "354 End data with <CR><LF>.<CR><LF>");
 	if (r < 0)
 		return r;
+	s->t->in_content = true;
 	ph_smtpd_received_header(s);
 	r = ph_smtpd_content_data(s);
 	return r < 0 ? r : ph_smtpd_finish(s, false);

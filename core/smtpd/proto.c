@@ -436,7 +436,7 @@ static void log_end(struct ph_session *s, int r)
 {
 	const char *what = r == -ETIMEDOUT ? "timeout" : "lost connection";
 
-	if (s->t && s->t->content && (strcmp(s->where, "DATA") == 0 || strcmp(s->where, "BDAT") == 0))
+	if (s->t && s->t->in_content && (strcmp(s->where, "DATA") == 0 || strcmp(s->where, "BDAT") == 0))
 		ph_log(PH_LOG_INFO, "%s after %s (%lld bytes) from %s", what, s->where, (long long)s->t->content, s->namaddr);
 	else
 		ph_log(PH_LOG_INFO, "%s after %s from %s", what, s->where, s->namaddr);

@@ -117,6 +117,7 @@ struct ph_smtpd_trans {
 	const char *first_rcpt;         /* for "for <...>" in Received: */
 	struct ph_smtpd_action *actions, **actions_tail;        /* access actions from before the intake began */
 	unsigned n_actions;
+	bool in_content;                /* the client was told to send it */
 	int64_t content;                /* bytes of content that were received, CR LF line ends counted */
 	bool bare_lf;                   /* a line ended in LF alone, and that matters for this client */
 	bool lost;                      /* the intake refused something: the rest is only counted */

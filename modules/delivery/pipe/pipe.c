@@ -289,7 +289,7 @@ static void give_result(const struct delivery *p, const char *command, bool time
 	exit_status(p->arena, command, timed_out, status, output, &r);
 	ph_delivery_remote(p->d, NULL, r.diagnostic);
 	if (r.status == PH_SENT)
-		ph_delivery_result_all(p->d, r.status, r.dsn, p->service, "delivered via %s service%s%s%s", p->service, *r.text ? " (" : "", r.text,
+		ph_delivery_result_all(p->d, r.status, r.dsn, p->service, "delivered via %s service%s%.100s%s", p->service, *r.text ? " (" : "", r.text,
 			*r.text ? ")" : "");
 	else
 		ph_delivery_result_all(p->d, r.status, r.dsn, p->service, "%s", r.text);
