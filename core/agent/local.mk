@@ -30,6 +30,10 @@ t_unit_test_smtp_reply_LDADD = libcore.la
 t_unit_test_smtp_reply_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 TESTS += t/unit/test_smtp_reply
 if FUZZ
+noinst_PROGRAMS += t/fuzz/fuzz_tls_policy
+t_fuzz_fuzz_tls_policy_SOURCES = t/fuzz/fuzz_tls_policy.c
+t_fuzz_fuzz_tls_policy_LDADD = libcore.la
+t_fuzz_fuzz_tls_policy_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 noinst_PROGRAMS += t/fuzz/fuzz_smtp_reply
 t_fuzz_fuzz_smtp_reply_SOURCES = t/fuzz/fuzz_smtp_reply.c
 t_fuzz_fuzz_smtp_reply_LDADD = libcore.la

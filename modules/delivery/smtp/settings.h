@@ -40,8 +40,8 @@ struct smtp_settings {
 	int tls_verify_depth;
 	/* AUTH */
 	bool sasl_enable, sasl_by_sender, sasl_soft_bounce;
-	const char *sasl_maps, *sasl_delimiter, *sasl_filter, *sasl_options, *sasl_tls_options, *sasl_tls_verified_options, *sasl_type, *sasl_cache, *requiretls_policy;
-	bool requiretls;
+	const char *sasl_maps, *sasl_delimiter, *sasl_filter, *sasl_options, *sasl_tls_options, *sasl_tls_verified_options, *sasl_type, *sasl_cache, *requiretls_policy, *verify_target;
+	bool requiretls, tls_sts_patterns;
 	int64_t sasl_cache_ms;
 };
 

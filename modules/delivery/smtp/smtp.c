@@ -73,6 +73,14 @@ static int read_words(struct smtp_service *svc, struct ph_err *err)
 	return r;
 }
 
+static int probe_target(struct smtp_service *svc, struct ph_err *err)
+{
+	svc->probe_data = strcasecmp(svc->set->verify_target, "data") == 0;
+	if (svc->probe_data || strcasecmp(svc->set->verify_target, "rcpt") == 0)
+		return 0;
+	return ph_err_set(err, -EINVAL, SMTP_PREFIX "address_verify_target: unknown target \"%s\"", svc->set->verify_target);
+}
+
 static int bind_address(struct ph_endpoint *e, const char *name, const char *text, int family, struct ph_err *err)
 {
 	struct sockaddr_in *in = (void *)&e->addr;
@@ -153,6 +161,8 @@ static int smtp_start(const struct ph_conf *conf, const void *settings, void **r
 	svc->cache_destinations = ph_match_open(conf, SMTP_PREFIX "connection_cache_destinations", set->cache_destinations, PH_MATCH_STRING);
 	svc->default_port = smtp_port_parse(set->tcp_port);
 	r = svc->default_port ? 0 : ph_err_set(err, -EINVAL, SMTP_PREFIX "tcp_port: unknown port \"%s\"", set->tcp_port);
+	if (r == 0)
+		r = probe_target(svc, err);
 	if (r == 0)
 		r = read_words(svc, err);
 	if (r == 0)

@@ -11,6 +11,7 @@
 #include <posthouse/message.h>
 #include <posthouse/tls.h>
 
+#include "policy_text.h"
 #include "reply.h"
 #include "settings.h"
 
@@ -44,6 +45,7 @@ struct smtp_service {
 	unsigned discard;               /* EHLO_* */
 	struct ph_match *cache_destinations;
 	int default_port;
+	bool probe_data;                /* probes go as far as DATA */
 	bool ipv4, ipv6, dns_first, native, dnssec;
 	struct ph_endpoint bind4, bind6;        /* len 0: none */
 	struct smtp_edit_tables *edit;  /* edit.c; NULL: nothing is changed */
@@ -103,6 +105,8 @@ struct smtp_tls_site {
 	bool failed;                    /* invalid, as smtp_tls_per_site failed */
 	bool by_host;                   /* depends on the server's name, too: smtp_tls_demand sets the rest */
 	const char *match, *protocols, *ciphers, *exclude, *sni, *trust_anchors;
+	const struct smtp_policy_text *sts;     /* NULL, or the MX hosts that MTA-STS allows */
+	const char *sts_failure;        /* NULL, or why nothing may go there */
 	const char *key;                /* a text that differs whenever the policies do */
 };
 
@@ -256,8 +260,6 @@ bool smtp_auth_cache_find(struct smtp_state *st, const char *user, const char *p
 void smtp_auth_cache_note(struct smtp_state *st, const char *user, const char *password);
 
 /* ---- tls_policy.c: what to demand of a server ---- */
-enum smtp_tls_level { SMTP_TLS_NONE, SMTP_TLS_MAY, SMTP_TLS_ENCRYPT, SMTP_TLS_DANE, SMTP_TLS_DANE_ONLY, SMTP_TLS_FINGERPRINT, SMTP_TLS_VERIFY, SMTP_TLS_SECURE };
-int smtp_tls_level_parse(const char *word);     /* negative: unknown */
 /* What main.cf and the policy table say about the destination st->dest: st->site.  Never fails: a policy that cannot be read or looked up makes it invalid, and then
  * smtp_tls_demand fails for each server.  Yields. */
 void smtp_tls_site(struct smtp_state *st);

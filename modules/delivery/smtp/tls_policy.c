@@ -8,19 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *const level_names[] = { "none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure" };
-
-int smtp_tls_level_parse(const char *word)
-{
-	size_t i;
-
-	for (i = 0; i < PH_ARRAY_LEN(level_names); i++) {
-		if (strcasecmp(word, level_names[i]) == 0)
-			return (int)i;
-	}
-	return -1;
-}
-
 /* ---- the policy of a destination ---------------------------------------------------------- */
 
 static void site_defaults(struct smtp_state *st)
@@ -50,114 +37,44 @@ static void site_bad(struct smtp_state *st, const char *fmt, ...)
 	st->site.invalid = true;
 }
 
-static void append(struct smtp_state *st, const char **list, const char *sep, const char *value)
+/* RFC 8461 section 5: at a level that verifies, the policy's patterns say which MX hosts may be used, and each has to show its own name. */
+static void site_sts(struct smtp_state *st, const struct smtp_policy_text *p)
 {
-	*list = *list && **list ? ph_arena_printf(st->arena, "%s%s%s", *list, sep, value) : value;
-}
-
-static void attribute(struct smtp_state *st, const char *name, char *value)
-{
-	struct smtp_tls_site *p = &st->site;
-	bool is_match = strcasecmp(name, "match") == 0, is_tafile = strcasecmp(name, "tafile") == 0;
-	char *s;
-
-	if (*value == '\0') {
-		site_bad(st, "attribute \"%s\" has empty value", name);
-	} else if (is_match && p->level < SMTP_TLS_FINGERPRINT) {
-		site_bad(st, "attribute \"%s\" invalid at security level \"%s\"", name, level_names[p->level]);
-	} else if (is_match) {
-		append(st, &p->match, p->level == SMTP_TLS_FINGERPRINT ? "|" : ":", value);
-	} else if (is_tafile && p->level < SMTP_TLS_VERIFY) {
-		site_bad(st, "attribute \"%s\" invalid at security level \"%s\"", name, level_names[p->level]);
-	} else if (is_tafile) {
-		append(st, &p->trust_anchors, " ", value);
-	} else if (strcasecmp(name, "protocols") == 0) {
-		for (s = value; (s = strchr(s, ':'));)  /* "TLSv1.2:TLSv1.3" */
-			*s = ' ';
-		p->protocols = value;
-	} else if (strcasecmp(name, "ciphers") == 0) {
-		p->ciphers = value;
-	} else if (strcasecmp(name, "exclude") == 0) {
-		p->exclude = value;
-	} else if (strcasecmp(name, "servername") == 0) {
-		p->sni = value;
-	} else {
-		site_bad(st, "invalid attribute name: \"%s\"", name);
-	}
-}
-
-/* Control characters are blanks: they could hide an attribute from who reads the table. */
-static char *clean(struct smtp_state *st, const char *text)
-{
-	char *copy = ph_arena_strdup(st->arena, text), *s;
-
-	for (s = copy; *s; s++) {
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			*s = ' ';
-	}
-	return copy;
-}
-
-/* The next "name=value" or "{ name = value }".  NULL: there is none. */
-static char *next_attribute(char **cursor)
-{
-	char *s = *cursor + strspn(*cursor, PH_SEP_LIST), *end;
-
-	if (*s != '{')
-		return ph_str_token(cursor, PH_SEP_LIST);
-	end = strchr(s, '}');
-	if (end == NULL)
-		return ph_str_token(cursor, "");
-	*end = '\0';
-	*cursor = end + 1;
-	return s + 1 + strspn(s + 1, " ");
-}
-
-/* Cut "name = value" in two; false: there is no "=". */
-static bool cut_pair(char *text, char **ret_value)
-{
-	char *value = strchr(text, '='), *end;
-
-	if (value == NULL)
-		return false;
-	for (end = value; end > text && end[-1] == ' '; end--)
-		;
-	*end = '\0';
-	value++;
-	value += strspn(value, " ");
-	for (end = value + strlen(value); end > value && end[-1] == ' '; end--)
-		;
-	*end = '\0';
-	*ret_value = value;
-	return true;
+	if (!p->sts || p->level < SMTP_TLS_VERIFY)
+		return;
+	st->site.sts_failure = p->failure;
+	if (!st->service->set->tls_sts_patterns || p->n_patterns == 0)
+		return;
+	st->site.sts = p;
+	st->site.match = "hostname";
 }
 
 /* The right-hand side of a policy table. */
 static void site_parse(struct smtp_state *st, const char *text)
 {
-	char *cursor = clean(st, text), *word = ph_str_token(&cursor, PH_SEP_LIST), *value;
-	int level = word ? smtp_tls_level_parse(word) : -1;
+	struct smtp_policy_text *p = ph_arena_alloc(st->arena, sizeof(*p));
+	struct smtp_tls_site *site = &st->site;
+	struct ph_err err;
+	size_t i;
 
-	if (word == NULL) {
-		site_bad(st, "invalid empty policy");
+	if (smtp_policy_parse(text, st->arena, p, &err) < 0) {
+		site_bad(st, "%s", err.text);
 		return;
 	}
-	if (level < 0) {
-		site_bad(st, "invalid security level \"%s\"", word);
-		return;
-	}
-	st->site.level = level;
+	for (i = 0; i < p->n_ignored; i++)
+		ph_log(PH_LOG_WARNING, "%stls_policy_maps, next-hop destination \"%s\": ignoring attribute \"%s\" with TLS disabled", SMTP_PREFIX, st->dest, p->ignored[i]);
+	site->level = p->level;
 	site_defaults(st);
-	while (!st->site.invalid && (word = next_attribute(&cursor))) {
-		if (level == SMTP_TLS_NONE) {
-			ph_log(PH_LOG_WARNING, "%stls_policy_maps, next-hop destination \"%s\": ignoring attribute \"%s\" with TLS disabled", SMTP_PREFIX, st->dest, word);
-			continue;
-		}
-		if (!cut_pair(word, &value))
-			site_bad(st, "malformed attribute/value pair \"%s\": missing '=' after attribute name", word);
-		else
-			attribute(st, word, value);
-	}
+	site->match = p->match;
+	site->protocols = p->protocols ? p->protocols : site->protocols;
+	site->ciphers = p->ciphers ? p->ciphers : site->ciphers;
+	site->exclude = p->exclude ? p->exclude : site->exclude;
+	site->sni = p->sni ? p->sni : site->sni;
+	if (p->trust_anchors && *site->trust_anchors)
+		site->trust_anchors = ph_arena_printf(st->arena, "%s %s", site->trust_anchors, p->trust_anchors);
+	else if (p->trust_anchors)
+		site->trust_anchors = p->trust_anchors;
+	site_sts(st, p);
 }
 
 /* The destination as it is written, then its parent domains with a dot in front. */
@@ -375,6 +292,18 @@ static void demand_key(struct smtp_state *st, struct smtp_tls_demand *d)
 	ph_buf_done(&b);
 }
 
+/* MTA-STS forbids this host.  st->why is set. */
+static bool sts_refuses(struct smtp_state *st, const char *host)
+{
+	if (st->site.sts_failure)
+		smtp_why_set(st, "4.7.5", "MTA-STS policy failure: %s", st->site.sts_failure);
+	else if (st->site.sts && !smtp_policy_names(st->site.sts, host))
+		smtp_why_set(st, "4.7.5", "MTA-STS policy does not name host %s", host);
+	else
+		return false;
+	return true;
+}
+
 int smtp_tls_demand(struct smtp_state *st, const struct smtp_addr *a, int port, struct smtp_tls_demand *d)
 {
 	memset(d, 0, sizeof(*d));
@@ -392,6 +321,8 @@ int smtp_tls_demand(struct smtp_state *st, const struct smtp_addr *a, int port, 
 	}
 	if (d->level == SMTP_TLS_NONE)
 		return 0;
+	if (sts_refuses(st, a->host))
+		return -1;
 	if ((d->level == SMTP_TLS_DANE || d->level == SMTP_TLS_DANE_ONLY) && smtp_dane_demand(st, a, port, d) < 0)
 		return -1;
 	if (d->level >= SMTP_TLS_FINGERPRINT)

@@ -155,6 +155,11 @@ static void put_command(struct xfer *x, struct ph_buf *b, size_t command)
 		ph_buf_puts(b, "DATA\r\n");
 }
 
+static bool ends_at_rcpt(const struct smtp_state *st)
+{
+	return ph_delivery_probe(st->d) && !st->service->probe_data;
+}
+
 /* Is there any point in sending this command? */
 static bool worthwhile(const struct xfer *x, size_t command)
 {
@@ -163,7 +168,7 @@ static bool worthwhile(const struct xfer *x, size_t command)
 	if (command > x->n + 1 || x->mail_rejected)
 		return false;
 	if (command == x->n + 1)
-		return !ph_delivery_probe(x->st->d) && !(all_answered && x->n_accepted == 0);
+		return !ends_at_rcpt(x->st) && !(all_answered && x->n_accepted == 0);
 	return true;
 }
 
@@ -195,12 +200,31 @@ static void on_rcpt(struct xfer *x, size_t k)
 	if (x->s->reply.code / 100 == 2) {
 		x->accepted[k] = true;
 		x->n_accepted++;
-		if (ph_delivery_probe(st->d))
+		if (ends_at_rcpt(st))
 			smtp_sent(st, &x->rcpt[k], 1);
 	} else {
 		fail_reply(x, "RCPT TO command");
 		smtp_fail_rcpt(st, x->rcpt[k]);
 	}
+}
+
+/* The accepted recipients are sent to. */
+static void accepted_sent(struct xfer *x)
+{
+	size_t k, n = 0;
+
+	for (k = 0; k < x->n; k++) {            /* rcpt is not needed any more but for this */
+		if (x->accepted[k])
+			x->rcpt[n++] = x->rcpt[k];
+	}
+	smtp_sent(x->st, x->rcpt, n);
+}
+
+/* A probe has seen that the server would take content. */
+static void probed(struct xfer *x)
+{
+	strcpy(x->s->reply.dsn, "2.0.0");
+	accepted_sent(x);
 }
 
 static void on_reply(struct xfer *x, size_t command)
@@ -219,6 +243,8 @@ static void on_reply(struct xfer *x, size_t command)
 		on_rcpt(x, command - 1);
 	} else if (cls == 3) {
 		x->data_ok = true;
+		if (ph_delivery_probe(x->st->d) && x->n_accepted > 0 && !x->mail_rejected)
+			probed(x);
 	} else {
 		x->data_rejected = true;
 		if (x->n_accepted > 0 && !x->mail_rejected) {
@@ -296,7 +322,6 @@ static int lmtp_replies(struct xfer *x)
 /* One answer for all. */
 static int smtp_final(struct xfer *x)
 {
-	size_t k, n = 0;
 	int r = final_reply(x);
 
 	if (r < 0)
@@ -306,11 +331,7 @@ static int smtp_final(struct xfer *x)
 		smtp_fail_all(x->st, false);
 		return 0;
 	}
-	for (k = 0; k < x->n; k++) {            /* rcpt is not needed any more but for this */
-		if (x->accepted[k])
-			x->rcpt[n++] = x->rcpt[k];
-	}
-	smtp_sent(x->st, x->rcpt, n);
+	accepted_sent(x);
 	return 0;
 }
 
@@ -488,7 +509,9 @@ int smtp_xfer(struct smtp_state *st)
 		r = envelope(&x);
 	if (r < 0)
 		return r == -ECONNRESET ? r : 0;
-	if (x.data_ok && x.n_accepted > 0 && !x.mail_rejected)
+	if (x.data_ok && ph_delivery_probe(st->d))
+		smtp_session_free(&st->session);        /* it waits for content, and there is none */
+	else if (x.data_ok && x.n_accepted > 0 && !x.mail_rejected)
 		send_content(&x, keep);
 	else
 		abort_transaction(&x, keep);
