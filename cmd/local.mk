@@ -30,7 +30,7 @@ install-exec-hook:
 uninstall-hook:
 	cd $(DESTDIR)$(sbindir) && rm -f $(SBIN_LINKS)
 	cd $(DESTDIR)$(bindir) && rm -f $(BIN_LINKS)
-libposthouse_la_SOURCES += cmd/posthouse.c cmd/postfix.c cmd/postfix_files.h cmd/postfix_files.c cmd/postfix_log.h cmd/postfix_log.c cmd/manual.c cmd/parameters.c cmd/setgid.c cmd/user_acl.c cmd/params.h cmd/params.c
+libposthouse_la_SOURCES += cmd/posthouse.c cmd/postfix.c cmd/postfix_files.h cmd/postfix_files.c cmd/postfix_install.c cmd/postfix_install.h cmd/postfix_log.h cmd/postfix_log.c cmd/manual.c cmd/parameters.c cmd/setgid.c cmd/user_acl.c cmd/params.h cmd/params.c
 # Submission.
 libposthouse_la_SOURCES += cmd/sendmail.c cmd/sendmail.h cmd/sendmail_input.c cmd/postdrop.c cmd/sender_acl.h cmd/sender_acl.c
 # The log, locks, triggers, instances.

@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 #include "base/log.h"
 #include "cmd/postfix_files.h"
+#include "cmd/postfix_install.h"
 #include "cmd/postfix_log.h"
 #include "config/general.h"
 #include "master/master.h"
@@ -26,6 +27,7 @@ struct postfix {
 	struct ph_config *config;
 	const struct ph_general_settings *g;
 	char **args;                    /* behind the verb */
+	int log_error;                  /* the log file could not be opened: -errno */
 };
 
 static int load(struct postfix *p, const char *verb)
@@ -46,9 +48,18 @@ static int load(struct postfix *p, const char *verb)
 	/* A successful "postfix reload" in somebody's cron job is not worth a mail. */
 	if (!isatty(STDERR_FILENO) && !log.only_stderr)
 		log.stderr_from = strcmp(verb, "check") == 0 ? PH_LOG_WARNING : PH_LOG_FATAL;
-	ph_log_open(&log);
+	p->log_error = ph_log_open(&log);
 	ph_log_set_immediate(true);
 	return 0;
+}
+
+/* A system that runs can do without; one that is to start should not have its first words lost. */
+static int check_log(struct postfix *p)
+{
+	if (p->log_error == 0)
+		return 0;
+	ph_log(PH_LOG_FATAL, "open logfile '%s': cannot open file: %s", p->g->maillog_file, strerrordesc_np(-p->log_error));
+	return 1;
 }
 
 static pid_t running(struct postfix *p)
@@ -75,6 +86,8 @@ static int do_check(struct postfix *p)
 {
 	struct ph_err err;
 
+	if (check_log(p) != 0)
+		return 1;
 	if (ph_files_check(p->config, &err) < 0) {
 		ph_log(PH_LOG_FATAL, "%s", err.text);
 		return 1;
@@ -82,26 +95,15 @@ static int do_check(struct postfix *p)
 	return check_config(p);
 }
 
-/* "postfix set-permissions [mail_owner=x] [setgid_group=y]" */
-static int do_set_permissions(struct postfix *p)
+/* Several things at once: "postfix set-permissions upgrade-configuration mail_owner=x". */
+static int do_install(struct postfix *p)
 {
-	const char *owner = NULL, *group = NULL;
-	struct ph_err err;
+	return ph_postfix_install(p->config, p->args - 1);
+}
 
-	for (char **a = p->args; *a; a++) {
-		if (strncmp(*a, "mail_owner=", 11) == 0) {
-			owner = *a + 11;
-		} else if (strncmp(*a, "setgid_group=", 13) == 0) {
-			group = *a + 13;
-		} else {
-			ph_log(PH_LOG_FATAL, "set-permissions: %s: only mail_owner= and setgid_group= can be given", *a);
-			return 1;
-		}
-	}
-	if (ph_files_set_permissions(p->config, owner, group, &err) == 0)
-		return 0;
-	ph_log(PH_LOG_FATAL, "%s", err.text);
-	return 1;
+static int do_post_install(struct postfix *p)
+{
+	return ph_postfix_install(p->config, p->args);
 }
 
 /* ---- start ---- */
@@ -318,17 +320,10 @@ static int do_flush(struct postfix *p)
 	return ph_main_postqueue(4, argv);
 }
 
-/* The services that later versions of Postfix add to master.cf are functions of our processes: nothing is missing there. */
-static int do_upgrade(struct postfix *p)
-{
-	ph_log(PH_LOG_INFO, "%s/master.cf needs no upgrade", p->dir);
-	return 0;
-}
-
 static const struct verb { const char *name; int (*run)(struct postfix *p); } verbs[] = {
 	{ "start", do_start }, { "start-fg", do_start_fg }, { "stop", do_stop }, { "abort", do_abort }, { "reload", do_reload },
 	{ "flush", do_flush }, { "status", do_status }, { "check", do_check }, { "logrotate", do_logrotate },
-	{ "set-permissions", do_set_permissions }, { "upgrade-configuration", do_upgrade },
+	{ "set-permissions", do_install }, { "upgrade-configuration", do_install }, { "post-install", do_post_install },
 	{ "quick-start", do_start }, { "quick-stop", do_stop }, { "drain", do_stop },
 };
 
@@ -367,6 +362,11 @@ static int run_verb(struct postfix *p, bool this_one, char **argv)
 	return 1;
 }
 
+static bool takes_words(const char *verb)
+{
+	return strcmp(verb, "set-permissions") == 0 || strcmp(verb, "upgrade-configuration") == 0 || strcmp(verb, "post-install") == 0;
+}
+
 int ph_main_postfix(int argc, char **argv)
 {
 	struct postfix p = { 0 };
@@ -382,8 +382,8 @@ int ph_main_postfix(int argc, char **argv)
 			dir = optarg;
 	}
 	p.dir = ph_cmd_config_dir(dir);
-	if (optind < argc && (optind + 1 == argc || strcmp(argv[optind], "set-permissions") == 0))
+	if (optind < argc && (optind + 1 == argc || takes_words(argv[optind])))
 		return run_verb(&p, dir || getenv("MAIL_CONFIG"), argv + optind);
-	fprintf(stderr, "usage: postfix [-c config_dir] [-Dv] start|start-fg|stop|abort|reload|flush|status|check|logrotate|set-permissions\n");
+	fprintf(stderr, "usage: postfix [-c config_dir] [-Dv] start|start-fg|stop|abort|reload|flush|status|check|logrotate|set-permissions|upgrade-configuration|post-install\n");
 	return 1;
 }

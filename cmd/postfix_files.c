@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define CONFIG_DEPTH 8
+
 static const char *const setgid_commands[] = { "postdrop", "postqueue", "postlog" };
 
 struct owners { uid_t root, owner; gid_t owner_gid, drop; const char *owner_name, *drop_name; };
@@ -48,35 +50,65 @@ static void check_owner(const struct stat *st, uid_t uid, const char *name, cons
 		ph_log(PH_LOG_WARNING, "not owned by %s: %s", name, path);
 }
 
-/* Below a folder that only root may change: nobody else may write there.  depth: folders below it to look into. */
+static void check_one(const struct stat *st, uid_t uid, const char *name, const char *path)
+{
+	check_owner(st, uid, name, path);
+	if (!S_ISLNK(st->st_mode) && (st->st_mode & (S_IWGRP | S_IWOTH)))
+		ph_log(PH_LOG_WARNING, "group or other writable: %s", path);
+}
+
+/* What a link leads to counts; a link to nothing is looked at itself. */
+static int stat_target(const char *path, struct stat *st)
+{
+	return stat(path, st) == 0 ? 0 : lstat(path, st);
+}
+
+/* Whoever may write where a link leads to may write here. */
+static void check_link(const char *path)
+{
+	char target[4096];
+	ssize_t n = readlink(path, target, sizeof target - 1);
+
+	if (n < 0)
+		return;
+	target[n] = '\0';
+	if (target[0] == '/' || strstr(target, "../"))
+		ph_log(PH_LOG_WARNING, "symlink leaves directory: %s", path);
+}
+
+/* What is below path ("dir/.", as find(1) has it), depth folders deep. */
+static void check_below(const char *path, uid_t uid, const char *name, int depth)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	struct stat st;
+	char below[4200];
+
+	while (d && (e = readdir(d))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+		    (size_t)snprintf(below, sizeof below, "%s/%s", path, e->d_name) >= sizeof below || stat_target(below, &st) < 0)
+			continue;
+		check_one(&st, uid, name, below);
+		if (e->d_type == DT_LNK)
+			check_link(below);
+		else if (S_ISDIR(st.st_mode) && depth > 0)
+			check_below(below, uid, name, depth - 1);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* A folder that only its owner may change, and what is in it. */
 static void check_tree(const char *dir, uid_t uid, const char *name, int depth)
 {
-	DIR *d = opendir(dir);
-	struct dirent *e;
 	struct stat st;
 	char path[4200];
 
-	if (!d)
+	snprintf(path, sizeof path, "%s/.", dir);
+	if (stat(path, &st) < 0)
 		return;
-	if (fstat(dirfd(d), &st) == 0) {
-		check_owner(&st, uid, name, dir);
-		if (st.st_mode & (S_IWGRP | S_IWOTH))
-			ph_log(PH_LOG_WARNING, "group or other writable: %s", dir);
-	}
-	while ((e = readdir(d))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-		    (size_t)snprintf(path, sizeof path, "%s/./%s", dir, e->d_name) >= sizeof path || lstat(path, &st) < 0)
-			continue;
-		if (S_ISDIR(st.st_mode) && depth > 0) {
-			snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
-			check_tree(path, uid, name, depth - 1);
-			continue;
-		}
-		check_owner(&st, uid, name, path);
-		if (!S_ISLNK(st.st_mode) && (st.st_mode & (S_IWGRP | S_IWOTH)))
-			ph_log(PH_LOG_WARNING, "group or other writable: %s", path);
-	}
-	closedir(d);
+	check_one(&st, uid, name, path);
+	check_below(path, uid, name, depth);
 }
 
 static void check_commands(const struct ph_general_settings *g, const struct owners *o)
@@ -124,7 +156,12 @@ static void check_folder(const char *queue, const char *name, uid_t uid, const c
 static void check_queue(const struct ph_general_settings *g, const struct owners *o)
 {
 	static const char *const ours[] = { "incoming", "active", "deferred", "hold", "corrupt", "private", "journal", "spare" };
+	struct stat st;
+	char path[4200];
 
+	snprintf(path, sizeof path, "%s/.", g->queue_directory);
+	if (lstat(path, &st) == 0)
+		check_one(&st, o->root, "root", path);
 	for (size_t i = 0; i < PH_ARRAY_LEN(ours); i++)
 		check_folder(g->queue_directory, ours[i], o->owner, o->owner_name, 0, NULL, 0700);
 	check_folder(g->queue_directory, "maildrop", o->owner, o->owner_name, o->drop, o->drop_name, 0730);
@@ -132,17 +169,23 @@ static void check_queue(const struct ph_general_settings *g, const struct owners
 	check_folder(g->queue_directory, "pid", o->root, "root", 0, NULL, 0755);
 }
 
-static void check_damaged(const char *queue)
+static void check_damaged(const char *queue, const struct owners *o)
 {
-	char path[4200];
+	char path[4200], file[4600];
 	struct dirent *e;
+	struct stat st;
 	DIR *d;
 
 	snprintf(path, sizeof path, "%s/corrupt", queue);
 	d = opendir(path);
-	while (d && (e = readdir(d)))
-		if (e->d_name[0] != '.')
-			ph_log(PH_LOG_WARNING, "damaged message: corrupt/%s", e->d_name);
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(file, sizeof file, "%s/%s", path, e->d_name);
+		if (lstat(file, &st) == 0)
+			check_owner(&st, o->owner, o->owner_name, file);
+		ph_log(PH_LOG_WARNING, "damaged message: corrupt/%s", e->d_name);
+	}
 	if (d)
 		closedir(d);
 }
@@ -217,31 +260,41 @@ static int make_data_directory(const struct ph_general_settings *g, const struct
 	return 1;
 }
 
+int ph_files_create(const struct ph_config *config, struct ph_err *err)
+{
+	const struct ph_general_settings *g = ph_conf_general(ph_config_main(config));
+	struct owners o;
+	int rc = find_owners(g, &o, err);
+
+	if (rc == 0)
+		rc = ph_queue_dirs_make(g->queue_directory, o.owner, o.drop, err);
+	if (rc == 0)
+		rc = make_data_directory(g, &o, err);
+	return rc < 0 ? rc : 0;
+}
+
 int ph_files_check(const struct ph_config *config, struct ph_err *err)
 {
 	const struct ph_general_settings *g = ph_conf_general(ph_config_main(config));
 	struct owners o;
 	struct stat st;
-	int rc = find_owners(g, &o, err);
+	int rc = ph_files_create(config, err);
 
+	if (rc == 0)
+		rc = find_owners(g, &o, err);
 	if (rc < 0)
 		return rc;
-	rc = ph_queue_dirs_make(g->queue_directory, o.owner, o.drop, err);
-	if (rc < 0)
-		return rc;
-	check_tree(ph_config_dir(config), o.root, "root", 0);
+	check_tree(ph_config_dir(config), o.root, "root", CONFIG_DEPTH);
 	check_tree(g->daemon_directory, o.root, "root", 0);
 	if (geteuid() == 0)
 		check_tree(g->module_directory, o.root, "root", 0);
-	if (make_data_directory(g, &o, err) < 0)
-		return err->code;
 	if (stat(g->data_directory, &st) < 0)
 		ph_log(PH_LOG_WARNING, "data_directory %s: %s", g->data_directory, strerrordesc_np(errno));
 	else
 		check_tree(g->data_directory, o.owner, o.owner_name, 0);
 	check_commands(g, &o);
 	check_queue(g, &o);
-	check_damaged(g->queue_directory);
+	check_damaged(g->queue_directory, &o);
 	check_foreign(g->queue_directory);
 	check_chroot(g, config);
 	return 0;

@@ -356,7 +356,7 @@ static void control_send(struct ph_master *m, enum ph_frame type, const struct p
 	ph_pack_u32(&frame, (uint32_t)payload->len + 2);
 	ph_pack_u16(&frame, type);
 	ph_buf_append(&frame, payload->data, payload->len);
-	if (send(m->qmgr_control, frame.data, frame.len, MSG_NOSIGNAL) != (ssize_t)frame.len)
+	if (send(m->qmgr_control, frame.data, frame.len, MSG_NOSIGNAL) != (ssize_t)frame.len && !m->stop_signal)
 		ph_log(PH_LOG_WARNING, "queue manager's control channel: %m");
 	ph_buf_done(&frame);
 }
