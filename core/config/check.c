@@ -70,6 +70,7 @@ bool ph_check_means_nothing(const char *name)
 		"biff", "readme_directory", "html_directory", "manpage_directory", "sample_directory", "shlib_directory", "debugger_command",
 		"mail_release_date", "application_event_drain_time", "ipc_idle", "ipc_ttl", "max_use", "max_idle", "fork_attempts",
 		"fork_delay", "process_id_directory", "berkeley_db_create_buffer_size", "berkeley_db_read_buffer_size", "qmgr_fudge_factor",
+		"dns_ncache_ttl_fix_enable",    /* for a libc whose resolver keeps negative answers to itself */
 	};
 	size_t i;
 

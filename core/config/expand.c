@@ -240,6 +240,14 @@ out:
 
 /* ---- names ---- */
 
+static int idn_flags(struct ph_expand *x)
+{
+	bool final;
+	const char *value = x->lookup(x->arg, "enable_idna2003_compatibility", &final);
+
+	return IDN2_NFC_INPUT | (value && ph_str_ieq(value, "yes") ? IDN2_TRANSITIONAL : IDN2_NONTRANSITIONAL);
+}
+
 static int function(struct ph_expand *x, const char *name, struct scan *s, int depth, struct ph_buf *out, struct ph_err *err)
 {
 	struct ph_buf arg;
@@ -253,7 +261,7 @@ static int function(struct ph_expand *x, const char *name, struct scan *s, int d
 	if (rc == 0 && s->p != s->end)
 		rc = syntax(s, err, "'}' is expected");
 	if (rc == 0) {
-		if (idn2_to_ascii_8z(ph_buf_str(&arg), &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+		if (idn2_to_ascii_8z(ph_buf_str(&arg), &ascii, idn_flags(x)) != IDN2_OK)
 			rc = ph_err_set(err, -EINVAL, "domain_to_ascii: \"%.80s\" is not a valid domain name", ph_buf_str(&arg));
 		else
 			rc = append(out, ascii, strlen(ascii), err);

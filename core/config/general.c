@@ -68,6 +68,10 @@ static const struct ph_param params[] = {
 	PH_P_BOOL(S, multi_instance_enable, "multi_instance_enable", "no", "allow this instance to be started"),
 	PH_P_STR1(S, mail_owner, "mail_owner", "postfix", "user that owns the queue and runs the workers"),
 	PH_P_STR1(S, setgid_group, "setgid_group", "postdrop", "group of the commands that submit mail and look at the queue"),
+	PH_P_STR(S, known_tcp_ports, "known_tcp_ports", "lmtp=24, smtp=25, smtps=submissions=465, submission=587",
+		 "names of TCP ports that are not looked up in services(5)"),
+	PH_P_INT(S, tcp_windowsize, "tcp_windowsize", "0", 0, 65535, "bytes of the TCP window, for routers that break window scaling; 0: not limited"),
+	PH_P_BOOL(S, idna2003, "enable_idna2003_compatibility", "no", "convert names such as fa\xc3\x9f.example as IDNA2003 did"),
 	PH_P_STR1(S, default_privs, "default_privs", "nobody", "user that runs commands without a better one"),
 	PH_P_STR1(S, module_directory, "module_directory", PH_MODULE_DIR, "colon-separated folders of modules"),
 	PH_P_STR(S, import_environment, "import_environment", "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C "
@@ -167,6 +171,7 @@ static int check_values(const struct ph_conf *conf, struct ph_general_settings *
 {
 	struct ph_arena *a = conf->config->arena;
 	const char *nets;
+	int port;
 
 	if (!valid_hostname(g->myhostname))
 		return ph_err_set(err, -EINVAL, "%s: parameter myhostname: bad parameter value: %s",
@@ -190,6 +195,9 @@ static int check_values(const struct ph_conf *conf, struct ph_general_settings *
 	if (ph_inet_protocols(g->inet_protocols, &g->ipv4, &g->ipv6) < 0)
 		return ph_err_set(err, -EINVAL, "%s: unknown inet_protocols value \"%s\"; expected all, ipv4 or ipv6",
 				  ph_setting_where(conf, "inet_protocols", a), g->inet_protocols);
+	if (ph_known_ports(g->known_tcp_ports, NULL, &port) < 0)
+		return ph_err_set(err, -EINVAL, "%s: known_tcp_ports: not a list of name=port: %s",
+				  ph_setting_where(conf, "known_tcp_ports", a), g->known_tcp_ports);
 	if (ph_conf_setting(conf, "mynetworks") == NULL)
 		return ph_default_mynetworks_of(conf, &nets, err);
 	return 0;

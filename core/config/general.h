@@ -36,6 +36,10 @@ struct ph_general_settings {
 	int64_t message_size_limit, queue_minfree;
 	int64_t command_time_limit_ms, service_throttle_time_ms;
 	const char *stress;
+	/* network */
+	const char *known_tcp_ports;
+	int tcp_windowsize;             /* bytes of socket buffers; 0: the kernel's business */
+	bool idna2003;                  /* enable_idna2003_compatibility */
 	/* local mail */
 	const char *alias_maps, *alias_database, *authorized_submit_users;
 	int deliver_lock_attempts;

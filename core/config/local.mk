@@ -3,7 +3,7 @@ libcore_la_SOURCES += \
 	core/config/cidr.c core/config/cidr.h core/config/check.c core/config/conf.c core/config/config.h core/config/expand.c core/config/functional.c \
 	core/config/general.c core/config/general.h core/config/known.c core/config/known.def core/config/known.h \
 	core/config/disable.c core/config/lines.c core/config/load.c core/config/maincf.c core/config/mastercf.c core/config/match.c core/config/params.c \
-	core/config/private.h core/config/refs.c core/config/rootonly.c core/config/rootonly.h core/config/settings.c
+	core/config/ports.c core/config/private.h core/config/refs.c core/config/rootonly.c core/config/rootonly.h core/config/settings.c
 
 check_PROGRAMS += t/unit/config_expand t/unit/config_files t/unit/config_settings t/unit/config_match \
 	t/unit/config_check

@@ -164,4 +164,6 @@ bool ph_check_guards(const char *name);
 /* Any value is as good as another. */
 bool ph_check_means_nothing(const char *name);
 
+/* known_tcp_ports: *ret_port of name (0: it is not there; name NULL: look at the list only).  0, or -EINVAL: the list reads wrong. */
+int ph_known_ports(const char *list, const char *name, int *ret_port);
 #endif

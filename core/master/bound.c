@@ -1,5 +1,6 @@
 /* bound.c: the sockets that the master binds and keeps over reloads and deaths of workers.  Does not yield. */
 #include "master/internal.h"
+#include "net/stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -95,7 +96,7 @@ static int inet_failed(struct ph_err *err, int rc, const char *key)
 	return ph_err_errno(err, rc, "bind %s", key);
 }
 
-struct ph_bound *ph_bound_inet(struct ph_bound_set *set, const struct ph_endpoint *e, unsigned n, unsigned generation, struct ph_err *err)
+struct ph_bound *ph_bound_inet(struct ph_bound_set *set, const struct ph_endpoint *e, unsigned n, unsigned generation, int window, struct ph_err *err)
 {
 	char addr[128], key[160];
 	struct ph_bound *b;
@@ -103,6 +104,8 @@ struct ph_bound *ph_bound_inet(struct ph_bound_set *set, const struct ph_endpoin
 
 	snprintf(key, sizeof key, "[%s]:%d", ph_endpoint_addr(e, addr, sizeof addr), ph_endpoint_port(e));
 	b = bound_find(set, key, generation);
+	for (unsigned i = 0; b && i < b->n; i++)
+		ph_tcp_limit_window(b->fds[i], window);
 	if (b && b->n >= n)
 		return b;
 	if (!b) {
@@ -121,6 +124,7 @@ struct ph_bound *ph_bound_inet(struct ph_bound_set *set, const struct ph_endpoin
 			inet_failed(err, fd, key);
 			return NULL;
 		}
+		ph_tcp_limit_window(fd, window);
 		b->fds[b->n++] = fd;
 	}
 	return b;
@@ -251,8 +255,10 @@ int ph_service_addresses(const struct ph_service *svc, struct ph_arena *arena, s
 	char *port, *host = split_service_name(ph_arena_strdup(arena, svc->name), &port), *list, *tok;
 	const char *protocols = ph_conf_get(svc->conf, "inet_protocols");
 	const char *where = ph_arena_printf(arena, "%s, line %d", svc->file, svc->line);
-	int rc = 0;
+	int rc = 0, number = ph_conf_tcp_port(svc->conf, port);
 
+	if (number)             /* else getaddrinfo says what is wrong with it */
+		port = ph_arena_printf(arena, "%d", number);
 	if (host) {
 		rc = resolve_host(&l, host, port, protocols, err, where);
 	} else {

@@ -12,6 +12,8 @@
 #include "base/watchdog.h"
 #include "config/general.h"
 #include "module/loader.h"
+#include "net/dns_private.h"
+#include "net/stream.h"
 #include "queue/proto.h"
 #include "queue/qmgr.h"
 #include "smtpd/limits.h"
@@ -121,6 +123,8 @@ static void worker_setup(struct ph_master *m, enum ph_role role, unsigned slot, 
 		ph_smtpd_prepare(m->current->config);
 	if (!runs_commands(role))
 		drop_rights(m);
+	ph_tcp_set_window(ph_conf_general(ph_config_main(m->current->config))->tcp_windowsize);
+	ph_dns_set_idna2003(ph_conf_general(ph_config_main(m->current->config))->idna2003);
 	prctl(PR_SET_NAME, role == PH_ROLE_ROOT_AGENT ? "root-agent" : roles[role].name, 0, 0, 0);
 	/* Commands may be set-id programs: who re-injects mail runs postdrop. */
 	if (!runs_commands(role))

@@ -1,5 +1,6 @@
 /* generation.c: a configuration in force: which workers it wants and which sockets its services listen on.  Does not yield. */
 #include "master/internal.h"
+#include "config/general.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -60,7 +61,8 @@ static int bind_inet(struct ph_master *m, struct ph_generation *g, const struct 
 	int count = ph_service_addresses(s, arena, &e, err), rc = count;
 
 	for (int k = 0; rc >= 0 && k < count; k++) {
-		struct ph_bound *b = ph_bound_inet(&m->bound, &e[k], sockets, g->number, err);
+		struct ph_bound *b = ph_bound_inet(&m->bound, &e[k], sockets, g->number,
+						   ph_conf_general(ph_config_main(g->config))->tcp_windowsize, err);
 
 		if (b)
 			listener_add(list, n, s, b);

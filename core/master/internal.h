@@ -23,7 +23,7 @@ struct ph_bound_set {
 	int64_t patient_until_ms;       /* so long an address in use is tried again: a dead master's workers are still ending */
 };
 /* Bind (or find) the n sockets of address.  NULL with err: "port in use" and what to do. */
-struct ph_bound *ph_bound_inet(struct ph_bound_set *set, const struct ph_endpoint *e, unsigned n, unsigned generation, struct ph_err *err);
+struct ph_bound *ph_bound_inet(struct ph_bound_set *set, const struct ph_endpoint *e, unsigned n, unsigned generation, int window, struct ph_err *err);
 struct ph_bound *ph_bound_unix(struct ph_bound_set *set, const char *path, mode_t mode, uid_t uid, gid_t gid, unsigned generation, struct ph_err *err);
 /* Close what generation no longer names. */
 void ph_bound_prune(struct ph_bound_set *set, unsigned generation);

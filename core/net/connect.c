@@ -1,4 +1,4 @@
-/* connect.c: connecting a stream.  No state.  Yields. */
+/* connect.c: connecting a stream.  State: the process's tcp_windowsize.  Yields. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,6 +10,21 @@
 
 #define UNIX_RETRY_MS 10        /* a unix-domain server whose backlog is full gives no event to wait for */
 
+static int window;              /* tcp_windowsize */
+
+void ph_tcp_set_window(int bytes)
+{
+	window = bytes;
+}
+
+void ph_tcp_limit_window(int fd, int bytes)
+{
+	if (bytes <= 0)
+		return;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)) < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) < 0)
+		ph_log(PH_LOG_WARNING, "tcp_windowsize: %s", strerrordesc_np(errno));
+}
+
 static int socket_make(const struct ph_endpoint *to, const struct ph_endpoint *source, struct ph_err *err)
 {
 	int family = to->addr.sa.sa_family, on = 1, fd, r;
@@ -19,6 +34,8 @@ static int socket_make(const struct ph_endpoint *to, const struct ph_endpoint *s
 		return ph_err_errno(err, -errno, "socket");
 	if (family != AF_UNIX)          /* we collect output ourselves and flush when it is complete */
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (family != AF_UNIX)
+		ph_tcp_limit_window(fd, window);
 	if (source == NULL)
 		return fd;
 #ifdef IP_BIND_ADDRESS_NO_PORT

@@ -3,6 +3,7 @@
  * State: one libunbound context for each process (made at the first question; a forked child makes its own), with its cache.  A question parks its
  * coroutine; one that is given up because of its deadline is cancelled in libunbound.  RFC 1034, 1035; RFC 7505 in those who call. */
 #include <errno.h>
+#include <idn2.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 static struct {
 	struct ub_ctx *ctx[2];          /* [1]: validating */
 	const char *anchor;
+	bool idna2003;
 	int64_t limit_ms;               /* of one question, by resolv.conf */
 	bool forked;                    /* a child's handler has been registered */
 } dns;
@@ -54,6 +56,11 @@ const char *ph_dns_status_text(enum ph_dns_status status)
 void ph_dns_set_trust_anchor(const char *file)
 {
 	dns.anchor = file;
+}
+
+void ph_dns_set_idna2003(bool on)
+{
+	dns.idna2003 = on;
 }
 
 bool ph_dns_validates(void)
@@ -178,9 +185,23 @@ static void query_fail(struct query *q, enum ph_dns_status status)
 	q->done = true;
 }
 
+/* The name as the DNS knows it (A-labels); what cannot be converted stays, and is refused as a name. */
+static const char *a_label(struct ph_arena *arena, const char *name)
+{
+	uint8_t *out = NULL;
+
+	if (ph_str_ascii(name))
+		return name;
+	if (idn2_lookup_u8((const uint8_t *)name, &out, IDN2_NFC_INPUT | (dns.idna2003 ? IDN2_TRANSITIONAL : IDN2_NONTRANSITIONAL)) == IDN2_OK)
+		name = ph_arena_strdup(arena, (const char *)out);
+	idn2_free(out);
+	return name;
+}
+
 static void query_start(struct query *q, bool validate)
 {
 	q->answer = ph_arena_alloc(q->arena, sizeof(*q->answer));
+	q->name = a_label(q->arena, q->name);
 	q->answer->owner = q->name;
 	q->done = false;
 	q->waiter = NULL;

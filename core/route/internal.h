@@ -13,6 +13,7 @@ struct ph_route_settings {
 	const char *empty_recipient, *empty_relayhost_key, *empty_transport_key, *delimiter;
 	const char *local_recipient_maps, *relay_recipient_maps, *virtual_mailbox_maps, *virtual_alias_maps;
 	const char *canonical_maps, *recipient_canonical_maps;
+	bool untrusted_routing, relocated_prefix;
 	bool append_at_myorigin, append_dot_mydomain, swap_bangpath, percent_hack;
 	bool dequoted, null_domain, numeric_domain, allow_min_user, show_table, smtputf8;
 	int code_local, code_relay, code_alias, code_mailbox;

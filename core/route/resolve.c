@@ -289,7 +289,7 @@ static enum ph_lookup by_relocated(struct plan *p, struct ph_resolved *ret)
 		return l;
 	if (l == PH_LOOKUP_FOUND) {
 		ret->transport = "error";
-		ret->nexthop = ph_arena_printf(p->arena, "5.1.6 User has moved to %s", value);
+		ret->nexthop = p->r->s.relocated_prefix ? ph_arena_printf(p->arena, "5.1.6 User has moved to %s", value) : value;
 	}
 	return PH_LOOKUP_FOUND;
 }
@@ -325,7 +325,7 @@ enum ph_lookup ph_route_resolve(struct ph_route *r, const char *sender, const ch
 		return bad_syntax(recipient, ret);
 	local.n = (size_t)(strrchr(ret->recipient, '@') - ret->recipient);
 	l = by_class(&p, ret);
-	if (l > 0 && ret->cls != PH_CLASS_LOCAL)
+	if (l > 0 && ret->cls != PH_CLASS_LOCAL && !r->s.untrusted_routing)
 		for (size_t i = 0; i < local.n; i++)
 			ret->routed |= strchr("@%!", ret->recipient[i]) != NULL;
 	if (l > 0)

@@ -43,6 +43,8 @@ static const struct ph_param route_params[] = {
 	PH_P_STR(S, virtual_alias_maps, "virtual_alias_maps", "$virtual_maps", "tables of aliases for any domain"),
 	PH_P_STR(S, canonical_maps, "canonical_maps", "", "tables that rewrite addresses in headers and envelopes"),
 	PH_P_STR(S, recipient_canonical_maps, "recipient_canonical_maps", "", "tables that rewrite recipient addresses"),
+	PH_P_BOOL(S, untrusted_routing, "allow_untrusted_routing", "no", "let strangers route mail onwards from destinations of ours (user%elsewhere@ours)"),
+	PH_P_BOOL(S, relocated_prefix, "relocated_prefix_enable", "yes", "put \"5.1.6 User has moved to\" in front of what relocated_maps say"),
 	PH_P_BOOL(S, append_at_myorigin, "append_at_myorigin", "yes", "append @myorigin to addresses without a domain"),
 	PH_P_BOOL(S, append_dot_mydomain, "append_dot_mydomain", "${{$compatibility_level} <level {1} ? {yes} : {no}}", "append .mydomain to domains without a dot"),
 	PH_P_BOOL(S, swap_bangpath, "swap_bangpath", "yes", "rewrite site!user to user@site"),

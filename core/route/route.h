@@ -28,7 +28,7 @@ struct ph_resolved {
 	enum ph_address_class cls;
 	bool error;                     /* transport is "error": nexthop holds "5.1.1 text" */
 	bool bad_syntax;                /* the address can never be routed: smtpd says "501 5.1.3 Bad recipient address syntax" */
-	bool routed;                    /* holds sender-specified routing (% ! @ in the local part of a remote address): not for strangers */
+	bool routed;                    /* holds sender-specified routing (% ! @ in the local part of a remote address): not for strangers.  Never with allow_untrusted_routing */
 };
 /* FOUND with *ret; TEMPFAIL (err: what failed): defer.  sender for sender-dependent routing. */
 enum ph_lookup ph_route_resolve(struct ph_route *r, const char *sender, const char *recipient, struct ph_arena *arena, struct ph_resolved *ret, struct ph_err *err);

@@ -116,12 +116,33 @@ int ph_smtpd_open(struct ph_session *s)
 
 /* ---- Received: ---- */
 
-/* A name in quotes: neither quotes nor backslashes of its own. */
+/* Inside a comment: what the client has made up must neither end it nor begin one that stays open (RFC 5322 section 3.2.2). */
+static void put_comment(struct ph_buf *b, const char *text)
+{
+	int depth = 0;
+
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 32 || c > 126 || c == '\\' || (c == ')' && depth == 0))
+			c = '?';
+		depth += c == '(' ? 1 : c == ')' ? -1 : 0;
+		ph_buf_putc(b, c);
+	}
+	while (depth-- > 0)
+		ph_buf_putc(b, ')');
+}
+
+/* A name in quotes, inside a comment: no quotes of its own. */
 static void put_quoted(struct ph_buf *b, const char *text)
 {
+	size_t from = b->len + 1;
+
 	ph_buf_putc(b, '"');
-	for (const char *p = text ? text : ""; *p; p++)
-		ph_buf_putc(b, *p == '"' || *p == '\\' ? '?' : *p);
+	put_comment(b, text ? text : "");
+	for (size_t i = from; i < b->len; i++)
+		if (b->data[i] == '"')
+			b->data[i] = '?';
 	ph_buf_putc(b, '"');
 }
 
@@ -173,9 +194,8 @@ static void put_client(struct ph_session *s, struct ph_buf *b)
 	if (s->set->tls_received_header && tls)
 		put_tls(b, tls, s->set->tls_ask_ccert || s->set->tls_req_ccert);
 	if (s->set->sasl_authenticated_header && s->sasl_user) {
-		ph_buf_printf(b, "\n\t(Authenticated sender: %s", s->sasl_user);
-		if (s->t->auth_sender)
-			ph_buf_printf(b, " as %s", s->t->auth_sender);
+		ph_buf_puts(b, "\n\t(Authenticated sender: ");
+		put_comment(b, s->sasl_user);
 		ph_buf_puts(b, ")");
 	}
 	ph_buf_puts(b, "\n\t");

@@ -204,6 +204,25 @@ int ph_session_resolve(struct ph_session *s, const char *address, struct ph_sess
 	return r;
 }
 
+int ph_session_destination(struct ph_session *s, const char *address, const char **ret_address, bool *ret_routed, struct ph_err *err)
+{
+	const char *full = ph_session_full_address(s, address), *at = strrchr(full, '@');
+	struct ph_resolved res;
+	enum ph_lookup r;
+
+	*ret_address = full;
+	*ret_routed = false;
+	/* Only these can become another address; the rest need not be resolved. */
+	if (at && strcspn(full, "@%!") == (size_t)(at - full) && full[strlen(full) - 1] != '.')
+		return PH_LOOKUP_FOUND;
+	r = ph_route_resolve(s->svc->route, s->t && s->t->sender ? s->t->sender : "", full, ph_session_arena(s), &res, err);
+	if (r == PH_LOOKUP_FOUND && !res.bad_syntax) {
+		*ret_address = res.recipient;
+		*ret_routed = res.routed;
+	}
+	return r;
+}
+
 const char *ph_session_external_address(struct ph_session *s, const char *address)
 {
 	return ph_address_quote(ph_session_arena(s), address);

@@ -38,7 +38,7 @@ struct ph_dns_answer {
 	const char *owner;              /* the name that the records belong to: what was asked for, or where its CNAMEs lead */
 };
 
-/* Look up name (with or without a trailing dot; A-label form).  *ret lives in arena.  Returns ret->status.
+/* Look up name (with or without a trailing dot; U-labels are converted).  *ret lives in arena.  Returns ret->status.
  * Limit: 30 s, less where resolv.conf says so, or deadline_ms.  Yields. */
 PH_API enum ph_dns_status ph_dns_query(struct ph_arena *arena, const char *name, int type, int64_t deadline_ms,
 				       struct ph_dns_answer **ret);

@@ -8,13 +8,13 @@
  *   1.0  first version: lookup, restriction, filter, delivery, sasl.
  *   1.1  base: ph_base64_decode, ph_base64_encode, ph_str_ascii, ph_str_fold, ph_str_fold_eq.
  *        co: ph_fd_wait, ph_loop_defer.
- *        param: ph_conf_service_words, ph_conf_time.
+ *        param: ph_conf_tcp_port, ph_conf_service_words, ph_conf_time.
  *        dns: ph_dns_query_all_secure, ph_dns_validates, ph_dns_answer.owner, ph_dnslist_filter_parse, ph_dnslist_filter_match,
  *        ph_dns_answer_filter.
  *        io, tls: ph_tls_info.client_digest, .verify_code and what follows; ph_tls_settings.chain_pem, .trust_anchor_files; ph_tls_policy.report.
  *        lookup: ph_maps_find_owned, ph_maps_allow_lines, PH_LOOKUP_REPEATABLE, ph_records.
  *        session: ph_session_command, ph_session_instance, ph_session_expand, ph_session_is_own_address, ph_session_is_local_domain, ph_session_verify,
- *        ph_session_address_family, ph_session_discards, ph_session_dns_query, ph_session_dns_filter.
+ *        ph_session_destination, ph_session_address_family, ph_session_discards, ph_session_dns_query, ph_session_dns_filter.
  *        restriction: ph_restriction_ops.prefetch, ph_session_list, ph_session_explaining, PH_ACCESS_CCERT, PH_ACCESS_SASL,
  *        PH_ACCESS_REVERSE_CLIENT, ph_status_fit.
  *        delivery: ph_delivery_ops.check, ph_delivery_result_some, ph_delivery_pass_part, ph_delivery_part_owned, ph_delivery_expanded,

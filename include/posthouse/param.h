@@ -52,6 +52,8 @@ PH_API int ph_conf_compatibility(const struct ph_conf *conf);
 /* The words behind the service's command in master.cf, without its options ("user=vmail", "argv=/bin/x" ...), braces around a word removed.
  * NULL-terminated, never NULL itself; lives as long as conf.  Since 1.1. */
 PH_API const char *const *ph_conf_service_words(const struct ph_conf *conf);
+/* A TCP port: a number, or a name of known_tcp_ports or services(5).  0: neither.  Reads a file, so not for the hot path.  Since 1.1. */
+PH_API int ph_conf_tcp_port(const struct ph_conf *conf, const char *text);
 /* Expand $name, ${name?x}, ... in text against conf.  Result in arena; NULL and err on a syntax error. */
 PH_API char *ph_conf_expand(const struct ph_conf *conf, struct ph_arena *arena, const char *text, struct ph_err *err);
 /* A time as main.cf writes it ("10s", "5m", "1h", "2d", "1w"; without a suffix in default_unit).  0, or -EINVAL, -ERANGE. */

@@ -85,6 +85,10 @@ struct ph_session_route {
 	const char *transport, *nexthop, *recipient;
 };
 PH_API int ph_session_resolve(struct ph_session *s, const char *address, struct ph_session_route *ret);
+/* The address that mail for this one is delivered to, without routing through ourselves ("a%b@here" -> "a@b"): what access tables are asked for.  enum ph_lookup:
+ * FOUND, TEMPFAIL.  *ret_routed: it names a way that goes on from there (user%elsewhere@there), and allow_untrusted_routing is no: nothing may be permitted
+ * for such an address.  In the session's arena.  Since 1.1.  Yields. */
+PH_API int ph_session_destination(struct ph_session *s, const char *address, const char **ret_address, bool *ret_routed, struct ph_err *err);
 /* An address as it stands in a command: quoted where it must be. */
 PH_API const char *ph_session_external_address(struct ph_session *s, const char *address);
 

@@ -17,7 +17,7 @@ SMTP_CLIENT = modules/delivery/smtp/smtp.c modules/delivery/smtp/smtp.h modules/
 	modules/delivery/smtp/reply.c modules/delivery/smtp/reply.h modules/delivery/smtp/fail.c modules/delivery/smtp/chat.c \
 	modules/delivery/smtp/session.c modules/delivery/smtp/hello.c modules/delivery/smtp/dest.c modules/delivery/smtp/addr.c \
 	modules/delivery/smtp/cache.c modules/delivery/smtp/connect.c modules/delivery/smtp/content.c modules/delivery/smtp/dsn.c modules/delivery/smtp/xfer.c \
-	modules/delivery/smtp/tls.c modules/delivery/smtp/tls_policy.c modules/delivery/smtp/dane.c modules/delivery/smtp/edit.c modules/delivery/smtp/host.c modules/delivery/smtp/auth.c modules/delivery/smtp/auth_cache.c modules/delivery/smtp/requiretls.c modules/delivery/smtp/policy_text.c modules/delivery/smtp/policy_text.h
+	modules/delivery/smtp/tls.c modules/delivery/smtp/tls_policy.c modules/delivery/smtp/dane.c modules/delivery/smtp/edit.c modules/delivery/smtp/host.c modules/delivery/smtp/probe.c modules/delivery/smtp/auth.c modules/delivery/smtp/auth_cache.c modules/delivery/smtp/requiretls.c modules/delivery/smtp/policy_text.c modules/delivery/smtp/policy_text.h
 pkglib_LTLIBRARIES += delivery_smtp.la delivery_lmtp.la
 delivery_smtp_la_SOURCES = $(SMTP_CLIENT)
 delivery_smtp_la_LDFLAGS = $(MODULE_LDFLAGS)

@@ -116,9 +116,10 @@ static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *a
 	struct table *t = table;
 	struct query q = { t, key, arena, NULL };
 
+	/* No server has such a key, now or later: whoever could make it up must not be able to hold mail up with it. */
 	if (strlen(key) + strlen(t->map) + 1 > t->max_query) {
-		ph_err_set(err, -EMSGSIZE, "the query is longer than socketmap_max_query_size");
-		return PH_LOOKUP_TEMPFAIL;
+		ph_log(PH_LOG_WARNING, "socketmap:%s: the query \"%.30s...\" is longer than socketmap_max_query_size", t->map, key);
+		return PH_LOOKUP_NOTFOUND;
 	}
 	if (lpool_exchange(t->pool, arena, &q, TIMEOUT_MS, err) < 0)
 		return PH_LOOKUP_TEMPFAIL;

@@ -28,6 +28,7 @@ static int tcp_ask(void *ctx, struct lconn *c, void *query, int64_t deadline, st
 	int r = tcp_request(q->key, &b);
 
 	if (r < 0) {                    /* a key that cannot be asked for is not there */
+		ph_log(PH_LOG_WARNING, "tcp table: a key of %zu bytes is longer than a request may be", strlen(q->key));
 		q->status = PH_LOOKUP_NOTFOUND;
 		ph_buf_done(&b);
 		return 0;

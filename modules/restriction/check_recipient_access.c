@@ -3,14 +3,9 @@
 
 static struct ph_verdict check(void *use, const void *settings, struct ph_session *s)
 {
-	const char *address = ph_session_recipient(s), *action;
-	struct ph_err err = { 0, "" };
-	enum ph_lookup r;
+	const char *address = ph_session_recipient(s);
 
-	if (!address)
-		return ph_verdict_dunno();
-	r = access_mail(use, s, address, &action, &err);
-	return access_answer(use, s, r, action, address, PH_ACCESS_RECIPIENT, &err);
+	return address ? access_check_mail(use, s, address, PH_ACCESS_RECIPIENT) : ph_verdict_dunno();
 }
 
 ACCESS_MODULE("check_recipient_access", "look the recipient up in an access table");

@@ -115,10 +115,27 @@ static enum ph_lookup primary_ok(struct question *q, const struct ph_dns_answer 
 	return PH_LOOKUP_FOUND;
 }
 
+/* A primary exchanger is no backup: such a domain has to be in the lists of ours. */
+static enum ph_lookup names_me(struct question *q, const struct ph_dns_answer *mx, struct ph_verdict *ret)
+{
+	enum ph_lookup r = PH_LOOKUP_NOTFOUND;
+	unsigned best = 65536, mine = 0;
+
+	for (size_t i = 0; i < mx->n; i++)
+		if (mx->rr[i].type == PH_DNS_MX && mx->rr[i].pref < best)
+			best = mx->rr[i].pref;
+	for (size_t i = 0; i < mx->n && r == PH_LOOKUP_NOTFOUND; i++)
+		if (mx->rr[i].type == PH_DNS_MX && *mx->rr[i].name) {
+			r = is_me(q, mx->rr[i].name, ret);
+			mine = mx->rr[i].pref;
+		}
+	return r == PH_LOOKUP_FOUND && mine == best ? PH_LOOKUP_NOTFOUND : r;
+}
+
 static enum ph_lookup backup_for(struct question *q, const char *domain, struct ph_verdict *ret)
 {
 	struct ph_dns_answer *mx;
-	enum ph_lookup r = PH_LOOKUP_NOTFOUND;
+	enum ph_lookup r;
 
 	switch ((enum ph_dns_status)ph_session_dns_query(q->s, domain, PH_DNS_MX, ph_now_ms() + LOOKUP_MS, &mx)) {
 	case PH_DNS_OK:
@@ -130,9 +147,7 @@ static enum ph_lookup backup_for(struct question *q, const char *domain, struct 
 	case PH_DNS_BADNAME:
 		return PH_LOOKUP_NOTFOUND;      /* to have our address is not to name us as exchanger */
 	}
-	for (size_t i = 0; i < mx->n && r == PH_LOOKUP_NOTFOUND; i++)
-		if (mx->rr[i].type == PH_DNS_MX && *mx->rr[i].name)
-			r = is_me(q, mx->rr[i].name, ret);
+	r = names_me(q, mx, ret);
 	return r == PH_LOOKUP_FOUND && q->use->networks ? primary_ok(q, mx, ret) : r;
 }
 

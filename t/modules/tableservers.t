@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """tcp, socketmap and unix tables: against small servers, good and bad ones; and beside Postfix's where it is installed."""
-import os, shutil, socket, subprocess, sys, tempfile, threading
+import os, re, shutil, socket, subprocess, sys, tempfile, threading
 
 build = os.environ.get("PH_BUILD", ".")
 posthouse = os.path.join(build, "posthouse")
@@ -50,18 +50,31 @@ def quietly(handler):
     return run
 
 
+tcp_lines = []
+
+
 @quietly
 def tcp(c):
     f = c.makefile("rwb")
     for line in f:
+        tcp_lines.append(line)
+        if len(line) > 4000:
+            f.write(b"200 long:%%20%d\n" % (len(line) - 5))
+            f.flush()
+            continue
         key = line.strip().decode().split(" ", 1)[1]
         f.write({"a": b"200 value%20with%20blanks\n", "pct%25%20x": b"200 encoded\n", "t": b"400 come%20back\n", "bad": b"hello\n",
-                 "long": b"200 " + b"x" * 5000 + b"\n", "bin": b"200 %zz\n"}.get(key, b"500 none\n"))
+                 "long": b"200 " + b"x" * 5000 + b"\n", "bin": b"200 %zz\n", "a%20b%25c%0ad%0d": b"200 odd%20key\n", "a%20b%25c%0Ad%0D": b"200 odd%20key\n"}.get(key, b"500 none\n"))
         f.flush()
 
 
 def netstring(b):
     return b"%d:%s," % (len(b), b)
+
+
+RAW = {"big": netstring(b"OK " + b"y" * 99997), "bigger": netstring(b"OK " + b"y" * 99998), "ten digits": b"9999999999:OK x,", "no comma": b"4:OK x",
+       "wrong comma": b"4:OK x;", "no length": b":OK x,", "zero": b"0:,", "sign": b"+4:OK x,", "blank": b" 4:OK x,", "notfoundx": netstring(b"NOTFOUNDx"),
+       "nul": netstring(b"OK a\0b"), "one": b"01:x,", "temp": netstring(b"TEMP"), "perm": netstring(b"PERM"), "lower": netstring(b"notfound ")}
 
 
 @quietly
@@ -74,11 +87,20 @@ def sockmap(c):
         if not n:
             return
         name, key = f.read(int(n)).decode().split(" ", 1)
-        f.read(1)
+        assert f.read(1) == b","
+        if len(key) > 9000:
+            f.write(netstring(b"OK long: %d" % (len(key) + len(name) + 1)))
+            f.flush()
+            continue
+        if key in RAW:
+            f.write(RAW[key])
+            f.flush()
+            c.shutdown(2)
+            return
         if key == "drop":
             c.shutdown(2)
             return
-        f.write({"a": netstring(b"OK %s of a" % name.encode()), "t": netstring(b"TEMP later"), "to": netstring(b"TIMEOUT slow"),
+        f.write({"a": netstring(b"OK %s of a" % name.encode()), "with blanks % and\nlines": netstring(b"OK odd key"), "t": netstring(b"TEMP later"), "to": netstring(b"TIMEOUT slow"),
                  "p": netstring(b"PERM never"), "junk": b"hello\n", "huge": b"999999999:x", "odd": netstring(b"WHAT"),
                  "late": b"3:OK x"}.get(key, netstring(b"NOTFOUND ")))
         f.flush()
@@ -109,6 +131,12 @@ try:
     expect(t, "bad", ("malformed",))
     expect(t, "bin", ("malformed",))
     expect(t, "long", ("127.0.0.1",))
+    expect(t, "a b%c\nd\r\0"[:-1], "odd key")        # N-231: one line, with %XX
+    ok(all(re.fullmatch(rb"get [!-~]+\n", l) for l in tcp_lines), "N-231 each key is one line", tcp_lines)
+    expect(t, "x" * 4090, "long: 4090")
+    n = len(tcp_lines)
+    rc, out, err = query(t, "x" * 10001)
+    ok(rc == 1 and not out and len(tcp_lines) == n and "a key of 10001 bytes" in err, "N-231 a key of 10001 bytes is not asked for", rc, out, err[-300:])
     expect("tcp:127.0.0.1:1", "a", ("refused",))
     rc, out, err = query("tcp:foo", "a")
     ok(rc == 1 and "need host:port" in err, "tcp: a name without port", err)
@@ -126,7 +154,19 @@ try:
         expect(table, "odd", ("WHAT",))
         expect(table, "late", ("not a netstring",))
         expect(table, "drop", ("no answer",))
-        expect(table, "x" * 20000, ("max_query_size",))
+        # N-231: at the limit of socketmap_max_query_size ("map " and the key) it is asked, beyond it is not, and said so.
+        expect(table, "x" * 9996, "long: 10000")
+        rc, out, err = query(table, "x" * 9997)
+        ok(rc == 1 and not out and "longer than socketmap_max_query_size" in err and "error" not in err, "N-231 a key of 9997 bytes is not there", err[-300:])
+        expect(table, "with blanks % and\nlines", "odd key")       # N-231
+        # N-230: replies at the limit of socketmap_max_reply_size and beyond, and lengths that are none.
+        rc, out, err = query(table, "big")
+        ok(rc == 0 and out == "y" * 99997, "N-230 a reply of 100000 bytes", rc, len(out), err)
+        for key, why in (("bigger", "100001"), ("ten digits", "not a netstring"), ("no comma", "no answer"), ("wrong comma", "not a netstring"), ("no length", "not a netstring"),
+                         ("zero", "unexpected reply"), ("sign", "not a netstring"), ("blank", "not a netstring"), ("notfoundx", "unexpected reply"), ("nul", "not a netstring"),
+                         ("one", "unexpected reply"), ("temp", "temporary error"), ("perm", "permanent error"), ("lower", "unexpected reply")):
+            rc, out, err = query(table, key)
+            ok(rc == 1 and not out and "query error" in err and why in err, "N-230 %s: an error, not \"not found\"" % key, rc, out, err)
     rc, out, err = query("socketmap:foo", "a")
     ok(rc == 1 and "socketmap requires server:socketmap argument" in err, "socketmap: a name without a map", err)
 

@@ -126,6 +126,13 @@ static struct smtp_addr *chain(struct smtp_state *st, struct smtp_addr_list *l)
 
 /* ---- destinations ------------------------------------------------------------------------- */
 
+/* No host is better than this one. */
+static void why_loop(struct smtp_state *st, const char *name)
+{
+	smtp_why_set(st, "5.4.6", "mail for %s loops back to myself", name);
+	st->why.loops = true;
+}
+
 static struct smtp_addr *find_host(struct smtp_state *st, const char *host)
 {
 	struct smtp_addr_list l = { .arena = st->arena };
@@ -134,7 +141,7 @@ static struct smtp_addr *find_host(struct smtp_state *st, const char *host)
 	smtp_hosts_ask(st, &h, 1);
 	smtp_host_add(st, &h, &l);
 	if (l.n && st->loop_detect && self_pref(st, &l) != INT32_MAX) {
-		smtp_why_set(st, "5.4.6", "mail for %s loops back to myself", host);
+		why_loop(st, host);
 		return NULL;
 	}
 	return chain(st, &l);
@@ -186,7 +193,7 @@ static void cut_self(struct smtp_state *st, const char *domain, int best_mx, str
 	if (l->n == 0 && best_mx != best_found)
 		smtp_why_set(st, "4.4.4", "unable to find primary relay for %s", domain);
 	else if (l->n == 0)
-		smtp_why_set(st, "5.4.6", "mail for %s loops back to myself", domain);
+		why_loop(st, domain);
 }
 
 /* RFC 7505: who has a null MX must have no other record; whoever has both means the null MX. */
@@ -223,10 +230,12 @@ static struct smtp_addr *find_mx(struct smtp_state *st, const char *domain, stru
 
 static enum ph_dns_status ask(struct smtp_state *st, const char *name, int type, struct ph_dns_answer **ret)
 {
-	if (st->service->dnssec)
+	if (st->service->dnssec) {
 		ph_dns_query_secure(st->arena, name, type, ph_now_ms() + LOOKUP_MS, ret);
-	else
+		smtp_dnssec_note(st, *ret);
+	} else {
 		ph_dns_query(st->arena, name, type, ph_now_ms() + LOOKUP_MS, ret);
+	}
 	smtp_dns_filter(st, *ret);
 	return (*ret)->status;
 }

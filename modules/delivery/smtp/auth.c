@@ -170,12 +170,13 @@ static char *challenge(struct smtp_state *st, size_t *ret_n)
 
 static int say_plain(struct smtp_state *st, const struct login *l, int64_t limit)
 {
-	size_t u = strlen(l->user), p = strlen(l->password);
-	char *text = ph_arena_alloc(st->arena, u + p + 3);
+	size_t u = strlen(l->user), p = strlen(l->password), z = st->service->set->send_authzid ? u : 0;
+	char *text = ph_arena_alloc(st->arena, z + u + p + 3);
 
-	memcpy(text + 1, l->user, u);
-	memcpy(text + u + 2, l->password, p);
-	return smtp_command(st, limit, "AUTH PLAIN %s", base64(st, text, u + p + 2));
+	memcpy(text, l->user, z);
+	memcpy(text + z + 1, l->user, u);
+	memcpy(text + z + u + 2, l->password, p);
+	return smtp_command(st, limit, "AUTH PLAIN %s", base64(st, text, z + u + p + 2));
 }
 
 static int say_login(struct smtp_state *st, const struct login *l, int64_t limit)

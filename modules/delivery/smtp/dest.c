@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <idn2.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -16,31 +14,13 @@ static int bad(struct smtp_state *st, const char *text, const char *why)
 	return -EINVAL;
 }
 
-/* A number or a name of services(5); 0: neither. */
-int smtp_port_parse(const char *text)
-{
-	struct servent buf, *found = NULL;
-	char space[1024];
-	int64_t port;
-
-	if (ph_str_int64(text, 1, 65535, &port) == 0)
-		return (int)port;
-	if (strcasecmp(text, "smtp") == 0)
-		return 25;
-	if (strcasecmp(text, "lmtp") == 0)
-		return 24;
-	if (getservbyname_r(text, "tcp", &buf, space, sizeof(space), &found) == 0 && found)
-		return ntohs((uint16_t)found->s_port);
-	return 0;
-}
-
 /* The name as the DNS knows it. */
 static const char *a_label(struct smtp_state *st, const char *host)
 {
 	uint8_t *out = NULL;
 	const char *name = host;
 
-	if (!ph_str_ascii(host) && idn2_lookup_u8((const uint8_t *)host, &out, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) == IDN2_OK)
+	if (!ph_str_ascii(host) && idn2_lookup_u8((const uint8_t *)host, &out, IDN2_NFC_INPUT | (st->service->set->idna2003 ? IDN2_TRANSITIONAL : IDN2_NONTRANSITIONAL)) == IDN2_OK)
 		name = ph_arena_strdup(st->arena, (const char *)out);
 	idn2_free(out);
 	return name;
@@ -73,7 +53,7 @@ static int split(struct smtp_state *st, char *copy, const char *text, struct smt
 	if (ret->host[0] == '\0')
 		return bad(st, text, "no host name");
 	if (port) {
-		ret->port = smtp_port_parse(port);
+		ret->port = ph_conf_tcp_port(st->service->conf, port);
 		ret->service = port[strspn(port, "0123456789")] ? port : NULL;
 		if (ret->port == 0)
 			return bad(st, text, "unknown port");

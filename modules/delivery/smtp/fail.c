@@ -78,10 +78,27 @@ static void note_connected(struct smtp_state *st)
 	}
 }
 
+/* best_mx_transport: who would loop goes another way. */
+static void pass_on(struct smtp_state *st, size_t i)
+{
+	const char *address = ph_delivery_rcpt(st->d, i)->address, *transport = st->service->set->best_mx_transport;
+	struct ph_err err = { 0, "" };
+
+	ph_log(PH_LOG_INFO, "%s: passing <%s> to transport=%.*s", st->queue_id, ph_address_external(st->arena, address), (int)strcspn(transport, ":"), transport);
+	if (ph_delivery_pass(st->d, i, address, transport, &err) < 0)
+		ph_delivery_result(st->d, i, PH_DEFERRED, "4.3.5", "none", "best_mx_transport: %s", err.text);
+	st->mark[i] = SMTP_DONE;
+}
+
 static void give_results(struct smtp_state *st, const size_t *which, size_t n)
 {
 	size_t i;
 
+	if (st->why.loops && *st->service->set->best_mx_transport) {
+		for (i = 0; i < n; i++)
+			pass_on(st, which[i]);
+		return;
+	}
 	ph_delivery_remote(st->d, st->why.mta, st->why.diag);
 	ph_delivery_result_some(st->d, which, n, st->why.dsn[0] == '4' ? PH_DEFERRED : PH_BOUNCED, st->why.dsn, relay(st), "%s", st->why.text);
 	for (i = 0; i < n; i++)

@@ -130,10 +130,13 @@ void smtp_hosts_ask(struct smtp_state *st, struct smtp_host *hosts, size_t n)
 
 	for (i = 0; i < n; i++)
 		used += questions_of(svc, &hosts[i], q + used);
-	if (svc->dnssec)
+	if (svc->dnssec) {
 		ph_dns_query_all_secure(st->arena, q, used, ph_now_ms() + LOOKUP_MS);
-	else
+		for (i = 0; i < used; i++)
+			smtp_dnssec_note(st, q[i].answer);
+	} else {
 		ph_dns_query_all(st->arena, q, used, ph_now_ms() + LOOKUP_MS);
+	}
 	for (i = 0; i < used; i++)
 		smtp_dns_filter(st, q[i].answer);
 }

@@ -22,6 +22,10 @@ static const struct ph_param smtp_params[] = {
 	PH_P_BOOL(S, ignore_srv_error, "ignore_srv_lookup_error", "no", "When SRV records cannot be looked up for now, take the MX records or addresses"),
 	PH_P_BOOL(S, disable_mime_output, "disable_mime_output_conversion", "no", "Send 8-bit mail as it is to servers without 8BITMIME"),
 	PH_P_BOOL(S, append_ca, "tls_append_default_CA", "no", "Trust the system's CAs, too"),
+	PH_P_STR(S, best_mx_transport, "best_mx_transport", "", "Transport of mail whose best mail exchanger is this system, instead of \"loops back to myself\""),
+	PH_P_STR(S, dnssec_probe, "dnssec_probe", "ns:.", "Type and name of records that tell whether answers can be validated at all; empty: no probe"),
+	PH_P_BOOL(S, send_authzid, "send_cyrus_sasl_authzid", "no", "Send the login name as authorization id, too"),
+	PH_P_BOOL(S, idna2003, "enable_idna2003_compatibility", "no", "convert names such as fa\xc3\x9f.example as IDNA2003 did"),
 	/* where to */
 	STR(address_preference, "address_preference", "any", "Which addresses to try first: ipv6, ipv4, any"),
 	BOOL(balance_protocols, "balance_inet_protocols", "yes", "Try both IPv4 and IPv6 within " SMTP_PREFIX "mx_address_limit"),

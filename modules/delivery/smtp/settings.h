@@ -14,6 +14,8 @@ struct smtp_settings {
 	/* where to */
 	const char *address_preference, *bind_address, *bind_address6, *host_lookup, *dns_support_level, *dns_filter, *fallback_relay, *status_filter, *tcp_port;
 	const char *srv_services;
+	const char *best_mx_transport, *dnssec_probe;
+	bool send_authzid, idna2003;
 	bool disable_dns, ignore_mx_error, srv_fallback, ignore_srv_error, disable_mime_output, append_ca;
 	bool cname_overrides, tls_force_tlsa;
 	bool balance_protocols, bind_enforce, randomize, defer_no_mx_address;

@@ -159,7 +159,7 @@ static int smtp_start(const struct ph_conf *conf, const void *settings, void **r
 	svc->pix_maps = maps(conf, SMTP_PREFIX "pix_workaround_maps", set->pix_workaround_maps);
 	svc->discard = smtp_ehlo_mask(set->discard_keywords);
 	svc->cache_destinations = ph_match_open(conf, SMTP_PREFIX "connection_cache_destinations", set->cache_destinations, PH_MATCH_STRING);
-	svc->default_port = smtp_port_parse(set->tcp_port);
+	svc->default_port = ph_conf_tcp_port(conf, set->tcp_port);
 	r = svc->default_port ? 0 : ph_err_set(err, -EINVAL, SMTP_PREFIX "tcp_port: unknown port \"%s\"", set->tcp_port);
 	if (r == 0)
 		r = probe_target(svc, err);
@@ -169,6 +169,8 @@ static int smtp_start(const struct ph_conf *conf, const void *settings, void **r
 		r = bind_address(&svc->bind4, SMTP_PREFIX "bind_address", set->bind_address, AF_INET, err);
 	if (r == 0)
 		r = bind_address(&svc->bind6, SMTP_PREFIX "bind_address6", set->bind_address6, AF_INET6, err);
+	if (r == 0)
+		r = smtp_dnssec_probe_check(set->dnssec_probe, err);
 	if (r == 0)
 		r = sasl_start(svc, err);
 	if (r == 0 && set->requiretls)

@@ -92,6 +92,7 @@ enum smtp_mark { SMTP_TODO, SMTP_KEEP /* for the next server */, SMTP_DONE };
 
 /* Why it does not work: what the log and the notification will say. */
 struct smtp_why {
+	bool loops;                     /* we are the best exchanger ourselves: best_mx_transport */
 	char dsn[12];                   /* "": nothing yet */
 	const char *text;               /* in the delivery's arena */
 	const char *mta, *diag;         /* NULL: ours */
@@ -199,7 +200,6 @@ struct smtp_dest {
 };
 /* 0, or negative after st->why was set. */
 int smtp_dest_parse(struct smtp_state *st, const char *text, struct smtp_dest *ret);
-int smtp_port_parse(const char *text);         /* 0: unknown */
 struct smtp_addr {
 	struct smtp_addr *next;
 	const char *host;
@@ -234,6 +234,11 @@ void smtp_host_add(struct smtp_state *st, const struct smtp_host *h, struct smtp
 void smtp_dns_filter(struct smtp_state *st, struct ph_dns_answer *ans);
 void smtp_why_dns(struct smtp_state *st, enum ph_dns_status status, const char *name, const char *type, const char *text);
 const char *smtp_dns_text(enum ph_dns_status status);
+
+/* ---- probe.c: dnssec_probe ---- */
+int smtp_dnssec_probe_check(const char *text, struct ph_err *err);      /* 0, or negative with err: not what it can be */
+/* An answer that was asked for with DNSSEC has come.  May yield. */
+void smtp_dnssec_note(struct smtp_state *st, const struct ph_dns_answer *answer);
 
 /* ---- connect.c ---- */
 /* Deliver to dest (one of the nexthops); last: no further one follows. */

@@ -36,7 +36,7 @@ static const struct ph_param params[] = {
 static int prepare(const struct ph_conf *conf, const void *settings, const char *arg, void **ret, struct ph_err *err)
 {
 	struct milter_service *s;
-	int r = milter_service_new(settings, arg, &s, err);
+	int r = milter_service_new(conf, settings, arg, &s, err);
 
 	if (r == 0)
 		*ret = s;

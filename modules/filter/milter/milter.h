@@ -42,7 +42,7 @@ struct milter_service {
 	char **macros[MILTER_STAGE_COUNT];      /* names, NULL-terminated */
 	char **defaults;                        /* name, value, name, value ..., NULL */
 };
-int milter_service_new(const struct milter_settings *set, const char *entry, struct milter_service **ret, struct ph_err *err);
+int milter_service_new(const struct ph_conf *conf, const struct milter_settings *set, const char *entry, struct milter_service **ret, struct ph_err *err);
 void milter_service_free(struct milter_service *s);
 /* "a b,c" -> names, NULL-terminated, heap; braces around a name are kept. */
 char **milter_words(const char *list);

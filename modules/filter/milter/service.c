@@ -3,7 +3,6 @@
 #include "milter.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -67,23 +66,7 @@ static int parse_time(const char *text, int64_t *ret_ms)
 	return 0;
 }
 
-static int parse_port(const char *text, int *ret)
-{
-	struct servent *se;
-	int64_t n;
-
-	if (ph_str_int64(text, 1, 65535, &n) == 0) {
-		*ret = (int)n;
-		return 0;
-	}
-	se = getservbyname(text, "tcp");        /* only while the configuration is read */
-	if (!se)
-		return -EINVAL;
-	*ret = (se->s_port & 255) << 8 | (se->s_port >> 8 & 255);
-	return 0;
-}
-
-static int parse_endpoint(struct milter_service *s, const char *text, struct ph_err *err)
+static int parse_endpoint(struct milter_service *s, const struct ph_conf *conf, const char *text, struct ph_err *err)
 {
 	const char *colon = strchr(text, ':'), *host, *port;
 	size_t n;
@@ -103,7 +86,8 @@ static int parse_endpoint(struct milter_service *s, const char *text, struct ph_
 	else
 		goto bad;
 	port = strrchr(host, ':');
-	if (!port || parse_port(port + 1, &s->port) < 0)
+	s->port = port ? ph_conf_tcp_port(conf, port + 1) : 0;   /* only while the configuration is read */
+	if (!s->port)
 		return ph_err_set(err, -EINVAL, "milter %s: need host:port", text);
 	n = (size_t)(port - host);
 	if (n >= 2 && host[0] == '[' && host[n - 1] == ']') {
@@ -174,7 +158,7 @@ static char **parse_defaults(const char *text)
 	return list;
 }
 
-int milter_service_new(const struct milter_settings *set, const char *entry, struct milter_service **ret, struct ph_err *err)
+int milter_service_new(const struct ph_conf *conf, const struct milter_settings *set, const char *entry, struct milter_service **ret, struct ph_err *err)
 {
 	struct milter_service *s = ph_alloc(sizeof(*s));
 	char *copy = ph_strdup(entry), *cursor, *word;
@@ -193,7 +177,7 @@ int milter_service_new(const struct milter_settings *set, const char *entry, str
 	cursor = ph_str_unbrace(copy);
 	word = ph_str_token(&cursor, PH_SEP_LIST);
 	s->name = ph_strdup(word ? word : "");
-	r = word ? parse_endpoint(s, word, err) : ph_err_set(err, -EINVAL, "empty milter definition: \"%s\"", entry);
+	r = word ? parse_endpoint(s, conf, word, err) : ph_err_set(err, -EINVAL, "empty milter definition: \"%s\"", entry);
 	while (r == 0 && (word = ph_str_token(&cursor, PH_SEP_LIST)))
 		r = parse_option(s, word, err);
 	free(copy);

@@ -73,14 +73,20 @@ static inline enum ph_lookup access_addr(struct access_use *u, struct ph_session
 	return r;
 }
 
-/* user+ext@dom, user@dom, dom and parents, user+ext@, user@; "" under smtpd_null_access_lookup_key. */
-static inline enum ph_lookup access_mail(struct access_use *u, struct ph_session *s, const char *address, const char **ret, struct ph_err *err)
+/* user+ext@dom, user@dom, dom and parents, user+ext@, user@ of the address that it leads to; "" under smtpd_null_access_lookup_key. */
+static inline enum ph_lookup access_mail(struct access_use *u, struct ph_session *s, const char *address, bool *ret_routed, const char **ret,
+					 struct ph_err *err)
 {
-	const char *null_key = ph_conf_get(u->conf, "smtpd_null_access_lookup_key");
+	const char *key, *null_key = ph_conf_get(u->conf, "smtpd_null_access_lookup_key");
+	int r;
 
+	*ret_routed = false;
 	if (!*address)
 		return ph_maps_find(u->maps, null_key ? null_key : "<>", false, ph_session_arena(s), ret, err);
-	return ph_maps_find_address(u->maps, u->conf, ph_session_full_address(s, address), PH_ADDR_FULL | PH_ADDR_NOEXT | PH_ADDR_DOMAIN | PH_ADDR_USER_AT, "smtpd_access_maps",
+	r = ph_session_destination(s, address, &key, ret_routed, err);
+	if (r != PH_LOOKUP_FOUND)
+		return (enum ph_lookup)r;
+	return ph_maps_find_address(u->maps, u->conf, key, PH_ADDR_FULL | PH_ADDR_NOEXT | PH_ADDR_DOMAIN | PH_ADDR_USER_AT, "smtpd_access_maps",
 				    ph_session_arena(s), ret, NULL, err);
 }
 
@@ -117,6 +123,18 @@ static inline struct ph_verdict access_answer(struct access_use *u, struct ph_se
 		break;
 	}
 	return access_failed(s, what, cls, err);
+}
+
+/* The whole of a sender's or recipient's look-up. */
+static inline struct ph_verdict access_check_mail(struct access_use *u, struct ph_session *s, const char *address, enum ph_access_class cls)
+{
+	struct ph_err err = { 0, "" };
+	const char *action = NULL;
+	bool routed;
+	enum ph_lookup r = access_mail(u, s, address, &routed, &action, &err);
+	struct ph_verdict v = access_answer(u, s, r, action, address, cls, &err);
+
+	return routed && cls == PH_ACCESS_RECIPIENT && v.cls == PH_PERMIT ? ph_verdict_dunno() : v;   /* who permits "ours" does not mean "elsewhere by way of ours" */
 }
 
 #define ACCESS_MODULE(name_, summary_) \
