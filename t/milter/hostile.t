@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """hostile.t: milters that lie, break, stall or go too far: rows N-215 to N-225 of the catalogue of negative tests."""
+import concurrent.futures
 import os
 import struct
 import sys
@@ -234,26 +235,34 @@ def negotiation():
     tap.ok(mail() == UNAVAILABLE and time.monotonic() - begin < 5, "N-223 no answer")
 
 
-def stages():
-    """Every stage, every default action, a close and a stall."""
+def default_action(action):
+    """Every stage, a close and a stall, with this default action: (as it should be, name, transcript) of each."""
     want = {"accept": "250", "reject": "550 5.5.0 Service unavailable", "tempfail": UNAVAILABLE, "quarantine": "250",
-            "shutdown": "421 4.7.0 Server closing connection"}
-    for action, text in want.items():
-        m2 = Milter()
-        with Instance(MAIN.replace("check_client_access static:HOLD", "") % ("{ %s, default_action=%s }" % (m2.spec, action))) as i:
-            for stage in "CHMRTLNBE":
-                for how, answer in (("close", CLOSE), ("stall", Sleep(1.5))):
-                    m2.reset()
-                    m2.on(stage, answer)
-                    c = Client(i.port)
-                    r = c.banner if c.banner[:3] != "220" else c.send("a@x.example", ["b@x.example"], MESSAGE)
-                    ok = r.startswith(text) or (stage == "C" and r[:3] == {"reject": "554", "shutdown": "421"}.get(action))
-                    if action == "quarantine" and ok:
-                        queue = wait_for("message in the queue", lambda: i.command("postqueue", "-j").stdout)
-                        ok = '"queue_name": "hold"' in queue or '"queue_name":"hold"' in queue
-                        i.command("postsuper", "-d", "ALL")
-                    tap.ok(ok, "N-224 %s at %s, default action %s" % (how, stage, action), "\n".join(c.transcript))
-                    c.s.close()
+            "shutdown": "421 4.7.0 Server closing connection"}[action]
+    out, m2 = [], Milter()
+    with Instance(MAIN.replace("check_client_access static:HOLD", "") % ("{ %s, default_action=%s }" % (m2.spec, action))) as i:
+        for stage in "CHMRTLNBE":
+            for how, answer in (("close", CLOSE), ("stall", Sleep(1.5))):
+                m2.reset()
+                m2.on(stage, answer)
+                c = Client(i.port)
+                r = c.banner if c.banner[:3] != "220" else c.send("a@x.example", ["b@x.example"], MESSAGE)
+                ok = r.startswith(want) or (stage == "C" and r[:3] == {"reject": "554", "shutdown": "421"}.get(action))
+                if action == "quarantine" and ok:
+                    queue = wait_for("message in the queue", lambda: i.command("postqueue", "-j").stdout)
+                    ok = '"queue_name": "hold"' in queue or '"queue_name":"hold"' in queue
+                    i.command("postsuper", "-d", "ALL")
+                out.append((ok, "N-224 %s at %s, default action %s" % (how, stage, action), "\n".join(c.transcript)))
+                c.s.close()
+    return out
+
+
+def stages():
+    """Stalls take their time: a router for each default action, all at once."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for results in pool.map(default_action, ("accept", "reject", "tempfail", "quarantine", "shutdown")):
+            for r in results:
+                tap.ok(*r)
     m.reset()
     m.on("E", CLOSE)
     c = Client(inst.port)
