@@ -3,9 +3,15 @@
 
 The bench and its cases live beside the source tree in ../shared/conformance, or where CONFORMANCE says; cases of our own in
 t/conformance/cases.  A case named in t/conformance/not-yet (name, tab, reason) is run too and reported as TODO: when it becomes equal,
-its line has to go."""
+its line has to go.  CASES limits the run to these areas or cases.
+
+Both sets are linked into one tree, so that all cases come out of one pool: what waits long for something starts first (the bench goes
+through its tree by name), what is known to differ runs aside, once."""
+import concurrent.futures
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,74 +19,99 @@ import tempfile
 TOP = os.environ.get("TOP") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 INST = os.environ.get("INST", TOP + "/build/inst")
 BENCH = os.environ.get("CONFORMANCE", TOP + "/../shared/conformance")
-OWN = TOP + "/t/conformance/cases"
+SETS = {"s": BENCH + "/cases", "o": TOP + "/t/conformance/cases"}
 
 
-def not_yet():
+def listed(name):
+    """Lines of t/conformance/NAME: first word, rest."""
     out = {}
-    try:
-        for line in open(TOP + "/t/conformance/not-yet"):
-            if line.strip() and not line.startswith("#"):
-                name, _, why = line.rstrip("\n").partition("\t")
-                out[name.strip()] = why.strip()
-    except FileNotFoundError:
-        pass
+    for line in open(TOP + "/t/conformance/" + name):
+        if line.strip() and not line.startswith("#"):
+            case, _, why = line.rstrip("\n").partition("\t")
+            out[case.strip()] = why.strip()
     return out
 
 
 def names(cases):
-    return sorted(os.path.relpath(os.path.join(d, f), cases)[:-5] for d, _, fs in os.walk(cases) for f in fs if f.endswith(".case"))
+    only = os.environ.get("CASES", "").split()
+    found = sorted(os.path.relpath(os.path.join(d, f), cases)[:-5] for d, _, fs in os.walk(cases) for f in fs if f.endswith(".case"))
+    return [c for c in found if not only or any(c == o or c.startswith(o + "/") for o in only)]
 
 
-def run(cases, wanted, retries):
-    if not wanted:
+def link(tree, origin, case, late):
+    """One case in the tree of a run: 0s/area/name or 1o/area/name; the digit is its turn, the letter its set."""
+    to = "%s/%d%s/%s.case" % (tree, late, origin, case)
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    os.symlink("%s/%s.case" % (SETS[origin], case), to)
+
+
+def reference(top):
+    """A folder of commands for the reference: see t/conformance/reference/postfix.  Returns None where that would not work."""
+    d = top + "/reference"
+    shutil.copytree(TOP + "/t/conformance/reference", d)
+    os.makedirs(d + "/model/q")
+    os.makedirs(d + "/etc")
+    open(d + "/nothing", "w").close()
+    open(d + "/etc/master.cf", "w").close()
+    with open(d + "/etc/main.cf", "w") as f:
+        f.write("compatibility_level = 3.6\nqueue_directory = %s/model/q\ndata_directory = %s/model/data\n" % (d, d))
+    p = subprocess.run(["/usr/sbin/postfix", "-c", d + "/etc", "check"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if p.returncode == 0 and os.path.isdir(d + "/model/q/pid") and os.path.isdir(d + "/model/data"):
+        return d
+    print("# postfix check: %s" % p.stderr.strip().replace("\n", "; "))
+    return None
+
+
+def run(tree, ref, jobs, retries):
+    if not os.path.isdir(tree):
         return []
-    with tempfile.NamedTemporaryFile(suffix=".json") as f:
-        argv = [sys.executable, BENCH + "/run.py", "--iut", INST + "/sbin", "--json", f.name, "--cases", cases, "-j", "10", "-v", "--retries", str(retries),
-                "--rename", "Posthouse=Postfix"]
-        for c in wanted:
-            argv += ["--case", c]
-        p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        print("".join("# " + l + "\n" for l in p.stdout.split("\n") if l[:4] in ("BAD ", "tota", "time")), end="")
-        try:
-            return json.load(open(f.name))
-        except ValueError:
-            print("# " + p.stdout.replace("\n", "\n# "))
-            return []
+    argv = [sys.executable, BENCH + "/run.py", "--iut", INST + "/sbin", "--json", tree + ".json", "--cases", tree, "-j", str(jobs), "-v",
+            "--retries", str(retries), "--rename", "Posthouse=Postfix"] + (["--reference", ref] if ref else [])
+    p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print("".join("# " + l + "\n" for l in p.stdout.split("\n") if l[:4] in ("BAD ", "tota", "time") or l[:5] == "flaky"), end="")
+    try:
+        return json.load(open(tree + ".json"))
+    except (OSError, ValueError):
+        print("# " + p.stdout.replace("\n", "\n# "))
+        return []
+
+
+def report(results, todo):
+    bad = 0
+    for n, r in enumerate(sorted(results, key=lambda r: r["case"][1:]), 1):
+        case, equal = re.sub(r"^\d\w/", "", r["case"]), not r["diffs"]
+        why = todo.get(case)
+        print("%sok %d - %s%s" % ("" if equal else "not ", n, case, " # TODO " + why if why is not None else ""))
+        if why is not None:
+            if equal:
+                print("# %s is equal now: take its line out of t/conformance/not-yet" % case)
+        elif not equal:
+            bad += 1
+            for d in r["diffs"].values():
+                print("".join("#   %s\n" % l for l in d[:60]), end="")
+    print("1..%d" % len(results))
+    return 1 if bad or not results else 0
 
 
 def main():
-    n = bad = 0
     if os.geteuid() != 0:
         print("1..0 # SKIP the bench needs root for its namespaces")
         return 0
-    todo = not_yet()
-    for cases in (BENCH + "/cases", OWN):
-        if not os.path.isdir(cases):
-            if cases != OWN:
+    todo, slow = listed("not-yet"), listed("slow")
+    with tempfile.TemporaryDirectory(prefix="cb.") as top:
+        os.chmod(top, 0o755)
+        for origin, cases in SETS.items():
+            found = names(cases)
+            if not os.path.isdir(cases):
                 print("not ok 1 - %s is missing" % cases)
                 return 1
-            continue
-        only = os.environ.get("CASES", "").split()
-        all_names = [c for c in names(cases) if not only or any(c == o or c.startswith(o + "/") for o in only)]
-        # What is known to differ is run once: that it differs again is no news.
-        results = run(cases, [c for c in all_names if c not in todo], 2) + run(cases, [c for c in all_names if c in todo], 0)
-        for r in sorted(results, key=lambda r: r["case"]):
-            n += 1
-            equal = not r["diffs"]
-            why = todo.get(r["case"])
-            if why is not None:
-                print("%sok %d - %s # TODO %s" % ("" if equal else "not ", n, r["case"], why))
-                if equal:
-                    print("# %s is equal now: take its line out of t/conformance/not-yet" % r["case"])
-                continue
-            print("%sok %d - %s" % ("" if equal else "not ", n, r["case"]))
-            if not equal:
-                bad += 1
-                for k, d in r["diffs"].items():
-                    print("".join("#   %s\n" % l for l in d[:60]), end="")
-    print("1..%d" % n)
-    return 1 if bad or n == 0 else 0
+            for c in found:
+                link(top + ("/differ" if c in todo else "/equal"), origin, c, c not in slow)
+        ref = reference(top)
+        with concurrent.futures.ThreadPoolExecutor(2) as ex:
+            # What is known to differ is run once: that it differs again is no news.
+            parts = [ex.submit(run, top + "/equal", ref, 9, 2), ex.submit(run, top + "/differ", ref, 1, 0)]
+            return report([r for p in parts for r in p.result()], todo)
 
 
 sys.exit(main())

@@ -19,20 +19,26 @@ cd "$B" || exit 1
 export srcdir=$TOP BUILD=$B PH_BUILD=$B PH_SRC=$TOP INST=$B/inst
 export ASAN_OPTIONS=detect_leaks=${LEAKS:-0}:abort_on_error=1:detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export PATH="$INST/sbin:$INST/bin:$PATH"
-n=0 bad=0
+
+# check TEST: one test; prints a line without its number.
 check() {
-	local out
-	case $1 in */t/unit/*) export PH_MODULE_PATH=$B/.libs ;; *) unset PH_MODULE_PATH ;; esac
-	out=$(timeout -k 5 "${2:-180}" "$1" 2>&1 < /dev/null); local rc=$?
-	n=$((n + 1))
+	local out rc limit=180
+	case $1 in */t/unit/*) export PH_MODULE_PATH=$B/.libs ;; *) unset PH_MODULE_PATH; limit=300 ;; esac
+	out=$(timeout -k 5 "$limit" "$1" 2>&1 < /dev/null); rc=$?
 	if [ $rc -eq 0 ] && ! grep -qE '^not ok|ERROR: AddressSanitizer|runtime error:' <<< "$out"; then
-		echo "ok $n - ${1#"$TOP"/}"
+		echo "ok - ${1#"$TOP"/}"
 	else
-		bad=$((bad + 1)); echo "not ok $n - ${1#"$TOP"/} (status $rc)"
-		grep -nE '^not ok|ERROR: |runtime error|^    #' <<< "$out" | head -40 | sed 's/^/# /'; tail -n 15 <<< "$out" | sed 's/^/# /'
+		# In one write: others print at the same time.
+		out="not ok - ${1#"$TOP"/} (status $rc)
+$({ grep -nE '^not ok|ERROR: |runtime error|^    #' <<< "$out" | head -40; tail -n 15 <<< "$out"; } | cut -c1-400 | sed 's/^/# /')"
+		printf '%s\n' "${out:0:4000}"
 	fi
 }
-for t in $(cd "$B" && find t/unit -type f -perm -u+x ! -path '*/.libs/*' | sort); do check "$B/$t"; done
-for t in "$TOP"/t/smtp/*.t "$TOP"/t/crash/cancel.t; do [ -f "$t" ] && check "$t" 300; done
+export -f check; export B TOP
+{
+	for t in "$TOP"/t/crash/cancel.t "$TOP"/t/smtp/*.t; do echo "$t"; done
+	find "$B/t/unit" -type f -perm -u+x ! -path '*/.libs/*' | sort
+} | xargs -P "${JOBS:-3}" -I{} bash -c 'check {}' | tee "$LOGS/asan-results"
+n=$(grep -cE '^(not )?ok' "$LOGS/asan-results")
 echo "1..$n"
-[ $bad -eq 0 ]
+[ "$n" -gt 0 ] && ! grep -q '^not ok' "$LOGS/asan-results"
