@@ -8,6 +8,7 @@
 #include "message/bounce_template.h"
 #include "message/header.h"
 #include "message/intake.h"
+#include "message/notice.h"
 #include "message/received.h"
 #include "route/route.h"
 
@@ -88,20 +89,9 @@ static void folded(struct job *j, const char *text)
 	const char *indent = "";
 
 	do {
-		size_t room = WIDTH - strlen(indent), n = strlen(p), cut;
+		struct ph_slice piece = ph_notice_piece(&p, WIDTH - strlen(indent));
 
-		if (n > room) {
-			for (cut = room; cut > 0 && p[cut] != ' '; cut--)
-				;
-			if (cut == 0)
-				cut = strcspn(p, " ");
-			if (cut > 900)
-				cut = 900;
-			n = cut;
-		}
-		line(j, "%s%.*s", indent, (int)n, p);
-		p += n;
-		p += strspn(p, " ");
+		line(j, "%s%.*s", indent, (int)piece.n, piece.p);
 		indent = "    ";
 	} while (*p);
 }

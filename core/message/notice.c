@@ -45,21 +45,35 @@ unsigned ph_notice_classes(const char *words)
 	return bits;
 }
 
+#define PIECE_MAX 900                   /* a word that is longer is cut: SMTP's lines are shorter than 1000 */
+
+struct ph_slice ph_notice_piece(const char **text, size_t room)
+{
+	const char *p = *text;
+	size_t n = strlen(p), shown;
+
+	if (n > room) {
+		for (n = room; n > 0 && p[n] != ' '; n--)
+			;
+		if (n == 0)
+			n = strcspn(p, " ");
+		if (n > PIECE_MAX)
+			n = PIECE_MAX;
+	}
+	for (shown = n; shown > 0 && p[shown - 1] == ' '; shown--)
+		;
+	*text = p + n + strspn(p + n, " ");
+	return (struct ph_slice){ p, shown };
+}
+
 void ph_notice_wrap(struct ph_buf *b, const char *prefix, const char *text, size_t width, size_t indent)
 {
 	size_t pad = 0;
 
 	do {
-		size_t room = width - pad, n = strlen(text), cut = room;
+		struct ph_slice piece = ph_notice_piece(&text, width - pad);
 
-		if (n > room) {
-			while (cut > 0 && text[cut] != ' ')
-				cut--;
-			n = cut ? cut : strcspn(text, " ");
-		}
-		ph_buf_printf(b, "%s%*s%.*s\n", prefix, (int)pad, "", (int)n, text);
-		text += n;
-		text += strspn(text, " ");
+		ph_buf_printf(b, "%s%*s%.*s\n", prefix, (int)pad, "", (int)piece.n, piece.p);
 		pad = indent;
 	} while (*text);
 }

@@ -13,6 +13,8 @@ unsigned ph_notice_classes(const char *words);
  * 0 when it is durable, or negative with err (nothing is lost by it: the log has the facts).  Yields. */
 int ph_notice_send(const struct ph_conf *conf, unsigned classes, const char *subject, const char *text, struct ph_arena *arena, struct ph_err *err);
 
+/* The next line of a text that is broken at blanks: at most room bytes where a word is not longer, without the blanks at its end; *text moves on. */
+struct ph_slice ph_notice_piece(const char **text, size_t room);
 /* Append text to b, in lines of at most width bytes where it has blanks to break at; further lines are indented.  prefix stands before each line. */
 void ph_notice_wrap(struct ph_buf *b, const char *prefix, const char *text, size_t width, size_t indent);
 #endif
