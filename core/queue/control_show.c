@@ -10,16 +10,6 @@
 #include "module/loader.h"
 #include "queue/control.h"
 
-static int put(struct ph_control *c, json_t *j)
-{
-	char *text = json_dumps(j, JSON_COMPACT);
-	int r = text ? ph_control_text(c, text, strlen(text)) : -ENOMEM;
-
-	free(text);
-	json_decref(j);
-	return r;
-}
-
 static json_t *queue_counts(const struct ph_qmgr *q)
 {
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "messages", (json_int_t)q->ix->n,
@@ -34,9 +24,9 @@ static int show_segments(struct ph_control *c)
 	int r = 0;
 
 	ph_list_for_each(seg, &c->q->ix->segments, struct ph_segment, node) {
-		r = put(c, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:b}", "file", seg->file, "messages", (json_int_t)seg->live,
-				     "live_bytes", (json_int_t)seg->live_bytes, "end", (json_int_t)seg->end, "covered", (json_int_t)seg->covered,
-				     "open", seg->open > 0, "doubtful", seg->doubtful));
+		r = ph_control_json(c, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:b}", "file", seg->file, "messages", (json_int_t)seg->live,
+						 "live_bytes", (json_int_t)seg->live_bytes, "end", (json_int_t)seg->end,
+						 "covered", (json_int_t)seg->covered, "open", seg->open > 0, "doubtful", seg->doubtful));
 		if (r < 0)
 			break;
 	}
@@ -66,7 +56,7 @@ static int show_destinations(struct ph_control *c)
 		json_array_append_new(all, destination(&info));
 	}
 	for (i = 0; i < json_array_size(all) && r == 0; i++)
-		r = put(c, json_incref(json_array_get(all, i)));
+		r = ph_control_json(c, json_incref(json_array_get(all, i)));
 	json_decref(all);
 	return r;
 }
@@ -82,7 +72,7 @@ static int show_agents(struct ph_control *c)
 			"root", g->root, "connected", g->ipc != NULL, "stopping", g->stopping, "busy", (json_int_t)g->busy,
 			"deliveries", (json_int_t)g->delivered, "journal", g->journal));
 	for (i = 0; i < json_array_size(all) && r == 0; i++)
-		r = put(c, json_incref(json_array_get(all, i)));
+		r = ph_control_json(c, json_incref(json_array_get(all, i)));
 	json_decref(all);
 	return r;
 }
@@ -101,7 +91,7 @@ static int show_coroutines(struct ph_control *c)
 
 	ph_co_for_each(add_coroutine, all);
 	for (i = 0; i < json_array_size(all) && r == 0; i++)
-		r = put(c, json_incref(json_array_get(all, i)));
+		r = ph_control_json(c, json_incref(json_array_get(all, i)));
 	json_decref(all);
 	return r;
 }
@@ -166,7 +156,7 @@ int ph_control_show(struct ph_control *c, const char *what, struct ph_err *err)
 	int r;
 
 	if (strcmp(what, "queue") == 0)
-		r = put(c, queue_counts(c->q));
+		r = ph_control_json(c, queue_counts(c->q));
 	else if (strcmp(what, "segments") == 0)
 		r = show_segments(c);
 	else if (strcmp(what, "destinations") == 0)
@@ -176,7 +166,7 @@ int ph_control_show(struct ph_control *c, const char *what, struct ph_err *err)
 	else if (strcmp(what, "coroutines") == 0)
 		r = show_coroutines(c);
 	else if (strcmp(what, "stats") == 0)
-		r = put(c, stats(c->q));
+		r = ph_control_json(c, stats(c->q));
 	else if (strcmp(what, "metrics") == 0)
 		r = show_metrics(c);
 	else

@@ -62,7 +62,8 @@ libcore_la_SOURCES += core/queue/sched.h core/queue/sched_private.h core/queue/s
 	core/queue/qmgr_resolve.c core/queue/qmgr_agent.c core/queue/qmgr_intake.c core/queue/retry.c \
 	core/queue/recover_private.h core/queue/recover.c core/queue/recover_told.c core/queue/recover_journal.c core/queue/recover_file.c \
 	core/queue/recover_lost.c \
-	core/queue/checkpoint.c core/queue/compact.c core/queue/control.h core/queue/control.c core/queue/control_maildrop.c core/queue/control_show.c \
+	core/queue/checkpoint.c core/queue/compact.c core/queue/control.h core/queue/control.c core/queue/control_flush.c core/queue/control_list.c \
+	core/queue/control_maildrop.c core/queue/control_show.c core/queue/control_super.c \
 	core/queue/control_client.h core/queue/control_client.c core/queue/listing.h core/queue/listing.c core/queue/link.c \
 	core/queue/notify.c core/queue/requeue.c core/queue/claim.c core/queue/stray.c core/queue/recover_offline.h core/queue/recover_offline.c
 libcore_la_SOURCES += core/queue/verify.c core/queue/verify.h core/queue/verify_entry.c core/queue/verify_cache.c core/queue/verify_cache.h
