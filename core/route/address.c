@@ -87,6 +87,8 @@ static int join_tokens(const char *p, const char *end, struct ph_buf *out, struc
 			return ph_err_set(err, -EINVAL, "missing closing quote or parenthesis");
 		if (t.type == PH_TOK_COMMENT)
 			continue;
+		if (t.type == PH_TOK_OP && t.op == ';' && p == end)     /* the end of a group, of which there was none */
+			return 0;
 		if (t.type == PH_TOK_OP && strchr("<>,;", t.op))       /* a ":" is text, as Postfix has it */
 			return ph_err_set(err, -EINVAL, "more or less than one address");
 		if (t.type != PH_TOK_OP && before != PH_TOK_OP)
@@ -173,8 +175,12 @@ int ph_address_parse_path(const char *text, size_t n, bool utf8, struct ph_arena
 		p++, stop--;
 		if (p < stop && *p == '<' && stop[-1] == '>')   /* "<<a@b>>" is seen in the wild */
 			p++, stop--;
+		else
+			while (stop - p > 1 && stop[-1] == '>' && stop[-2] != '\\')   /* "<a@b>>", too */
+				stop--;
 	}
-	p = skip_route(p, stop);
+	for (const char *from = NULL; from != p;)
+		p = skip_route(from = p, stop);
 	r = join_tokens(p, stop, &out, err);
 	if (r == 0)
 		r = check_bytes(&out, utf8, err);

@@ -67,24 +67,41 @@ static enum ph_lookup strip_routing(struct plan *p)
 	}
 }
 
-void ph_route_complain_literal(const char *domain)
+static void complain_ipv4(const char *text, int n)
 {
-	const char *text = domain + 1, *s;
-	int n = (int)strcspn(text, "]"), value = 0;
+	int value = 0, octets = 0;
 
-	if (ph_str_istarts(text, "IPv6:"))
-		return;
-	for (s = text; *s && *s != ']'; s++) {
-		if (*s == '.') {
+	for (int i = 0; i < n; i++) {
+		if (text[i] == '.') {
 			value = 0;
-		} else if (*s < '0' || *s > '9') {
-			ph_log_as("trivial-rewrite", PH_LOG_WARNING, "valid_ipv4_hostaddr: invalid character %d(decimal): %.*s", (unsigned char)*s, n > 100 ? 100 : n, text);
+		} else if (text[i] < '0' || text[i] > '9') {
+			ph_log_as("trivial-rewrite", PH_LOG_WARNING, "valid_ipv4_hostaddr: invalid character %d(decimal): %.*s", (unsigned char)text[i], n, text);
 			return;
-		} else if ((value = value * 10 + *s - '0') > 255) {
-			ph_log_as("trivial-rewrite", PH_LOG_WARNING, "valid_ipv4_hostaddr: invalid octet value: %.*s", n > 100 ? 100 : n, text);
+		} else if ((value = value * 10 + text[i] - '0') > 255) {
+			ph_log_as("trivial-rewrite", PH_LOG_WARNING, "valid_ipv4_hostaddr: invalid octet value: %.*s", n, text);
 			return;
+		} else {
+			octets += i == 0 || text[i - 1] == '.';
 		}
 	}
+	if (octets != 4)
+		ph_log_as("trivial-rewrite", PH_LOG_WARNING, "valid_ipv4_hostaddr: invalid octet count: %.*s", n, text);
+}
+
+void ph_route_complain_literal(const char *domain)
+{
+	const char *text = domain + 1, *close = strrchr(text, ']');
+	int n = close && close - text < 100 ? (int)(close - text) : (int)strnlen(text, 100), good;
+
+	if (!ph_str_istarts(text, "IPv6:")) {
+		complain_ipv4(text, n);
+		return;
+	}
+	text += 5;
+	n -= 5;
+	good = (int)strspn(text, "0123456789abcdefABCDEF:.");
+	if (good < n)
+		ph_log_as("trivial-rewrite", PH_LOG_WARNING, "valid_ipv6_hostaddr: invalid character %d(decimal) in IPv6 address: %.*s", (unsigned char)text[good], n, text);
 }
 
 /* Put the recipient together again and check its domain.  false: it can never be routed. */

@@ -100,6 +100,10 @@ static bool has_message(struct action *a)
 		ph_log(PH_LOG_WARNING, "access table %s: with smtpd_proxy_filter specified, action %s is unavailable", a->where, a->word);
 		return false;
 	}
+	if (a->s->stage == PH_STAGE_ETRN && !is(a, "PREPEND")) {
+		ph_log(PH_LOG_WARNING, "access table %s: action %s is unavailable in smtpd_etrn_restrictions", a->where, a->word);
+		return false;
+	}
 	if (a->s->t)
 		return true;
 	ph_log(PH_LOG_WARNING, "access table %s: with smtpd_delay_reject=no, action %s is always skipped in Client host or Helo command restrictions",

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "route/token.h"
 #include "smtpd/session.h"
 
 static int bad_syntax(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool log)
@@ -16,10 +17,12 @@ static int bad_syntax(struct ph_session *s, const char *what, const struct ph_sm
 /* The resolver would say so, had the address got that far. */
 static void complain_literal(struct ph_arena *arena, struct ph_slice text)
 {
-	const char *s = strstr(ph_arena_strndup(arena, text.p, text.n), "@[");
+	char *s = strstr(ph_arena_strndup(arena, text.p, text.n), "@["), *end = s ? strrchr(s, ']') : NULL;
 
-	if (s && strchr(s, ']'))
+	if (end) {
+		end[1] = '\0';
 		ph_route_complain_literal(s + 1);
+	}
 }
 
 /* "a@b>" is taken as Postfix takes it: what follows the address is no part of it. */
@@ -30,10 +33,20 @@ static struct ph_slice tolerate(struct ph_slice text)
 	return text;
 }
 
-/* <""@domain>: the local part is there, and empty. */
-static bool empty_local(struct ph_slice text)
+/* What strict_rfc821_envelopes asks for: brackets around an address without comments. */
+static bool strict_form(struct ph_slice text)
 {
-	return text.n > 4 && memcmp(text.p, "<\"\"@", 4) == 0;
+	const char *p = text.p, *end = text.p + text.n;
+	struct ph_tok t;
+
+	if (text.n < 2 || *p != '<' || end[-1] != '>')
+		return false;
+	do {
+		ph_tok_next(&p, end, &t);
+		if (t.type == PH_TOK_COMMENT)
+			return false;
+	} while (t.type != PH_TOK_END);
+	return true;
 }
 
 int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool allow_empty, bool strict,
@@ -48,7 +61,7 @@ int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smt
 
 	if (w->kind == PH_SMTPD_WORD_ERROR)
 		return bad_syntax(s, what, w, false);
-	if (strict && (text.n < 2 || text.p[0] != '<' || text.p[text.n - 1] != '>'))
+	if (strict && !strict_form(text))
 		return bad_syntax(s, what, w, true);
 	r = ph_address_parse_path(text.p, text.n, utf8 || lax8, arena, &address, &rest, &err);
 	while (r == 0 && rest < text.p + text.n)
@@ -58,7 +71,7 @@ int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smt
 		return ph_smtpd_refuse(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
 	if (r < 0)
 		complain_literal(arena, text);
-	if (r < 0 || (*address == '@' && !empty_local(text)) || (!*address && !allow_empty))
+	if (r < 0 || (strict && *address == '@' && text.p[1] != '"') || (!*address && !allow_empty))
 		return bad_syntax(s, what, w, true);
 	if (*address) {
 		switch (ph_route_resolve(s->svc->route, "", address, ph_session_arena(s), &resolved, &err)) {

@@ -24,6 +24,7 @@ bool ph_smtpd_slice_istarts(struct ph_slice s, const char *prefix)
 static const char *skip_address(const char *p, const char *end)
 {
 	bool quoted = false;
+	int open = 1;
 
 	for (p++; p < end; p++) {
 		switch (*p) {
@@ -34,8 +35,11 @@ static const char *skip_address(const char *p, const char *end)
 		case '"':
 			quoted = !quoted;
 			break;
+		case '<':
+			open += !quoted;
+			break;
 		case '>':
-			if (!quoted)
+			if (!quoted && --open == 0)
 				return p + 1;
 			break;
 		case '\0':

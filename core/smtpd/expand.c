@@ -41,6 +41,7 @@ static const char *value_of(struct expansion *e, const char *name, size_t n)
 		{ "client", s->namaddr },
 		{ "client_address", s->addr },
 		{ "client_name", s->name },
+		{ "reverse_client_name", s->reverse_name },
 		{ "helo_name", s->helo },
 		{ "sender", sender },
 		{ "sender_name", local_part(a, sender) },

@@ -110,7 +110,7 @@ static void rule_free(void *pattern)
 	free(p);
 }
 
-static const struct lrules_lang lang = { "pcre map", rule_compile, rule_match, rule_free, rule_group };
+static const struct lrules_lang lang = { "pcre map", rule_compile, rule_match, rule_free, rule_group, "out of range", "X" };
 
 static int pcre_init(struct ph_err *err)
 {

@@ -89,7 +89,7 @@ static void rule_free(void *pattern)
 	free(p);
 }
 
-static const struct lrules_lang lang = { "regexp map", rule_compile, rule_match, rule_free, rule_group };
+static const struct lrules_lang lang = { "regexp map", rule_compile, rule_match, rule_free, rule_group, "out-of-range", NULL };
 
 static int regexp_open(const struct ph_table_spec *spec, void **ret, struct ph_err *err)
 {

@@ -102,6 +102,9 @@ static bool get_pattern(struct lrules *r, int line, char **p, bool is_if, bool *
 	if (*s)
 		*s++ = '\0';
 	*p = s + strspn(s, " \t\r\n\v\f");
+	for (s = opts; r->lang->obsolete && *s; s++)
+		if (strchr(r->lang->obsolete, *s))
+			warn(r, line, "ignoring obsolete regexp option \"%c\"", *s);
 	if (r->lang->compile(start, opts, is_if, ret, groups, &err) < 0) {
 		warn(r, line, "%s", err.text);
 		return false;
@@ -116,9 +119,21 @@ static bool is_word(const char *p, const char *word)
 	return strncasecmp(p, word, n) == 0 && !isalnum((unsigned char)p[n]);
 }
 
+struct complaint { const struct lrules *r; int line; };
+
+static void complain(void *ctx, bool bare, const char *text)
+{
+	const struct complaint *c = ctx;
+
+	if (bare)
+		ph_log(PH_LOG_WARNING, "%s", text);
+	else
+		warn(c->r, c->line, "%s", text);
+}
+
 static void parse_match(struct lrules *r, char *p, int line)
 {
-	struct ph_err err = { 0 };
+	struct complaint c = { r, line };
 	struct ltemplate *value;
 	void *pattern;
 	struct rule *x;
@@ -129,8 +144,7 @@ static void parse_match(struct lrules *r, char *p, int line)
 		return;
 	if (*p == '\0')
 		warn(r, line, "no replacement text: using empty string");
-	if (ltemplate_parse(p, negate ? -1 : groups, &value, &err) < 0) {
-		warn(r, line, "%s", err.text);
+	if (ltemplate_parse(p, negate ? -1 : groups, r->lang->zero, complain, &c, &value) < 0) {
 		r->lang->free(pattern);
 		return;
 	}

@@ -17,6 +17,9 @@ struct lrules_lang {
 	int (*match)(void *pattern, const char *key, void *m, struct ph_err *err);
 	void (*free)(void *pattern);
 	ltemplate_group_fn *group;      /* of the match state m */
+	const char *zero;               /* what a "$0" is called */
+	/* The option letters that are taken and mean nothing any more; NULL: none. */
+	const char *obsolete;
 };
 
 #define LRULES_MAX 1000000

@@ -3,6 +3,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,60 +32,100 @@ static void add(struct ltemplate *t, int group, const char *p, size_t n)
 	x->n = group < 0 ? n : 0;
 }
 
-/* One reference at p, behind the '$'.  Bytes used, or -EINVAL with err. */
-static int reference(struct ltemplate *t, const char *p, int max_group, struct ph_err *err)
+struct parse {
+	const char *text, *zero;
+	int max_group;
+	ltemplate_warn_fn *warn;
+	void *ctx;
+	struct ltemplate *t;
+	bool bad;               /* a reference that is none */
+	int64_t highest;        /* group that was asked for */
+};
+
+static void complain(struct parse *p, bool bare, const char *fmt, ...) PH_PRINTF(3, 4);
+static void complain(struct parse *p, bool bare, const char *fmt, ...)
 {
-	char close = p[0] == '{' ? '}' : p[0] == '(' ? ')' : '\0', name[16];
-	const char *start = p + (close ? 1 : 0), *end = start;
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	p->warn(p->ctx, bare, text);
+	p->bad = true;
+}
+
+/* A number that is none, or 0, is told, and the next one looked at; one that the pattern has not is told at the end. */
+static void take_group(struct parse *p, const char *name, size_t n)
+{
+	char number[12];
 	int64_t group;
-	size_t n;
+
+	if (n == 0 || strspn(name, "0123456789") < n) {
+		complain(p, false, "non-numeric replacement index \"%.*s\"", (int)(n < 100 ? n : 100), name);
+		return;
+	}
+	snprintf(number, sizeof number, "%.*s", (int)(n < 10 ? n : 10), name);
+	if (n > 10 || ph_str_int64(number, 0, INT32_MAX, &group) < 0)
+		group = INT32_MAX;
+	if (group == 0)
+		complain(p, false, "%s replacement index \"0\"", p->zero);
+	if (group > p->highest)
+		p->highest = group;
+	add(p->t, (int)group, NULL, 0);
+}
+
+/* One reference at s, behind the '$'.  Where it ends; NULL: the text cannot be read on. */
+static const char *reference(struct parse *p, const char *s)
+{
+	char close = s[0] == '{' ? '}' : s[0] == '(' ? ')' : '\0';
+	const char *start = s + (close ? 1 : 0), *end = start;
 
 	while (close ? *end && *end != close : isalnum((unsigned char)*end) || *end == '_')
 		end++;
-	n = (size_t)(end - start);
 	if (close && *end == '\0')
-		return ph_err_set(err, -EINVAL, "truncated macro reference: \"$%.100s\"\nbad replacement syntax: skipping this rule", p);
-	if (n == 0)
-		return ph_err_set(err, -EINVAL, "empty macro name\nbad replacement syntax: skipping this rule");
-	if (n >= sizeof name || strspn(start, "0123456789") < n)
-		return ph_err_set(err, -EINVAL, "non-numeric replacement index \"%.*s\"\nbad replacement syntax: skipping this rule",
-				  (int)(n < 100 ? n : 100), start);
-	memcpy(name, start, n);
-	name[n] = '\0';
-	if (max_group < 0)
-		return ph_err_set(err, -EINVAL, "$number found in negative match replacement text: skipping this rule");
-	if (ph_str_int64(name, 1, max_group, &group) < 0)
-		return ph_err_set(err, -EINVAL, "out of range replacement index \"%s\": skipping this rule", name);
-	add(t, (int)group, NULL, 0);
-	return (int)(end - p) + (close ? 1 : 0);
+		complain(p, true, "truncated macro reference: \"%.100s\"", p->text);
+	else if (end == start)
+		complain(p, true, "empty macro name: \"%.100s\"", p->text);
+	else {
+		take_group(p, start, (size_t)(end - start));
+		return end + (close ? 1 : 0);
+	}
+	return NULL;
 }
 
-int ltemplate_parse(const char *text, int max_group, struct ltemplate **ret, struct ph_err *err)
+static bool numbers_good(struct parse *p)
 {
-	struct ltemplate *t = ph_alloc(sizeof *t);
-	const char *p = text;
-	int used;
+	if (p->bad)
+		complain(p, false, "bad replacement syntax: skipping this rule");
+	else if (p->highest > 0 && p->max_group < 0)
+		complain(p, false, "$number found in negative match replacement text: skipping this rule");
+	else if (p->highest > p->max_group && p->highest > 0)
+		complain(p, false, "out of range replacement index \"%lld\": skipping this rule", (long long)p->highest);
+	return !p->bad;
+}
 
-	while (*p) {
-		size_t n = strcspn(p, "$");
+int ltemplate_parse(const char *text, int max_group, const char *zero, ltemplate_warn_fn *warn, void *ctx, struct ltemplate **ret)
+{
+	struct parse p = { .text = text, .zero = zero, .max_group = max_group, .warn = warn, .ctx = ctx, .t = ph_alloc(sizeof *p.t) };
 
-		add(t, -1, p, n);
-		p += n;
-		if (*p == '\0')
-			break;
-		p++;
-		if (*p == '$') {
-			add(t, -1, p++, 1);
-			continue;
+	for (const char *s = text; s && *s;) {
+		size_t n = strcspn(s, "$");
+
+		add(p.t, -1, s, n);
+		s += n;
+		if (s[0] == '$' && s[1] == '$') {
+			add(p.t, -1, s, 1);
+			s += 2;
+		} else if (s[0] == '$') {
+			s = reference(&p, s + 1);
 		}
-		used = reference(t, p, max_group, err);
-		if (used < 0) {
-			ltemplate_free(&t);
-			return used;
-		}
-		p += used;
 	}
-	*ret = t;
+	if (!numbers_good(&p)) {
+		ltemplate_free(&p.t);
+		return -EINVAL;
+	}
+	*ret = p.t;
 	return 0;
 }
 
