@@ -10,7 +10,8 @@ bool ph_smtpd_sasl_possible(struct ph_session *s)
 {
 	if (!s->set->sasl_enable || !s->svc->sasl_module || s->svc->standalone)
 		return false;
-	return !s->set->tls_auth_only || ph_stream_tls(s->io);
+	/* Encryption that is demanded implies smtpd_tls_auth_only. */
+	return (!s->set->tls_auth_only && s->svc->tls_level != PH_SMTPD_TLS_ENCRYPT) || ph_stream_tls(s->io);
 }
 
 bool ph_smtpd_sasl_offered(struct ph_session *s)
