@@ -14,4 +14,4 @@ clean-local:
 EXTRA_DIST += doc/architecture.md doc/migrating-from-postfix.md doc/differences.md
 EXTRA_DIST += doc/modules.md doc/examples t/modules/examples.t t/modules/tableservers.t doc/configuration.md t/modules/examples-run.t
 EXTRA_DIST += doc/man/modules
-EXTRA_DIST += doc/filters.md doc/benchmarks.md doc/restrictions.md build-aux/mkrestrictions
+EXTRA_DIST += doc/filters.md doc/benchmarks.md doc/restrictions.md doc/tables.md build-aux/mkmoduledocs

@@ -38,6 +38,7 @@ PH_API int ph_err_errno(struct ph_err *err, int code, const char *fmt, ...) PH_P
 /* A broken promise of the program itself: logs a panic line with file, line and the expression and
  * ends this process; the master starts a new one, accepted mail is safe.  Stays on in production. */
 #define ph_assert(e) ((e) ? (void)0 : ph_assert_failed(#e, __FILE__, __LINE__, __func__))
+/* What ph_assert calls: logs the place, and the module that runs, and ends the process.  Does not return. */
 PH_API void ph_assert_failed(const char *expr, const char *file, int line, const char *func)
 	__attribute__((noreturn));
 
@@ -53,8 +54,9 @@ PH_API char *ph_strndup(const char *s, size_t n) __attribute__((malloc, returns_
  * generation own one each; what a hook allocates while it handles mail comes from the arena it was
  * handed and is never freed by hand. */
 struct ph_arena;
-PH_API struct ph_arena *ph_arena_new(void);
+PH_API struct ph_arena *ph_arena_new(void);                 /* never NULL; the caller's, for ph_arena_free */
 PH_API void *ph_arena_alloc(struct ph_arena *a, size_t bytes) __attribute__((returns_nonnull)); /* zeroed, 16-byte aligned */
+/* Copies that live as long as the arena's other contents: of s, of its first n bytes (fewer when a NUL comes first; a NUL is put behind), of a formatted text. */
 PH_API char *ph_arena_strdup(struct ph_arena *a, const char *s) __attribute__((returns_nonnull));
 PH_API char *ph_arena_strndup(struct ph_arena *a, const char *s, size_t n) __attribute__((returns_nonnull));
 PH_API char *ph_arena_printf(struct ph_arena *a, const char *fmt, ...) PH_PRINTF(2, 3) __attribute__((returns_nonnull));
@@ -80,8 +82,9 @@ struct ph_buf {
 	size_t max;             /* len never passes this */
 };
 #define PH_BUF_INIT(max_bytes) { NULL, 0, 0, (max_bytes) }
-PH_API void ph_buf_init(struct ph_buf *b, size_t max);
+PH_API void ph_buf_init(struct ph_buf *b, size_t max);                 /* empty; max: bytes it may ever hold */
 PH_API int ph_buf_append(struct ph_buf *b, const void *p, size_t n);    /* 0, or -ENOBUFS at max: nothing appended */
+/* The same for a text, for one byte, for a formatted text: 0, or -ENOBUFS and nothing is appended. */
 PH_API int ph_buf_puts(struct ph_buf *b, const char *s);
 PH_API int ph_buf_putc(struct ph_buf *b, int c);
 PH_API int ph_buf_printf(struct ph_buf *b, const char *fmt, ...) PH_PRINTF(2, 3);

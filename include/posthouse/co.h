@@ -60,7 +60,7 @@ struct ph_sem {
 	struct ph_waitq waiters;
 };
 PH_API int ph_sem_get(struct ph_sem *s, int64_t deadline_ms);   /* 0, -ETIMEDOUT, -ECANCELED.  Yields. */
-PH_API void ph_sem_put(struct ph_sem *s);
+PH_API void ph_sem_put(struct ph_sem *s);                       /* gives back what get got; wakes one that waits */
 
 #ifdef __cplusplus
 }

@@ -32,8 +32,8 @@ struct ph_verdict {
 	bool verbatim;          /* filters: nothing comes between code and text (no enhanced code); text may hold several lines, parted by LF */
 };
 
-PH_API struct ph_verdict ph_verdict_dunno(void);
-PH_API struct ph_verdict ph_verdict_permit(void);
+PH_API struct ph_verdict ph_verdict_dunno(void);        /* no opinion: the next restriction is asked */
+PH_API struct ph_verdict ph_verdict_permit(void);       /* ends this list; lists of later stages are asked all the same */
 /* code and dsn as in struct ph_verdict; text is formatted into the session's arena. */
 PH_API struct ph_verdict ph_verdict_reject(struct ph_session *s, int code, const char *dsn, const char *fmt, ...) PH_PRINTF(4, 5);
 PH_API struct ph_verdict ph_verdict_defer(struct ph_session *s, int code, const char *dsn, const char *fmt, ...) PH_PRINTF(4, 5);

@@ -16,6 +16,7 @@ struct ph_session;
 
 enum ph_stage { PH_STAGE_CONNECT, PH_STAGE_HELO, PH_STAGE_MAIL, PH_STAGE_RCPT, PH_STAGE_DATA, PH_STAGE_EOD, PH_STAGE_ETRN, PH_STAGE_VRFY };
 
+/* The settings of the session's service (main.cf with its line's -o); lives as long as the session. */
 PH_API const struct ph_conf *ph_session_conf(const struct ph_session *s);
 /* Lives until the end of the transaction; outside of one until the end of the command (AUTH with all its lines is one command). */
 PH_API struct ph_arena *ph_session_arena(struct ph_session *s);
@@ -23,7 +24,7 @@ PH_API struct ph_arena *ph_session_arena(struct ph_session *s);
 PH_API const char *ph_session_client_name(const struct ph_session *s);          /* verified host name, or "unknown" */
 PH_API const char *ph_session_client_reverse_name(const struct ph_session *s);  /* PTR name, not verified, or "unknown" */
 PH_API const char *ph_session_client_addr(const struct ph_session *s);          /* "192.0.2.1", "2001:db8::1" */
-PH_API int ph_session_client_port(const struct ph_session *s);
+PH_API int ph_session_client_port(const struct ph_session *s);                   /* 0: not known */
 /* 2: name verified, 4: temporary look-up failure, 5: none or not matching (as in Postfix's name codes); and the same of the
  * reverse name alone. */
 PH_API int ph_session_client_name_status(const struct ph_session *s);

@@ -68,8 +68,26 @@ modules = re.findall(r"^(lookup|restriction|filter|delivery|sasl|counter)\s+(\S+
 ok(len(modules) > 30, "posthouse modules lists them", out[:500])
 for kind, name in modules:
     ok(any(name in p for p in pages), "%s %s has a manual page" % (kind, name), sorted(pages)[:20])
-p = subprocess.run([sys.executable, TOP + "/build-aux/mkrestrictions", INST + "/sbin/posthouse", "--check"], capture_output=True, text=True)
-ok(p.returncode == 0, "doc/restrictions.md says what the modules declare (run build-aux/mkrestrictions)", p.stdout + p.stderr)
+p = subprocess.run([sys.executable, TOP + "/build-aux/mkmoduledocs", INST + "/sbin/posthouse", "--check"], capture_output=True, text=True)
+ok(p.returncode == 0, "doc/restrictions.md and doc/tables.md say what the modules declare (run build-aux/mkmoduledocs)", p.stdout + p.stderr)
+
+
+def undocumented(path):
+    """Functions of a header without a word about them: no comment above, or above the row they stand in, and none behind."""
+    lines = open(path).read().split("\n")
+    for i, line in enumerate(lines):
+        m = re.match(r"PH_API .*?(ph_\w+)\(", line)
+        if not m or "/*" in line:
+            continue
+        above = i - 1
+        while above >= 0 and lines[above].strip() and not lines[above].rstrip().endswith("*/"):
+            above -= 1
+        if not lines[above].rstrip().endswith("*/"):
+            yield "%s: %s" % (os.path.basename(path), m.group(1))
+
+
+bare = [f for h in sorted(glob.glob(TOP + "/include/posthouse/*.h")) for f in undocumented(h)]
+ok(not bare, "each function of the public headers is described", "\n".join(bare))
 mandoc = subprocess.run("command -v mandoc", shell=True, capture_output=True).returncode == 0
 if mandoc:
     r = subprocess.run(["mandoc", "-T", "lint", "-W", "error", *sorted(glob.glob(TOP + "/doc/man/*.1"))], capture_output=True, text=True)
