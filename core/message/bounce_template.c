@@ -46,8 +46,11 @@ struct set {
 void ph_bounce_template_builtin(struct ph_bounce_template ret[PH_BOUNCE_KINDS])
 {
 	memcpy(ret, builtin, sizeof(builtin));
-	for (size_t i = 0; i < PH_BOUNCE_KINDS; i++)
+	for (int i = 0; i < PH_BOUNCE_KINDS; i++) {
 		ret[i].builtin = true;
+		ret[i].name = ph_bounce_template_name(i);
+		ret[i].origin = "[built-in]";
+	}
 }
 
 int ph_bounce_template_read(const char *path, struct ph_arena *arena, struct ph_bounce_template ret[PH_BOUNCE_KINDS], struct ph_err *err)
@@ -97,8 +100,16 @@ const struct ph_bounce_template *ph_bounce_template(const struct ph_conf *conf, 
 	return &(s ? s : load(conf))->t[kind];
 }
 
+/* "Your message could not be delivered for more than 0 hours" helps nobody. */
+static void warn_zero(const struct ph_bounce_template *t, const char *name, size_t n, const char *unit)
+{
+	ph_log_as("bounce", PH_LOG_WARNING, "%s: zero result in %s template conversion of parameter \"%.*s\"", t->origin, t->name, (int)n, name);
+	ph_log_as("bounce", PH_LOG_WARNING, "please reduce time unit \"%s\" of \"%.*s\" in %s template", unit, (int)n, name, t->name);
+	ph_log_as("bounce", PH_LOG_WARNING, "for instructions see the bounce(5) manual");
+}
+
 /* "delay_warning_time_hours": a time parameter in a unit, rounded down. */
-static bool time_value(const struct ph_conf *conf, const char *name, size_t n, int64_t *ret)
+static bool time_value(const struct ph_conf *conf, const struct ph_bounce_template *t, const char *name, size_t n, int64_t *ret)
 {
 	static const struct { const char *suffix; int64_t ms; } units[] = {
 		{ "_seconds", 1000 }, { "_minutes", 60000 }, { "_hours", 3600000 }, { "_days", 86400000 }, { "_weeks", 604800000 },
@@ -117,6 +128,8 @@ static bool time_value(const struct ph_conf *conf, const char *name, size_t n, i
 			value = ph_conf_get(conf, params[i].param);
 			if (!value || ph_parse_time(value, params[i].unit, ret) < 0)
 				return false;
+			if (*ret > 0 && *ret < units[u].ms)
+				warn_zero(t, name, n, units[u].suffix + 1);
 			*ret /= units[u].ms;
 			return true;
 		}
@@ -144,7 +157,7 @@ const char *ph_bounce_template_text(const struct ph_conf *conf, struct ph_arena 
 			ph_buf_putc(&b, *p++);
 			continue;
 		}
-		if (time_value(conf, name, n, &number)) {
+		if (time_value(conf, t, name, n, &number)) {
 			ph_buf_printf(&b, "%lld", (long long)number);
 		} else {
 			value = ph_conf_get(conf, ph_arena_strndup(arena, name, n));

@@ -9,6 +9,7 @@
 
 struct ph_bounce_template {
 	const char *charset, *from, *subject, *postmaster_subject, *body;
+	const char *name, *origin;      /* "delay"; "[built-in]" or the file */
 	bool builtin;                   /* from is in the form "address (name)", and header_from_format holds for it */
 };
 
@@ -16,6 +17,8 @@ struct ph_bounce_template {
 const struct ph_bounce_template *ph_bounce_template(const struct ph_conf *conf, enum ph_bounce_kind kind);
 /* body with $name and ${name} replaced; the times of delay_warning_time_hours and the like included.  In arena. */
 const char *ph_bounce_template_text(const struct ph_conf *conf, struct ph_arena *arena, const struct ph_bounce_template *t);
+/* "failure", "delay", "success", "verify". */
+const char *ph_bounce_template_name(int kind);
 /* Those that are built in. */
 void ph_bounce_template_builtin(struct ph_bounce_template ret[PH_BOUNCE_KINDS]);
 /* bounce_template_file into ret, which holds what counts where the file says nothing; strings in arena.  A template that cannot be used is named in

@@ -15,6 +15,11 @@ static const char *const names[PH_BOUNCE_KINDS] = {
 	[PH_BOUNCE_FAILURE] = "failure", [PH_BOUNCE_DELAY] = "delay", [PH_BOUNCE_SUCCESS] = "success", [PH_BOUNCE_TRACE] = "verify",
 };
 
+const char *ph_bounce_template_name(int kind)
+{
+	return names[kind];
+}
+
 struct reader {
 	const char *p, *path;
 	int line;                       /* of the last line that was read */
@@ -113,6 +118,7 @@ static void take(const struct reader *r, enum ph_bounce_kind kind, const char *t
 		return;
 	}
 	t.body = text;
+	t.origin = r->path;
 	*ret = t;
 }
 

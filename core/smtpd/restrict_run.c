@@ -149,7 +149,7 @@ void ph_check_log_permit(struct ph_session *s, const char *action, const char *c
 	struct ph_match *m = s->svc->log_permit;
 	const char *text;
 
-	if (!m || s->quiet || ph_match_find(m, action, NULL, NULL) != PH_LOOKUP_FOUND)
+	if (!m || s->quiet || s->defer_if_permit.active || ph_match_find(m, action, NULL, NULL) != PH_LOOKUP_FOUND)
 		return;
 	text = ph_arena_printf(ph_session_arena(s), "action=%s for %s=%s %s%s", action, cls, name, table ? "from " : "", table ? table : "");
 	ph_smtpd_log_whatsup(s, "permit", text);

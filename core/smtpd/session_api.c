@@ -146,9 +146,16 @@ int ph_session_is_local_domain(struct ph_session *s, const char *domain, struct 
 	return ph_route_is_local(s->svc->route, domain, err);
 }
 
+/* A table of routing or recipients that is configured wrongly is no fault of the restriction that asks, and no "Server configuration error"
+ * (4.3.5): as with Postfix's resolver, which says no more than that it failed. */
+static int no_verdict(int r)
+{
+	return r == PH_LOOKUP_PERMERR ? PH_LOOKUP_TEMPFAIL : r;
+}
+
 int ph_session_is_authorized_destination(struct ph_session *s, const char *address, struct ph_err *err)
 {
-	return ph_route_is_authorized(s->svc->route, address, ph_session_arena(s), err);
+	return no_verdict(ph_route_is_authorized(s->svc->route, address, ph_session_arena(s), err));
 }
 
 /* "5.1.6 User has moved to x": the table speaks of a recipient; of a sender it would say 5.1.7. */
@@ -179,7 +186,7 @@ int ph_session_recipient_known(struct ph_session *s, const char *address, const 
 	s->unlisted = r == PH_LOOKUP_NOTFOUND;
 	if (s->unlisted)
 		*ret_text = adapt_dsn(s, *ret_text, address == s->recipient ? "Recipient address" : "Sender address");
-	return r;
+	return no_verdict(r);
 }
 
 size_t ph_session_args(const struct ph_session *s, const struct ph_slice **ret)
@@ -201,7 +208,7 @@ int ph_session_resolve(struct ph_session *s, const char *address, struct ph_sess
 
 	if (r == PH_LOOKUP_FOUND)
 		*ret = (struct ph_session_route){ res.transport, res.nexthop, res.recipient };
-	return r;
+	return no_verdict(r);
 }
 
 int ph_session_destination(struct ph_session *s, const char *address, const char **ret_address, bool *ret_routed, struct ph_err *err)
