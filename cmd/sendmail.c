@@ -20,7 +20,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define OPTIONS "+A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:q::r:stvx"
+#define OPTIONS "+A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:q::r:tvx"
 #define ENVID_MAX 100
 
 void ph_sm_fatal(const char *fmt, ...)
@@ -101,7 +101,7 @@ static void set_envid(struct ph_sendmail *m, const char *v)
 		ph_log(PH_LOG_WARNING, "too long -V option value -- ignored");
 		return;
 	}
-	for (const char *p = v; *p; p++) {
+	for (const char *p = v; *p || p == v; p++) {
 		if (!isprint((unsigned char)*p)) {
 			ph_log(PH_LOG_WARNING, "bad syntax in -V option value -- ignored");
 			return;
@@ -162,7 +162,11 @@ static void set_option(struct ph_sendmail *m, int c)
 	case 'N': set_notify(m, optarg); break;
 	case 'R': set_ret(m, optarg); break;
 	case 'V': set_envid(m, optarg); break;
-	case 'X': m->verp = optarg[0] == 'V' ? optarg + 1 : m->verp; break;
+	case 'X':
+		if (optarg[0] != 'V')
+			ph_sm_fatal("unsupported: -X%c", optarg[0]);
+		m->verp = optarg + 1;
+		break;
 	case 'b': set_mode(m, optarg); break;
 	case 'f': case 'r': m->given_sender = optarg; break;
 	case 'i': m->dot_ends = false; break;

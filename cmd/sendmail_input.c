@@ -224,7 +224,7 @@ static void read_lines(struct input *in)
 		first = false;
 		if (ended && strip && n > 0 && line[n - 1] == '\r')
 			n--;
-		if (in->m->dot_ends && !continues && ended && n == 1 && line[0] == '.')
+		if (in->m->dot_ends && !continues && (ended || l->eof) && n == 1 && line[0] == '.')
 			break;
 		if (top && (skipping || is_from_line(line, n))) {
 			skipping = !ended;

@@ -62,8 +62,6 @@ static void note_header(struct ph_intake *in, const struct ph_header_info *h, co
 
 	if (h->id != PH_HDR_OTHER)
 		in->seen |= BIT(h->id);
-	if (h->flags & PH_HDRF_RESENT)
-		in->resent = true;
 	if (h->id == PH_HDR_MESSAGE_ID || h->id == PH_HDR_RESENT_MESSAGE_ID)
 		log_message_id(in, h->id == PH_HDR_MESSAGE_ID ? "" : "resent-", line + value, n - value);
 	in->hops += h->id == PH_HDR_RECEIVED;
@@ -101,6 +99,7 @@ int ph_cleanup_header(struct ph_intake *in, const char *line, size_t n)
 	if (!name)
 		return ph_content_out_header(in, line, n);
 	h = ph_header_find(line, name);
+	in->resent |= (h->flags & PH_HDRF_RESENT) != 0;         /* Resent-Bcc, too, which goes */
 	if ((in->c->drop_initials & (1u << (line[0] & 31))) && ph_header_in_list(in->c->s.drop_headers, line, name))
 		return 0;
 	note_header(in, h, line, n);

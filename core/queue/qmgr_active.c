@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "queue/parts.h"
 #include "queue/qmgr_private.h"
 

@@ -334,7 +334,8 @@ enum ph_lookup ph_route_resolve(struct ph_route *r, const char *sender, const ch
 		return PH_LOOKUP_TEMPFAIL;
 	}
 	*ret = (struct ph_resolved){ .cls = PH_CLASS_DEFAULT };
-	p.text = ph_arena_strdup(arena, *recipient ? recipient : r->s.empty_recipient);
+	p.text = *recipient ? ph_arena_strdup(arena, recipient)
+			    : ph_arena_printf(arena, strchr(r->s.empty_recipient, '@') ? "%s" : "%s@%s", r->s.empty_recipient, r->s.myorigin);
 	l = strip_routing(&p);
 	if (l < 0)
 		return l;
