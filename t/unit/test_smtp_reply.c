@@ -38,6 +38,14 @@ static void test_codes(void)
 	}
 }
 
+static void test_garbage_text(void)
+{
+	smtp_reply_reset(&r);
+	smtp_reply_line(&r, "what?", 5);
+	tap_ok(smtp_reply_line(&r, "450 4.2.0 x", 11) == SMTP_REPLY_DONE && !strcmp(ph_buf_str(&r.text), "what?\n450 4.2.0 x") && r.code == 450 && !strcmp(r.dsn, "4.2.0"),
+	       "what is no reply is part of the text of the next one");
+}
+
 static void test_bounds(void)
 {
 	char line[3000];
@@ -114,6 +122,7 @@ int main(void)
 {
 	smtp_reply_init(&r);
 	test_codes();
+	test_garbage_text();
 	test_bounds();
 	test_downgrade();
 	smtp_reply_done(&r);

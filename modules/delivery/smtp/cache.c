@@ -73,7 +73,7 @@ bool smtp_cache_wanted(struct smtp_state *st)
 
 	if (s->no_reuse || st->service->stopping || (s->tls_on && !set->tls_reuse))
 		return false;
-	if (ph_now_ms() - s->created_ms >= set->reuse_ms || (set->reuse_count > 0 && s->uses >= set->reuse_count))
+	if (ph_now_ms() - s->created_ms >= set->reuse_ms || (set->reuse_count > 0 && s->uses > set->reuse_count))
 		return false;
 	if (set->cache_on_demand)
 		return true;

@@ -1,7 +1,7 @@
 /* chat.c: one command, one reply.
  *
  * Replies are bounded: a line is cut at 2048 bytes, text and number of lines have limits (reply.h), and all of a reply must arrive before the deadline.  What is no
- * reply line at all is logged and passed over, as Postfix does.  Yields. */
+ * reply line at all is logged, and only its text is kept, as Postfix does.  Yields. */
 #include "smtp.h"
 
 #include <errno.h>

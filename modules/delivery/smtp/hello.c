@@ -107,8 +107,11 @@ static void parse_keyword(struct smtp_session *s, char *line)
 	s->features |= bit;
 	if (bit == EHLO_SIZE) {
 		arg = ph_str_token(&line, " \t");
-		if (arg == NULL || ph_str_int64(arg, 0, INT64_MAX, &s->size_limit) < 0)
-			s->size_limit = 0;
+		s->size_limit = 0;
+		if (arg && arg[strspn(arg, "0123456789")] == '\0')
+			(void)ph_str_int64(arg, 0, INT64_MAX, &s->size_limit);  /* more than that is no limit */
+		else if (arg)
+			ph_log(PH_LOG_WARNING, "bad EHLO SIZE limit \"%s\" from %s", arg, s->namaddrport);
 	} else if (bit == EHLO_AUTH) {
 		char *more;
 
@@ -334,7 +337,7 @@ static enum smtp_hello start_tls(struct smtp_state *st)
 	}
 	r = smtp_command(st, st->service->set->starttls_ms, "STARTTLS");
 	if (r < 0) {
-		smtp_fail_stream(st, r, "sending STARTTLS");
+		smtp_fail_stream(st, r, "receiving the STARTTLS response");
 		return SMTP_HELLO_FAILED;
 	}
 	if (s->reply.code / 100 != 2) {

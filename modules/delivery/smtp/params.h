@@ -90,7 +90,7 @@ static const struct ph_param smtp_params[] = {
 	STR(cache_destinations, "connection_cache_destinations", "", "Destinations whose connections are always kept"),
 	TIME(cache_ms, "connection_cache_time_limit", "2s", 1000, "How long an idle connection is kept"),
 	TIME(reuse_ms, "connection_reuse_time_limit", "300s", 1000, "Age from which on a connection is not used again"),
-	INT(reuse_count, "connection_reuse_count_limit", "0", 0, "Messages sent over one connection; 0: any number"),
+	INT(reuse_count, "connection_reuse_count_limit", "0", 0, "How often a connection is used again; 0: any number of times"),
 	/* TLS */
 	STR(tls_level, "tls_security_level", BY_NAME("${{$compatibility_level} <level {3.11} ? {} : {may}}", ""), "none, may, encrypt, dane, dane-only, fingerprint, verify, secure"),
 	STR(tls_policy_maps, "tls_policy_maps", "", "TLS level and attributes by destination"),

@@ -77,7 +77,7 @@ enum smtp_reply_state smtp_reply_line(struct smtp_reply *r, const char *line, si
 	size_t skip = 4;
 
 	if (n < 3 || !digit(line[0]) || !digit(line[1]) || !digit(line[2]) || (n > 3 && line[3] != ' ' && line[3] != '-'))
-		return SMTP_REPLY_GARBAGE;
+		goto garbage;
 	r->code = (line[0] - '0') * 100 + (line[1] - '0') * 10 + line[2] - '0';
 	if (++r->lines > SMTP_REPLY_LINES_MAX)
 		return SMTP_REPLY_TOO_LONG;
@@ -86,6 +86,9 @@ enum smtp_reply_state smtp_reply_line(struct smtp_reply *r, const char *line, si
 		skip++;
 	set_dsn(r, skip < n ? line + skip : "", skip < n ? n - skip : 0);
 	return n > 3 && line[3] == '-' ? SMTP_REPLY_MORE : SMTP_REPLY_DONE;
+garbage:
+	text_add(r, line, n);           /* whoever looks into it sees what the server said */
+	return SMTP_REPLY_GARBAGE;
 }
 
 const char *smtp_reply_flat(const struct smtp_reply *r, struct ph_arena *arena)

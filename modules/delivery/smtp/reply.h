@@ -10,7 +10,7 @@
 struct smtp_reply {
 	int code;               /* of the last line */
 	char dsn[12];           /* "5.1.1": as the server said, or "5.0.0" made from the code; "5.5.0" for a code that is no final answer */
-	struct ph_buf text;     /* all lines with their codes, separated by LF */
+	struct ph_buf text;     /* all lines with their codes, and what came between, separated by LF */
 	int lines;
 	bool has_dsn;           /* the server gave an enhanced code */
 };
@@ -18,7 +18,7 @@ struct smtp_reply {
 enum smtp_reply_state {
 	SMTP_REPLY_MORE,        /* a continuation line: there is more to come */
 	SMTP_REPLY_DONE,        /* that was the last line */
-	SMTP_REPLY_GARBAGE,     /* not a reply line; passed over */
+	SMTP_REPLY_GARBAGE,     /* not a reply line: part of the text, no more */
 	SMTP_REPLY_TOO_LONG,    /* more lines than anybody needs */
 };
 
