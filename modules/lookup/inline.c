@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct table {
-	struct lstrtab *tab;
-	size_t pos;             /* of next */
-};
-
 static int bad(const struct ph_table_spec *spec, const char *what, struct ph_err *err)
 {
 	return ph_err_set(err, -EINVAL, "%s: \"inline:%.200s\"; need \"inline:{name=value...}\"", what, spec->name);
@@ -44,55 +39,27 @@ static int parse(const struct ph_table_spec *spec, char *copy, struct lstrtab *t
 
 static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_err *err)
 {
-	struct table *t;
+	struct lstrtable *t;
 	char *copy;
 	int r;
 
 	if (spec->mode != PH_TABLE_READ)
 		return ph_err_set(err, -EROFS, "inline:%.200s map requires O_RDONLY access mode", spec->name);
-	t = ph_alloc(sizeof *t);
-	t->tab = lstrtab_new();
+	t = lstrtable_new();
 	copy = ph_strdup(spec->name);
 	r = parse(spec, copy, t->tab, err);
 	free(copy);
 	if (r < 0) {
-		lstrtab_free(&t->tab);
-		free(t);
+		lstrtable_close(t);
 		return r;
 	}
 	*ret = t;
 	return 0;
 }
 
-static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
-{
-	struct table *t = table;
-
-	*ret_value = lstrtab_get(t->tab, key);
-	return *ret_value ? PH_LOOKUP_FOUND : PH_LOOKUP_NOTFOUND;
-}
-
-static int table_next(void *table, bool first, struct ph_arena *arena, const char **ret_key, const char **ret_value,
-		      struct ph_err *err)
-{
-	struct table *t = table;
-
-	if (first)
-		t->pos = 0;
-	return lstrtab_next(t->tab, &t->pos, ret_key, ret_value);
-}
-
-static void table_close(void *table)
-{
-	struct table *t = table;
-
-	lstrtab_free(&t->tab);
-	free(t);
-}
-
 static const struct ph_lookup_ops ops = {
 	.size = sizeof ops, .flags = PH_LOOKUP_CASEFOLD | PH_LOOKUP_INLINE,
-	.open = table_open, .get = table_get, .close = table_close, .next = table_next,
+	.open = table_open, .get = lstrtable_get, .close = lstrtable_close, .next = lstrtable_next,
 };
 
 PH_MODULE(PH_KIND_LOOKUP, "inline", "1.0", "a table written into main.cf", .ops.lookup = &ops);

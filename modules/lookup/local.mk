@@ -112,6 +112,7 @@ LOOKUP_CFG = modules/lookup/common/cfg.c modules/lookup/common/cfg.h modules/loo
 LOOKUP_QUERY = modules/lookup/common/query.c modules/lookup/common/query.h $(LOOKUP_CFG)
 LOOKUP_POOL = modules/lookup/common/pool.c modules/lookup/common/pool.h
 LOOKUP_HOSTS = modules/lookup/common/hosts.c modules/lookup/common/hosts.h
+LOOKUP_SQL = modules/lookup/common/sql.c modules/lookup/common/sql.h $(LOOKUP_QUERY) $(LOOKUP_POOL) $(LOOKUP_HOSTS)
 
 if HAVE_SQLITE
 pkglib_LTLIBRARIES += lookup_sqlite.la
@@ -123,7 +124,7 @@ endif
 
 if HAVE_PGSQL
 pkglib_LTLIBRARIES += lookup_pgsql.la
-lookup_pgsql_la_SOURCES = modules/lookup/pgsql.c $(LOOKUP_QUERY) $(LOOKUP_POOL) $(LOOKUP_HOSTS)
+lookup_pgsql_la_SOURCES = modules/lookup/pgsql.c $(LOOKUP_SQL)
 lookup_pgsql_la_LDFLAGS = $(MODULE_LDFLAGS)
 lookup_pgsql_la_LIBADD = $(MODULE_LIBS) $(PGSQL_LIBS)
 lookup_pgsql_la_CFLAGS = $(AM_CFLAGS) $(PGSQL_CFLAGS)
@@ -131,7 +132,7 @@ endif
 
 if HAVE_MYSQL
 pkglib_LTLIBRARIES += lookup_mysql.la
-lookup_mysql_la_SOURCES = modules/lookup/mysql.c $(LOOKUP_QUERY) $(LOOKUP_POOL) $(LOOKUP_HOSTS)
+lookup_mysql_la_SOURCES = modules/lookup/mysql.c $(LOOKUP_SQL)
 lookup_mysql_la_LDFLAGS = $(MODULE_LDFLAGS)
 lookup_mysql_la_LIBADD = $(MODULE_LIBS) $(MYSQL_LIBS)
 lookup_mysql_la_CFLAGS = $(AM_CFLAGS) $(MYSQL_CFLAGS)

@@ -4,7 +4,7 @@
  * interface, so that a slow server holds nothing but the sessions that ask it.  The pool spreads, keeps, retries.  get yields.
  * Source: mysql_table(5), the manual of MariaDB Connector/C. */
 #include "common/hosts.h"
-#include "common/query.h"
+#include "common/sql.h"
 
 #include <posthouse/co.h>
 
@@ -13,26 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNECTIONS 8
-#define TIMEOUT_MS 20000        /* of a look-up */
 #define CONNECT_SECONDS 5       /* of one server */
 
 struct table {
-	struct lquery q;
-	struct lpool *pool;
-	const char *query, *user, *password, *dbname, *charset, *option_file, *option_group;
+	struct lsql sql;
+	const char *charset, *option_file, *option_group;
 	const char *tls_key, *tls_cert, *tls_cafile, *tls_capath, *tls_ciphers;
 	bool tls_verify, require_result;
-	char *made;
-};
-
-struct query {
-	struct table *t;
-	const char *key;
-	struct lresult *res;
-	bool suppressed;        /* the key has not got what the query needs */
-	int failed;             /* the server's answer is an error: of this query, not of the server */
-	struct ph_err why;
 };
 
 /* ---- connections ---- */
@@ -87,7 +74,7 @@ static void connect_thread(void *arg)
 	}
 	set_options(t, o->m);
 	local = host[0] == '/';
-	if (!mysql_real_connect(o->m, local ? NULL : host, t->user, t->password, t->dbname, (unsigned)port, local ? host : NULL,
+	if (!mysql_real_connect(o->m, local ? NULL : host, t->sql.user, t->sql.password, t->sql.dbname, (unsigned)port, local ? host : NULL,
 				CLIENT_MULTI_RESULTS))
 		o->r = ph_err_set(&o->why, -ECONNREFUSED, "connect to mysql server: %s", mysql_error(o->m));
 out:
@@ -126,7 +113,7 @@ static bool is_connection_error(unsigned code)
 }
 
 /* What the library or the server complains about: 0 when it concerns this query alone. */
-static int complaint(struct query *q, MYSQL *m, struct ph_err *err)
+static int complaint(struct lsql_query *q, MYSQL *m, struct ph_err *err)
 {
 	if (is_connection_error(mysql_errno(m)))
 		return ph_err_set(err, -ECONNRESET, "%s", mysql_error(m));
@@ -134,7 +121,7 @@ static int complaint(struct query *q, MYSQL *m, struct ph_err *err)
 	return 0;
 }
 
-static int send_query(struct query *q, MYSQL *m, const struct ph_buf *sql, int64_t deadline, struct ph_err *err)
+static int send_query(struct lsql_query *q, MYSQL *m, const struct ph_buf *sql, int64_t deadline, struct ph_err *err)
 {
 	int rc = 0, r = 0, status = mysql_real_query_start(&rc, m, ph_buf_str(sql), (unsigned long)sql->len);
 
@@ -158,7 +145,7 @@ static int next_row(MYSQL *m, MYSQL_RES *res, MYSQL_ROW *ret, int64_t deadline, 
 }
 
 /* 0: it is all read; 1: the rest is not wanted; negative. */
-static int take_rows(struct query *q, MYSQL *m, MYSQL_RES *res, int64_t deadline, struct ph_err *err)
+static int take_rows(struct lsql_query *q, MYSQL *m, MYSQL_RES *res, int64_t deadline, struct ph_err *err)
 {
 	unsigned n = mysql_num_fields(res);
 	MYSQL_ROW row = NULL;
@@ -169,7 +156,7 @@ static int take_rows(struct query *q, MYSQL *m, MYSQL_RES *res, int64_t deadline
 
 		for (unsigned i = 0; i < n && q->failed == 0; i++)
 			if (row[i] && lengths)
-				q->failed = lresult_add(q->res, row[i], lengths[i], &q->why);
+				q->failed = lresult_add(&q->res, row[i], lengths[i], &q->why);
 		if (q->failed)
 			return 1;
 	}
@@ -188,7 +175,7 @@ static int next_result(MYSQL *m, int64_t deadline, int *ret, struct ph_err *err)
 }
 
 /* All that the server answers: one result set, behind a stored procedure an empty answer more. */
-static int take_answer(struct query *q, MYSQL *m, int64_t deadline, struct ph_err *err)
+static int take_answer(struct lsql_query *q, MYSQL *m, int64_t deadline, struct ph_err *err)
 {
 	bool have = false;
 	int r, more;
@@ -220,7 +207,7 @@ static int take_answer(struct query *q, MYSQL *m, int64_t deadline, struct ph_er
 		if (more < 0)
 			break;
 	}
-	if (!have && q->t->require_result && q->failed == 0)
+	if (!have && ((const struct table *)q->t)->require_result && q->failed == 0)
 		q->failed = ph_err_set(&q->why, -EIO, "mysql query failed: query returned no result set (require_result_set = yes)");
 	return 0;
 }
@@ -240,21 +227,14 @@ static int quote(void *ctx, const char *part, size_t n, struct ph_buf *out)
 
 static int my_ask(void *ctx, struct lconn *c, void *query, int64_t deadline, struct ph_err *err)
 {
-	struct query *q = query;
+	struct lsql_query *q = query;
 	struct ph_buf sql = PH_BUF_INIT(LQUERY_MAX_TEXT);
-	bool failed;
 	int r = 0;
 
-	q->failed = 0;
-	lresult_done(q->res);
-	if (lcfg_expand_quoted(q->t->query, q->key, quote, c->user, &sql, &failed)) {
+	if (lsql_text(q, quote, c->user, &sql)) {
 		r = send_query(q, c->user, &sql, deadline, err);
 		if (r == 0 && q->failed == 0)
 			r = take_answer(q, c->user, deadline, err);
-	} else {
-		q->suppressed = !failed;
-		if (failed)
-			q->failed = ph_err_set(&q->why, -EIO, "the key cannot be quoted");
 	}
 	ph_buf_done(&sql);
 	return r;
@@ -264,26 +244,12 @@ static const struct lpool_lang lang = { .open = my_open, .dropped = my_dropped, 
 
 /* ---- the table ---- */
 
-static void table_close(void *table)
+static int read_settings(struct lsql *sql, struct ph_err *err)
 {
-	struct table *t = table;
+	struct table *t = (struct table *)sql;
+	struct lcfg *cfg = sql->q.cfg;
+	int r;
 
-	lpool_free(&t->pool);
-	free(t->made);
-	lquery_done(&t->q);
-	free(t);
-}
-
-static int read_settings(struct table *t, struct ph_err *err)
-{
-	struct lcfg *cfg = t->q.cfg;
-	int r = lquery_sql(&t->q, false, &t->query, &t->made, err);
-
-	if (r < 0)
-		return r;
-	t->user = lcfg_str(cfg, "user", "");
-	t->password = lcfg_str(cfg, "password", "");
-	t->dbname = lcfg_str(cfg, "dbname", "");
 	t->charset = lcfg_str(cfg, "charset", "utf8mb4");
 	t->option_file = lcfg_str(cfg, "option_file", NULL);
 	t->option_group = lcfg_str(cfg, "option_group", "client");
@@ -292,50 +258,20 @@ static int read_settings(struct table *t, struct ph_err *err)
 	t->tls_cafile = lcfg_str(cfg, "tls_CAfile", NULL);
 	t->tls_capath = lcfg_str(cfg, "tls_CApath", NULL);
 	t->tls_ciphers = lcfg_str(cfg, "tls_ciphers", NULL);
-	if ((r = lcfg_bool(cfg, "tls_verify_cert", false, &t->tls_verify, err)) < 0 ||
-	    (r = lcfg_bool(cfg, "require_result_set", true, &t->require_result, err)) < 0)
-		return r;
-	t->pool = lpool_new(&lang, t, CONNECTIONS);
-	r = lhosts_add(t->pool, cfg, t->q.name, "localhost", err);
-	if (r == 0)
-		lcfg_warn_unused(cfg);
-	return r;
+	r = lcfg_bool(cfg, "tls_verify_cert", false, &t->tls_verify, err);
+	return r < 0 ? r : lcfg_bool(cfg, "require_result_set", true, &t->require_result, err);
 }
 
 static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_err *err)
 {
 	struct table *t = ph_alloc(sizeof *t);
-	int r = lquery_open(&t->q, spec, err);
+	int r = lsql_open(&t->sql, spec, &lang, false, read_settings, err);
 
-	if (r >= 0)
-		r = read_settings(t, err);
 	if (r < 0)
-		table_close(t);
+		lsql_close(t);
 	else
 		*ret = t;
 	return r;
-}
-
-static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
-{
-	struct table *t = table;
-	struct lresult res;
-	struct query q = { .t = t, .key = key, .res = &res };
-	enum ph_lookup status = lquery_wants(&t->q, key, err);
-
-	if (status != PH_LOOKUP_FOUND)
-		return status;
-	lresult_init(&res, &t->q, key);
-	if (lpool_exchange(t->pool, arena, &q, TIMEOUT_MS, err) < 0) {
-		status = PH_LOOKUP_TEMPFAIL;
-	} else if (q.failed < 0) {
-		ph_err_set(err, q.failed, "%s", q.why.text);
-		status = PH_LOOKUP_TEMPFAIL;
-	} else {
-		status = q.suppressed ? PH_LOOKUP_NOTFOUND : lresult_take(&res, arena, ret_value);
-	}
-	lresult_done(&res);
-	return status;
 }
 
 static int init(struct ph_err *err)
@@ -345,7 +281,7 @@ static int init(struct ph_err *err)
 
 static const struct ph_lookup_ops ops = {
 	.size = sizeof ops, .flags = PH_LOOKUP_CASEFOLD | PH_LOOKUP_FILE | PH_LOOKUP_TEXT | PH_LOOKUP_NETWORK | PH_LOOKUP_REPEATABLE,
-	.open = table_open, .get = table_get, .close = table_close, .path = lcfg_path,
+	.open = table_open, .get = lsql_get, .close = lsql_close, .path = lcfg_path,
 };
 
 PH_MODULE(PH_KIND_LOOKUP, "mysql", "1.0", "a query of MariaDB or MySQL servers", .ops.lookup = &ops, .init = init);

@@ -4,7 +4,7 @@
  * interface, so that a slow server holds nothing but the sessions that ask it.  The pool spreads, keeps, retries.  get yields.
  * Source: pgsql_table(5), libpq's manual. */
 #include "common/hosts.h"
-#include "common/query.h"
+#include "common/sql.h"
 
 #include <posthouse/co.h>
 
@@ -14,24 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNECTIONS 8
-#define TIMEOUT_MS 20000        /* of a look-up */
 #define CONNECT_SECONDS 5       /* of one server */
 
 struct table {
-	struct lquery q;
-	struct lpool *pool;
-	const char *query, *user, *password, *dbname, *encoding;
-	char *made;
-};
-
-struct query {
-	struct table *t;
-	const char *key;
-	struct lresult *res;
-	bool suppressed;        /* the key has not got what the query needs */
-	int failed;             /* the server's answer is an error: of this query, not of the server */
-	struct ph_err why;
+	struct lsql sql;
+	const char *encoding;
 };
 
 /* ---- connections ---- */
@@ -61,9 +48,9 @@ static void connect_thread(void *arg)
 			snprintf(port, sizeof port, "%d", number);
 		OPTION("host", host);
 		OPTION("port", port);
-		OPTION("dbname", o->t->dbname);
-		OPTION("user", o->t->user);
-		OPTION("password", o->t->password);
+		OPTION("dbname", o->t->sql.dbname);
+		OPTION("user", o->t->sql.user);
+		OPTION("password", o->t->sql.password);
 	}
 	OPTION("connect_timeout", limit);
 	OPTION("client_encoding", o->t->encoding);
@@ -164,16 +151,16 @@ static int next_result(PGconn *conn, int64_t deadline, PGresult **ret, struct ph
 	return 0;
 }
 
-static void take_rows(struct query *q, const PGresult *res)
+static void take_rows(struct lsql_query *q, const PGresult *res)
 {
 	for (int row = 0; row < PQntuples(res); row++)
 		for (int col = 0; col < PQnfields(res); col++)
 			if (q->failed == 0)     /* NULL reads as an empty text */
-				q->failed = lresult_add(q->res, PQgetvalue(res, row, col), (size_t)PQgetlength(res, row, col), &q->why);
+				q->failed = lresult_add(&q->res, PQgetvalue(res, row, col), (size_t)PQgetlength(res, row, col), &q->why);
 }
 
 /* 0 or negative: the connection is not good any more. */
-static int take_result(struct query *q, PGconn *conn, const PGresult *res, struct ph_err *err)
+static int take_result(struct lsql_query *q, PGconn *conn, const PGresult *res, struct ph_err *err)
 {
 	char text[400];
 
@@ -205,28 +192,14 @@ static int quote(void *ctx, const char *part, size_t n, struct ph_buf *out)
 	return bad ? -EILSEQ : 0;
 }
 
-static int make_sql(struct query *q, PGconn *conn, struct ph_buf *sql)
-{
-	bool failed;
-
-	if (lcfg_expand_quoted(q->t->query, q->key, quote, conn, sql, &failed))
-		return 1;
-	q->suppressed = !failed;
-	if (failed)
-		q->failed = ph_err_set(&q->why, -EIO, "the key cannot be quoted");
-	return 0;
-}
-
 static int pg_ask(void *ctx, struct lconn *c, void *query, int64_t deadline, struct ph_err *err)
 {
-	struct query *q = query;
+	struct lsql_query *q = query;
 	struct ph_buf sql = PH_BUF_INIT(LQUERY_MAX_TEXT);
 	PGresult *res = NULL;
 	int r = 0;
 
-	q->failed = 0;
-	lresult_done(q->res);
-	if (make_sql(q, c->user, &sql) && (r = send_query(c->user, ph_buf_str(&sql), deadline, err)) == 0)
+	if (lsql_text(q, quote, c->user, &sql) && (r = send_query(c->user, ph_buf_str(&sql), deadline, err)) == 0)
 		while ((r = next_result(c->user, deadline, &res, err)) == 0 && res) {
 			r = take_result(q, c->user, res, err);
 			PQclear(res);
@@ -243,72 +216,27 @@ static const struct lpool_lang lang = { .open = pg_open, .dropped = pg_dropped, 
 
 /* ---- the table ---- */
 
-static void table_close(void *table)
+static int read_settings(struct lsql *sql, struct ph_err *err)
 {
-	struct table *t = table;
-
-	lpool_free(&t->pool);
-	free(t->made);
-	lquery_done(&t->q);
-	free(t);
-}
-
-static int read_settings(struct table *t, struct ph_err *err)
-{
-	int r = lquery_sql(&t->q, true, &t->query, &t->made, err);
-
-	if (r < 0)
-		return r;
-	t->user = lcfg_str(t->q.cfg, "user", "");
-	t->password = lcfg_str(t->q.cfg, "password", "");
-	t->dbname = lcfg_str(t->q.cfg, "dbname", "");
-	t->encoding = lcfg_str(t->q.cfg, "encoding", "UTF8");
-	t->pool = lpool_new(&lang, t, CONNECTIONS);
-	r = lhosts_add(t->pool, t->q.cfg, t->q.name, "localhost", err);
-	if (r == 0)
-		lcfg_warn_unused(t->q.cfg);
-	return r;
+	((struct table *)sql)->encoding = lcfg_str(sql->q.cfg, "encoding", "UTF8");
+	return 0;
 }
 
 static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_err *err)
 {
 	struct table *t = ph_alloc(sizeof *t);
-	int r = lquery_open(&t->q, spec, err);
+	int r = lsql_open(&t->sql, spec, &lang, true, read_settings, err);
 
-	if (r >= 0)
-		r = read_settings(t, err);
 	if (r < 0)
-		table_close(t);
+		lsql_close(t);
 	else
 		*ret = t;
 	return r;
 }
 
-static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
-{
-	struct table *t = table;
-	struct lresult res;
-	struct query q = { .t = t, .key = key, .res = &res };
-	enum ph_lookup status = lquery_wants(&t->q, key, err);
-
-	if (status != PH_LOOKUP_FOUND)
-		return status;
-	lresult_init(&res, &t->q, key);
-	if (lpool_exchange(t->pool, arena, &q, TIMEOUT_MS, err) < 0) {
-		status = PH_LOOKUP_TEMPFAIL;
-	} else if (q.failed < 0) {
-		ph_err_set(err, q.failed, "%s", q.why.text);
-		status = PH_LOOKUP_TEMPFAIL;
-	} else {
-		status = q.suppressed ? PH_LOOKUP_NOTFOUND : lresult_take(&res, arena, ret_value);
-	}
-	lresult_done(&res);
-	return status;
-}
-
 static const struct ph_lookup_ops ops = {
 	.size = sizeof ops, .flags = PH_LOOKUP_CASEFOLD | PH_LOOKUP_FILE | PH_LOOKUP_TEXT | PH_LOOKUP_NETWORK | PH_LOOKUP_REPEATABLE,
-	.open = table_open, .get = table_get, .close = table_close, .path = lcfg_path,
+	.open = table_open, .get = lsql_get, .close = lsql_close, .path = lcfg_path,
 };
 
 PH_MODULE(PH_KIND_LOOKUP, "pgsql", "1.0", "a query of PostgreSQL servers", .ops.lookup = &ops);

@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct table {
-	struct lstrtab *tab;
-	size_t pos;             /* of next */
-};
-
 static void load(struct lstrtab *tab, struct ltext *text, const struct ph_conf *conf)
 {
 	const char *name = ltext_name(text);
@@ -42,7 +37,7 @@ static void load(struct lstrtab *tab, struct ltext *text, const struct ph_conf *
 
 static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_err *err)
 {
-	struct table *t;
+	struct lstrtable *t;
 	struct ltext *text;
 	int r;
 
@@ -54,43 +49,16 @@ static int table_open(const struct ph_table_spec *spec, void **ret, struct ph_er
 
 		return ph_err_set(err, r, "open database %s", strncmp(why.text, "open ", 5) == 0 ? why.text + 5 : why.text);
 	}
-	t = ph_alloc(sizeof *t);
-	t->tab = lstrtab_new();
+	t = lstrtable_new();
 	load(t->tab, text, spec->conf);
 	ltext_free(&text);
 	*ret = t;
 	return 0;
 }
 
-static enum ph_lookup table_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
-{
-	struct table *t = table;
-
-	*ret_value = lstrtab_get(t->tab, key);
-	return *ret_value ? PH_LOOKUP_FOUND : PH_LOOKUP_NOTFOUND;
-}
-
-static int table_next(void *table, bool first, struct ph_arena *arena, const char **ret_key, const char **ret_value,
-		      struct ph_err *err)
-{
-	struct table *t = table;
-
-	if (first)
-		t->pos = 0;
-	return lstrtab_next(t->tab, &t->pos, ret_key, ret_value);
-}
-
-static void table_close(void *table)
-{
-	struct table *t = table;
-
-	lstrtab_free(&t->tab);
-	free(t);
-}
-
 static const struct ph_lookup_ops ops = {
 	.size = sizeof ops, .flags = PH_LOOKUP_CASEFOLD | PH_LOOKUP_FILE | PH_LOOKUP_TEXT,
-	.open = table_open, .get = table_get, .close = table_close, .next = table_next,
+	.open = table_open, .get = lstrtable_get, .close = lstrtable_close, .next = lstrtable_next,
 };
 
 PH_MODULE(PH_KIND_LOOKUP, "texthash", "1.0", "postmap source text, read as it is", .ops.lookup = &ops);

@@ -155,3 +155,38 @@ bool lstrtab_next(const struct lstrtab *t, size_t *pos, const char **ret_key, co
 	}
 	return false;
 }
+
+/* ---- as a table ---- */
+
+struct lstrtable *lstrtable_new(void)
+{
+	struct lstrtable *t = ph_alloc(sizeof *t);
+
+	t->tab = lstrtab_new();
+	return t;
+}
+
+enum ph_lookup lstrtable_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err)
+{
+	struct lstrtable *t = table;
+
+	*ret_value = lstrtab_get(t->tab, key);
+	return *ret_value ? PH_LOOKUP_FOUND : PH_LOOKUP_NOTFOUND;
+}
+
+int lstrtable_next(void *table, bool first, struct ph_arena *arena, const char **ret_key, const char **ret_value, struct ph_err *err)
+{
+	struct lstrtable *t = table;
+
+	if (first)
+		t->pos = 0;
+	return lstrtab_next(t->tab, &t->pos, ret_key, ret_value);
+}
+
+void lstrtable_close(void *table)
+{
+	struct lstrtable *t = table;
+
+	lstrtab_free(&t->tab);
+	free(t);
+}

@@ -16,4 +16,14 @@ bool lstrtab_put_folded(struct lstrtab *t, char *key, const char *value, bool re
 bool lstrtab_del(struct lstrtab *t, const char *key);
 /* The entry behind *pos (start with 0); false at the end. */
 bool lstrtab_next(const struct lstrtab *t, size_t *pos, const char **ret_key, const char **ret_value);
+
+/* A table that is nothing else: texthash, inline.  get, next and close of struct ph_lookup_ops. */
+struct lstrtable {
+	struct lstrtab *tab;
+	size_t pos;                     /* of next */
+};
+struct lstrtable *lstrtable_new(void);
+enum ph_lookup lstrtable_get(void *table, const char *key, struct ph_arena *arena, const char **ret_value, struct ph_err *err);
+int lstrtable_next(void *table, bool first, struct ph_arena *arena, const char **ret_key, const char **ret_value, struct ph_err *err);
+void lstrtable_close(void *table);
 #endif
