@@ -48,14 +48,15 @@ static void log_failed(struct ph_session *s, int r, const char *text)
 	ph_log(PH_LOG_WARNING, "%s", text);
 }
 
-static bool too_many_sessions(struct ph_session *s)
+/* by 0: a handshake is asked for; 1: there was a full one, or one that failed. */
+static bool too_many_sessions(struct ph_session *s, unsigned by)
 {
 	unsigned n;
 
 	if (s->limits_exempt || s->set->client_tls_rate <= 0)
 		return false;
-	if (ph_limits_count(s, PH_LIMIT_TLS, 0, &n) < 0)
-		return true;
+	if (ph_limits_count(s, PH_LIMIT_TLS, by, &n) < 0)
+		return by == 0;
 	if (n <= (unsigned)s->set->client_tls_rate)
 		return false;
 	ph_log(PH_LOG_WARNING, "New TLS session rate limit exceeded: %u from %s for service %s", n, s->namaddr, s->svc->name);
@@ -65,7 +66,6 @@ static bool too_many_sessions(struct ph_session *s)
 int ph_smtpd_tls_start(struct ph_session *s)
 {
 	struct ph_err err;
-	unsigned n;
 	int r;
 
 	if (!s->svc->tls) {
@@ -73,8 +73,8 @@ int ph_smtpd_tls_start(struct ph_session *s)
 		       "For details see earlier warnings in your logs.", s->namaddr, s->svc->name);
 		return -EPROTO;
 	}
-	if (s->set->tls_wrappermode && too_many_sessions(s)) {
-		ph_log(PH_LOG_INFO, "Refusing TLS service request from %s for service %s", s->namaddr, s->svc->name);
+	if (s->set->tls_wrappermode && too_many_sessions(s, 0)) {
+		ph_log(PH_LOG_WARNING, "Refusing TLS service request from %s for service %s", s->namaddr, s->svc->name);
 		return -EPROTO;
 	}
 	if (s->svc->tls_loglevel >= 2)
@@ -82,12 +82,14 @@ int ph_smtpd_tls_start(struct ph_session *s)
 	r = ph_stream_tls_accept(s->io, s->svc->tls, ph_now_ms() + s->set->starttls_timeout_ms, &err);
 	if (r < 0) {
 		log_failed(s, r, err.text);
-		return r == -ETIMEDOUT ? r : -ECONNRESET;
+		return too_many_sessions(s, 1) ? -EPROTO : r == -ETIMEDOUT ? r : -ECONNRESET;
 	}
 	s->tls_used = true;
-	if (!ph_stream_tls(s->io)->reused && !s->limits_exempt && s->set->client_tls_rate > 0)
-		(void)ph_limits_count(s, PH_LIMIT_TLS, 1, &n);
 	log_established(s);
+	if (!ph_stream_tls(s->io)->reused && too_many_sessions(s, 1)) {
+		ph_smtpd_reply(s, "421 4.7.0 %s Error: too many new TLS sessions from %s", s->set->myhostname, s->namaddr);
+		return -EPROTO;
+	}
 	return 0;
 }
 
@@ -103,8 +105,8 @@ int ph_smtpd_cmd_starttls(struct ph_session *s, struct ph_smtpd_cmdline *c)
 		return ph_smtpd_refuse(s, "502 5.5.1 Error: command not implemented");
 	if (!s->svc->tls)
 		return ph_smtpd_refuse(s, "454 4.7.0 TLS not available due to local problem");
-	if (too_many_sessions(s)) {
-		ph_log(PH_LOG_INFO, "Refusing STARTTLS request from %s for service %s", s->namaddr, s->svc->name);
+	if (too_many_sessions(s, 0)) {
+		ph_log(PH_LOG_WARNING, "Refusing STARTTLS request from %s for service %s", s->namaddr, s->svc->name);
 		return ph_smtpd_refuse(s, "454 4.7.0 Error: too many new TLS sessions from %s", s->namaddr);
 	}
 	r = ph_smtpd_reply(s, "220 2.0.0 Ready to start TLS");
