@@ -51,7 +51,7 @@ class Request:
         self.qid, self.file, self.service, self.nexthop, self.sender = qid, file.encode(), b"local", b"here.test", b"s@client.example"
         self.id, self.flags, self.bytes, self.arrival, self.active = 0, 0, 0, 1, 1
         self.envid = self.ret = None
-        self.encoding, self.attrs, self.rcpts = b"", [], [[0, 0, b"games@here.test", None, None]]
+        self.encoding, self.attrs, self.rcpts = b"", [], [[0, 0, b"games@here.test", None, None, None]]
 
     def encode(self):
         s = lambda t: struct.pack("<I", len(t)) + t                                 # noqa: E731
@@ -59,7 +59,7 @@ class Request:
         out = struct.pack("<Q", self.id) + s(self.qid) + s(self.file) + struct.pack("<QQQI", *self.place) + s(self.service) + s(self.nexthop) + s(self.sender)
         out += o(self.envid) + o(self.ret) + s(self.encoding) + struct.pack("<IQQQ", self.flags, self.bytes, self.arrival, self.active)
         out += struct.pack("<I", len(self.attrs)) + b"".join(s(a) + s(b) for a, b in self.attrs)
-        return out + struct.pack("<I", len(self.rcpts)) + b"".join(struct.pack("<II", i, n) + s(a) + o(r) + o(d) for i, n, a, r, d in self.rcpts)
+        return out + struct.pack("<I", len(self.rcpts)) + b"".join(struct.pack("<II", i, n) + s(a) + o(r) + o(d) + o(t) for i, n, a, r, d, t in self.rcpts)
 
 
 def frame(kind, payload):
