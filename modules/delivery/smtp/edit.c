@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define SHOWN 200
+#define SHOWN 60                        /* bytes of a line that a log line shows */
 
 enum { CHECK_HEADER, CHECK_MIME, CHECK_NESTED, CHECK_BODY, CHECK_N };
 static const char *const titles[] = {

@@ -46,7 +46,7 @@ static void log_line(const struct line *l, const char *verb, const char *text)
 	if (s)
 		ph_buf_printf(&b, "%s[%s]", ph_session_client_name(s), ph_session_client_addr(s));
 	else
-		ph_buf_puts(&b, "local");
+		ph_buf_puts(&b, milter ? "localhost[127.0.0.1]" : "local");      /* as milters are told of it */
 	ph_buf_printf(&b, "; from=<%s>", ph_mail_clean_sender(l->m));
 	if (to)
 		ph_buf_printf(&b, " to=<%s>", to);
