@@ -106,6 +106,7 @@ void ph_delivery_record(struct ph_delivery *d, size_t i, const struct ph_result 
  * and frame; the text, bounded and printable, in the delivery's arena. */
 bool ph_result_settle(struct ph_delivery *d, struct ph_result *r);
 void ph_result_log(struct ph_delivery *d, size_t i, const char *address, const struct ph_result *r, bool softened);
+const char *ph_result_kept(struct ph_delivery *d, const char *text);    /* as it is kept: without blanks at its end */
 void ph_result_commit(struct ph_delivery *d, size_t i, const struct ph_result *r);
 void ph_result_pass(struct ph_delivery *d, size_t i, const char *address, const char *route);   /* PH_RESULT_PASS */
 void ph_result_parts(struct ph_delivery *d, size_t i, const char *parts);       /* PH_RESULT_PARTS */

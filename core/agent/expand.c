@@ -58,7 +58,7 @@ void ph_delivery_part(struct ph_delivery *d, size_t i, const char *address, enum
 	softened = ph_result_settle(d, &r);
 	ph_result_log(d, i, address, &r, softened);
 	if (r.status == PH_BOUNCED) {
-		struct ph_part part = { .state = PH_PART_BOUNCED, .address = address, .dsn = r.dsn, .text = r.text, .diag = d->diag, .anonymous = d->part_owned };
+		struct ph_part part = { .state = PH_PART_BOUNCED, .address = address, .dsn = r.dsn, .text = ph_result_kept(d, r.text), .diag = d->diag, .anonymous = d->part_owned };
 
 		if (!p->bounced.max) {
 			ph_buf_init(&p->bounced, PH_PARTS_MAX);

@@ -228,7 +228,7 @@ void ph_result_log(struct ph_delivery *d, size_t i, const char *address, const s
 }
 
 /* What is kept of a text has no blanks at its end (the last line end of a command's output); the log shows it as it is. */
-static const char *kept_text(struct ph_delivery *d, const char *text)
+const char *ph_result_kept(struct ph_delivery *d, const char *text)
 {
 	size_t n = strlen(text), all = n;
 
@@ -241,7 +241,7 @@ void ph_result_commit(struct ph_delivery *d, size_t i, const struct ph_result *g
 {
 	struct ph_result r = *given;
 
-	r.text = kept_text(d, r.text);
+	r.text = ph_result_kept(d, r.text);
 	d->rcpts[i].done = true;
 	journal(d, i, &r, false);
 	frame(d, i, r.status, &r);
@@ -275,7 +275,7 @@ static void record_many(struct ph_delivery *d, const size_t *which, size_t n, co
 	bool softened = ph_result_settle(d, &r);
 
 	kept = r;
-	kept.text = kept_text(d, r.text);
+	kept.text = ph_result_kept(d, r.text);
 	for (i = 0; i < n; i++) {
 		if (d->rcpts[which[i]].done)
 			continue;       /* the first result stands */

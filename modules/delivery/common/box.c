@@ -122,6 +122,8 @@ static int mbox_check(struct box *b)
 	if (fstat(b->fd, &sb) < 0)
 		return box_errno(b, "4.2.0", "cannot open file");
 	b->is_file = S_ISREG(sb.st_mode);
+	if (b->readable && !b->is_file)
+		return box_fail(b, PH_DEFERRED, "4.2.0", "file status changed unexpectedly");
 	if (b->is_file && sb.st_nlink != 1)
 		return box_fail(b, PH_BOUNCED, "5.2.0", "file has %lu hard links", (unsigned long)sb.st_nlink);
 	if (!b->through_link && (lstat(b->path, &named) < 0 || named.st_dev != sb.st_dev || named.st_ino != sb.st_ino))
@@ -155,15 +157,31 @@ static bool trusted_link(const char *path)
 	return stat(dir, &sb) == 0 && sb.st_uid == 0 && !(sb.st_mode & (S_IWGRP | S_IWOTH));
 }
 
+/* To append to.  A file can be read, too, where that is allowed (see mbox_mend); a FIFO must not be: without a reader it is to be refused. */
+static int open_append(struct box *b, int more)
+{
+	const int flags = O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | more;
+	struct stat sb;
+	int fd = -1;
+
+	b->readable = (more & O_CREAT) || (stat(b->path, &sb) == 0 && S_ISREG(sb.st_mode));
+	if (b->readable)
+		fd = open(b->path, O_RDWR | flags, 0600);
+	if (b->readable && fd < 0 && errno == EACCES)
+		b->readable = false;
+	else if (b->readable)
+		return fd;
+	return open(b->path, O_WRONLY | flags, 0600);
+}
+
 static int mbox_open_file(struct box *b)
 {
-	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	struct stat sb;
 
 	b->through_link = false;
-	b->fd = open(b->path, flags | O_NOFOLLOW);
+	b->fd = open_append(b, O_NOFOLLOW);
 	if (b->fd < 0 && errno == ENOENT) {
-		b->fd = open(b->path, flags | O_CREAT | O_EXCL, 0600);
+		b->fd = open_append(b, O_CREAT | O_EXCL);
 		if (b->fd < 0 && errno != EEXIST)
 			return box_errno(b, "5.2.0", "cannot create file exclusively");
 	}
@@ -173,9 +191,29 @@ static int mbox_open_file(struct box *b)
 		if (!trusted_link(b->path))
 			return box_fail(b, PH_BOUNCED, "5.2.0", "file is a symbolic link");
 		b->through_link = true;
-		b->fd = open(b->path, flags);
+		b->fd = open_append(b, 0);
 	}
 	return b->fd < 0 ? box_errno(b, "5.2.0", "cannot open file") : 0;
+}
+
+static int put(struct box *b, const char *p, size_t n);
+
+/* Somebody died while he appended, and left half a line: what follows must begin a line of its own, or it would be part of that message.  What cannot be
+ * read stays as it is. */
+static int mbox_mend(struct box *b)
+{
+	char last;
+
+	if (!b->readable || b->start == 0 || pread(b->fd, &last, 1, b->start - 1) != 1 || last == '\n')
+		return 0;
+	return put(b, "\n\n", 2);
+}
+
+static bool is_device(const char *path)
+{
+	struct stat sb;
+
+	return stat(path, &sb) == 0 && !S_ISREG(sb.st_mode);
 }
 
 static int mbox_open(struct box *b)
@@ -183,7 +221,7 @@ static int mbox_open(struct box *b)
 	if (strstr(b->locks, "dotlock") && dotlock(b) < 0) {
 		if (!b->any_file || errno == EEXIST || strstr(b->text, strerror(EEXIST)))
 			return -1;
-		if (!b->access)         /* a file like /dev/null has nobody's lock beside it */
+		if (!b->access || !is_device(b->path))  /* /dev/null has nobody's lock beside it */
 			snprintf(b->warning, sizeof b->warning, "%s", b->text);
 	}
 	if (mbox_open_file(b) < 0) {
@@ -192,6 +230,10 @@ static int mbox_open(struct box *b)
 	}
 	if (mbox_check(b) < 0) {
 		b->is_file = false;     /* nothing to take back */
+		box_abort(b);
+		return -1;
+	}
+	if (mbox_mend(b) < 0) {
 		box_abort(b);
 		return -1;
 	}
@@ -354,32 +396,55 @@ static int put(struct box *b, const char *p, size_t n)
 	return 0;
 }
 
-/* Lines that begin with "From " are marked.  Up to five bytes at the start of a line are held back until it is clear what they are. */
+static const char from[] = "From ";
+
+/* What was held back turns out to be the start of a "From " line, or of another one.  Returns how much of p belongs to it; negative: an error.  Nothing is
+ * held then, unless the piece ends first. */
+static ssize_t put_held(struct box *b, const char *p, size_t n)
+{
+	size_t k = 0;
+
+	while (k < n && b->held < 5 && p[k] == from[b->held])
+		k++, b->held++;
+	if (k == n && b->held < 5)
+		return (ssize_t)k;
+	if ((b->held == 5 && put(b, ">", 1) < 0) || put(b, from, b->held) < 0)
+		return -1;
+	b->held = 0;
+	b->begins_line = false;
+	return (ssize_t)k;
+}
+
+/* Lines that begin with "From " are marked; what lies between two of them is one write.  Up to five bytes at the start of a line are held back where a
+ * piece ends before it is clear what they are. */
 static int put_quoted(struct box *b, const char *p, size_t n)
 {
-	static const char from[] = "From ";
-	const char *end = p + n;
+	const char *end = p + n, *start, *nl;
+	ssize_t k;
 
-	while (p < end) {
-		const char *nl;
+	while (b->held > 0 && p < end) {
+		k = put_held(b, p, (size_t)(end - p));
+		if (k < 0)
+			return -1;
+		p += k;
+	}
+	for (start = p; p < end; p = nl ? nl + 1 : end) {
+		size_t left = (size_t)(end - p), same = left < 5 ? left : 5;
 
-		if (b->begins_line) {
-			while (p < end && b->held < 5 && *p == from[b->held])
-				p++, b->held++;
-			if (p == end && b->held < 5)
-				return 0;
-			if ((b->held == 5 && put(b, ">", 1) < 0) || put(b, from, b->held) < 0)
+		if (b->begins_line && memcmp(p, from, same) == 0) {
+			if (put(b, start, (size_t)(p - start)) < 0)
 				return -1;
-			b->held = 0;
-			b->begins_line = false;
+			k = put_held(b, p, left);
+			if (k < 0)
+				return -1;
+			start = p += k;
+			if (p == end)
+				return 0;
 		}
 		nl = memchr(p, '\n', (size_t)(end - p));
-		if (put(b, p, (size_t)((nl ? nl + 1 : end) - p)) < 0)
-			return -1;
-		p = nl ? nl + 1 : end;
 		b->begins_line = nl != NULL;
 	}
-	return 0;
+	return put(b, start, (size_t)(end - start));
 }
 
 int box_top(struct box *b, const char *text)

@@ -24,7 +24,7 @@ struct box {
 	char warning[800];              /* for the log, also where it went well; "": none */
 	/* private */
 	int fd;
-	bool is_maildir, is_file, through_link, access, begins_line, ended_line;
+	bool is_maildir, is_file, readable, through_link, access, begins_line, ended_line;
 	int64_t start, size;            /* of the mbox before; now */
 	unsigned held;                  /* bytes of a possible "From " that may begin a line, held back */
 	char lock[1024], temp[1200];
