@@ -409,7 +409,8 @@ void ph_mapout_open(struct ph_maptool *t, const char *type, const char *name, co
 	else if (m == NULL)
 		ph_maptool_fatal("%s", err.text);
 	out->ops = m->ops.lookup;
-	if (out->ops->put == NULL || out->ops->commit == NULL || !(out->ops->flags & PH_LOOKUP_FILE))
+	/* A server has no file that could be made anew; its entries are changed one by one. */
+	if (out->ops->put == NULL || (out->ops->commit == NULL && !t->incremental) || !(out->ops->flags & PH_LOOKUP_FILE))
 		ph_maptool_fatal("unsupported dictionary type: %s does not support bulk-mode creation.", type);
 	out->arena = ph_arena_new();
 	path = out->ops->path ? out->ops->path(&spec, out->arena) : name;
@@ -442,7 +443,7 @@ void ph_mapout_close(struct ph_maptool *t, struct ph_mapout *out)
 {
 	struct ph_err err = { 0 };
 
-	if (out->ops->commit(ph_table_handle(out->table), &err) < 0)
+	if (out->ops->commit && out->ops->commit(ph_table_handle(out->table), &err) < 0)
 		ph_maptool_fatal("table %s: write error: %s", ph_table_title(out->table), err.text);
 	ph_table_close(&out->table);
 	ph_arena_free(&out->arena);

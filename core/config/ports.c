@@ -31,7 +31,7 @@ static int one_entry(char *entry, const char *name, int *ret_port)
 		part = trim(part);
 		if (!*part || part[strcspn(part, " \t\r\n")])
 			return -EINVAL;
-		found |= name && ph_str_ieq(part, name);
+		found |= name && strcmp(part, name) == 0;
 	}
 	if (found)
 		*ret_port = (int)port;

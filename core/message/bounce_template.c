@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define FILE_MAX (256 * 1024)
+#define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
 #define HOST "This is the mail system at host $myhostname.\n\n"
 #define HELP \
@@ -78,28 +79,6 @@ static void set_free(void *obj)
 	free(s);
 }
 
-/* Whoever waits for a notification is told in words of ours rather than not at all. */
-static struct set *load(const struct ph_conf *conf)
-{
-	struct set *s = ph_alloc(sizeof(*s));
-	const char *path = ph_conf_get(conf, "bounce_template_file");
-	struct ph_err err;
-
-	s->arena = ph_arena_new();
-	ph_bounce_template_builtin(s->t);
-	if (path && *path && ph_bounce_template_read(path, s->arena, s->t, &err) < 0)
-		ph_log_as("bounce", PH_LOG_WARNING, "bounce_template_file: %s -- using built-in templates", err.text);
-	ph_conf_attach_set(conf, "bounce_templates", s, set_free);
-	return s;
-}
-
-const struct ph_bounce_template *ph_bounce_template(const struct ph_conf *conf, enum ph_bounce_kind kind)
-{
-	struct set *s = ph_conf_attach_get(conf, "bounce_templates");
-
-	return &(s ? s : load(conf))->t[kind];
-}
-
 /* "Your message could not be delivered for more than 0 hours" helps nobody. */
 static void warn_zero(const struct ph_bounce_template *t, const char *name, size_t n, const char *unit)
 {
@@ -137,6 +116,64 @@ static bool time_value(const struct ph_conf *conf, const struct ph_bounce_templa
 	return false;
 }
 
+/* A name that nobody knows: its text would have a hole. */
+static const char *undefined_name(const struct ph_conf *conf, struct ph_arena *arena, const char *text)
+{
+	const char *name;
+	size_t n;
+
+	for (const char *p = text; (p = strchr(p, '$')); p += n) {
+		p++;
+		n = *p == '$';
+		if (n)
+			continue;
+		p += *p == '{' || *p == '(';
+		n = strspn(p, NAME_CHARS);
+		name = ph_arena_strndup(arena, p, n);
+		if (n && !ph_conf_get(conf, name) && strncmp(name, "delay_warning_time_", 19) != 0 && strncmp(name, "maximal_queue_lifetime_", 23) != 0)
+			return name;
+	}
+	return NULL;
+}
+
+static void check_names(const struct ph_conf *conf, struct set *s)
+{
+	struct ph_bounce_template own[PH_BOUNCE_KINDS];
+	const char *name;
+
+	ph_bounce_template_builtin(own);
+	for (int i = 0; i < PH_BOUNCE_KINDS; i++) {
+		name = undefined_name(conf, s->arena, s->t[i].body);
+		if (!name)
+			continue;
+		ph_log_as("bounce", PH_LOG_WARNING, "bounce_template_file: undefined $name in %s template: %s -- using the built-in template", s->t[i].name, name);
+		s->t[i] = own[i];
+	}
+}
+
+/* Whoever waits for a notification is told in words of ours rather than not at all. */
+static struct set *load(const struct ph_conf *conf)
+{
+	struct set *s = ph_alloc(sizeof(*s));
+	const char *path = ph_conf_get(conf, "bounce_template_file");
+	struct ph_err err;
+
+	s->arena = ph_arena_new();
+	ph_bounce_template_builtin(s->t);
+	if (path && *path && ph_bounce_template_read(path, s->arena, s->t, &err) < 0)
+		ph_log_as("bounce", PH_LOG_WARNING, "bounce_template_file: %s -- using built-in templates", err.text);
+	check_names(conf, s);
+	ph_conf_attach_set(conf, "bounce_templates", s, set_free);
+	return s;
+}
+
+const struct ph_bounce_template *ph_bounce_template(const struct ph_conf *conf, enum ph_bounce_kind kind)
+{
+	struct set *s = ph_conf_attach_get(conf, "bounce_templates");
+
+	return &(s ? s : load(conf))->t[kind];
+}
+
 const char *ph_bounce_template_text(const struct ph_conf *conf, struct ph_arena *arena, const struct ph_bounce_template *t)
 {
 	struct ph_buf b = PH_BUF_INIT(FILE_MAX * 2);
@@ -145,7 +182,7 @@ const char *ph_bounce_template_text(const struct ph_conf *conf, struct ph_arena 
 	for (const char *p = t->body; *p;) {
 		bool brace = p[0] == '$' && (p[1] == '{' || p[1] == '(');
 		const char *name = p + 1 + brace, *value;
-		size_t n = *p == '$' ? strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") : 0;
+		size_t n = *p == '$' ? strspn(name, NAME_CHARS) : 0;
 		int64_t number;
 
 		if (p[0] == '$' && p[1] == '$') {

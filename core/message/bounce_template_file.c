@@ -90,6 +90,11 @@ static bool take_header(const struct reader *r, enum ph_bounce_kind kind, struct
 			ignore(r, kind, ph_arena_printf(r->arena, "empty \"%s\" header value", label));
 			return false;
 		}
+		for (size_t k = value; k < n; k++)
+			if ((unsigned char)line[k] > 127) {
+				ignore(r, kind, ph_arena_printf(r->arena, "non-ASCII \"%s\" header value", fields[i].name));
+				return false;
+			}
 		*(const char **)((char *)t + fields[i].field) = ph_str_printable(r->arena, line + value, n - value, true);
 		if (fields[i].field == offsetof(struct ph_bounce_template, from))
 			t->builtin = false;

@@ -69,6 +69,24 @@ try:
     t.eq((r.returncode, p.q(a, "slow@a.test")), (0, None), "postmap -d")
     t.eq(postmap("-d", "slow@a.test", a).returncode, 1, "... of what is not there")
 
+    r = postmap("-i", a, input="new@a.test put there\nsecond@a.test\t two  words \n")
+    t.eq((r.returncode, r.stderr, p.q(a, "new@a.test"), p.q(a, "second@a.test")), (0, "", "put there", "two  words"), "postmap -i")
+    t.eq((postmap("-i", a, input="new@a.test changed\n").returncode, p.q(a, "new@a.test")), (0, "changed"), "... replaces")
+    p.q(a, "new@a.test")
+    r = postmap("-s", a)
+    t.ok(r.returncode == 1 and "sequence" in r.stderr and not r.stdout, "postmap -s: there is no list of keys", r)
+    # N-232: what a key or a value holds can be no command of its own; at the limit of 250 bytes a key is stored, beyond it is refused.
+    longest = "k" * 243 + "@a.test"
+    t.eq((postmap("-i", a, input=longest + " at the limit\n").returncode, p.q(a, longest)), (0, "at the limit"), "N-232 a key of 250 bytes")
+    for what, line in (("251 bytes", "k" * 244 + "@a.test x\n"), ("a control character", "a\x01b@a.test x\n"), ("DEL", "a\x7fb@a.test x\n")):
+        r = postmap("-i", a, input=line)
+        t.ok(r.returncode != 0 and "cannot be stored" in r.stderr, "N-232 a key with %s is refused" % what, r)
+    t.ok("cannot be stored" in postmap("-d", "one@a.test\r\nflush_all", a).stderr, "N-232 and not deleted either")
+    r = postmap("-i", a, input="trick@a.test x\rflush_all\rset one@a.test 0 0 5\revil!\n")
+    t.eq((p.q(a, "one@a.test"), p.q(a, "two@a.test")), ("first", None), "N-232 a value is a value, whatever it says")
+    t.eq(p.q(cf("fmt", "key_format = x %s\n"), "one@a.test"), None, "N-232 a format that makes a blank asks for nothing")
+    fill()
+
     x = Proxy(s.port)
     relay = p.write("relay.cf", "memcache = inet:127.0.0.1:%d\ntimeout = 10\n" % x.port)
     relay_checks(t, "memcache:" + relay, x, s)

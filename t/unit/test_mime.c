@@ -3,7 +3,10 @@
 #include "message/mime.h"
 #include "tap.h"
 
+#include <errno.h>
 #include <posthouse/message.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static struct ph_arena *arena;
 
@@ -116,12 +119,54 @@ static void test_templates(void)
 	tap_is(t[PH_BOUNCE_FAILURE].subject, "u", "nothing of a damaged file counts");
 }
 
+static char tmp_name[] = "/tmp/ph-template.XXXXXX";
+
+/* N-286: a file beyond all bounds, one that is not there, and names that mean each other. */
+static void test_bad_files(void)
+{
+	struct ph_bounce_template t[PH_BOUNCE_KINDS], builtin[PH_BOUNCE_KINDS];
+	struct ph_config *c = NULL;
+	struct ph_err err = { 0 };
+	int fd = mkstemp(tmp_name);
+	FILE *f = fdopen(fd, "w");
+
+	ph_bounce_template_builtin(builtin);
+	ph_bounce_template_builtin(t);
+	fputs("failure_template = <<EOF\nSubject: huge\n\n", f);
+	for (int i = 0; i < 1 << 20; i += 64)
+		fprintf(f, "%063d\n", i);
+	fputs("EOF\n", f);
+	fclose(f);
+	tap_ok(ph_bounce_template_read(tmp_name, arena, t, &err) == -EFBIG, "N-286 a file of 1 MB is refused: %s", err.text);
+	tap_is(t[PH_BOUNCE_FAILURE].subject, builtin[PH_BOUNCE_FAILURE].subject, "N-286 and what is built in stays");
+	if (ph_config_parse(ph_arena_printf(arena, "myhostname = h.test\nbounce_template_file = %s\nx_one = $x_two\nx_two = ${x_one}\n", tmp_name), "", &c, &err) < 0)
+		printf("Bail out! %s\n", err.text);
+	tap_is(ph_bounce_template(ph_config_main(c), PH_BOUNCE_FAILURE)->subject, builtin[PH_BOUNCE_FAILURE].subject, "N-286 a notification has the built-in text then");
+	t[PH_BOUNCE_FAILURE].body = "a $x_one $nosuchname $ $$ ${x_two b $(x_one) ${ $";
+	tap_ok(strncmp(ph_bounce_template_text(ph_config_main(c), arena, &t[PH_BOUNCE_FAILURE]), "a ", 2) == 0, "N-286 names that mean each other end");
+	t[PH_BOUNCE_FAILURE].body = ph_arena_alloc(arena, 256 * 1024);
+	for (char *p = (char *)(uintptr_t)t[PH_BOUNCE_FAILURE].body; p < t[PH_BOUNCE_FAILURE].body + 200 * 1024; p += 12)
+		memcpy(p, "$myhostname ", 12);
+	tap_ok(strlen(ph_bounce_template_text(ph_config_main(c), arena, &t[PH_BOUNCE_FAILURE])) > 100000, "N-286 a long text with many names");
+	f = fopen(tmp_name, "w");
+	fputs("failure_template = <<EOF\nSubject: hole\n\nsay $nosuchname\nEOF\ndelay_template = <<EOF\nSubject: good\n\n$$nosuchname ${delay_warning_time_hours} $myhostname\nEOF\n", f);
+	fclose(f);
+	ph_config_free(&c);
+	if (ph_config_parse(ph_arena_printf(arena, "myhostname = h.test\nbounce_template_file = %s\n", tmp_name), "", &c, &err) < 0)
+		printf("Bail out! %s\n", err.text);
+	tap_is(ph_bounce_template(ph_config_main(c), PH_BOUNCE_FAILURE)->subject, builtin[PH_BOUNCE_FAILURE].subject, "N-286 a name that nobody knows: the built-in text");
+	tap_is(ph_bounce_template(ph_config_main(c), PH_BOUNCE_DELAY)->subject, "good", "N-286 and the next template counts");
+	unlink(tmp_name);
+	ph_config_free(&c);
+}
+
 int main(void)
 {
 	arena = ph_arena_new();
 	test_downgrade();
 	test_structure();
 	test_templates();
+	test_bad_files();
 	ph_arena_free(&arena);
 	return tap_done();
 }
