@@ -31,7 +31,7 @@ void pc_split(struct pc *pc, char *arg, char **ret_name, char **ret_value)
 {
 	const char *copy = ph_arena_strdup(pc->arena, arg);
 
-	if (arg[strspn(arg, " \t\r\n")] == '=')
+	if (strchr("=", arg[strspn(arg, " \t\r\n")]))
 		pc_fatal("missing attribute name: \"%s\"", copy);
 	if (ph_setting_split(arg, ret_name, ret_value))
 		pc_fatal("missing '=' after attribute name: \"%s\"", copy);
@@ -247,27 +247,19 @@ static void option(struct pc *pc, int c, char *arg)
 	}
 }
 
-static enum pc_edit edit_of(const char *given, char **args, int n)
+static enum pc_edit edit_of(const char *given)
 {
-	int i;
-
 	if (strchr(given, 'X'))
 		return PC_REMOVE;
 	if (strchr(given, '#'))
 		return PC_COMMENT;
-	if (strchr(given, 'e'))
-		return PC_CHANGE;
-	for (i = 0; i < n; i++) {
-		if (strchr(args[i], '='))
-			return PC_CHANGE;
-	}
-	return PC_READ;
+	return strchr(given, 'e') ? PC_CHANGE : PC_READ;
 }
 
 /* Which file and which part of it. */
 static void run(struct pc *pc, const char *given, const char *list_arg, char **args, int n)
 {
-	enum pc_edit edit = edit_of(given, args, n);
+	enum pc_edit edit = edit_of(given);
 	const char *list = strpbrk(given, "aAblmtT");
 
 	if (list) {
@@ -323,10 +315,13 @@ int ph_main_postconf(int argc, char **argv)
 		option(&pc, c, optarg);
 		if (c == 'T')
 			list_arg = optarg;
-		if (n + 1 < sizeof(given) && !strchr(given, c))
+		if (n + 2 < sizeof(given) && !strchr(given, c))
 			given[n++] = (char)c;
 	}
 	pc.dir = ph_cmd_config_dir(pc.dir);
+	/* "postconf name=value" means -e; the first argument tells. */
+	if (optind < argc && strchr(argv[optind], '=') && !strpbrk(given, "eX#aAblmtT"))
+		given[n] = 'e';
 	check_options(given);
 	run(&pc, given, list_arg, argv + optind, argc - optind);
 	if (fflush(stdout) != 0 || ferror(stdout))

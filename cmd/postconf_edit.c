@@ -294,12 +294,14 @@ static enum pc_edit decide_service(void *arg, const struct ph_service *s, struct
 	int i;
 
 	for (i = 0; i < e->n; i++) {
+		bool again = e->list[i].matched;
+
 		if (!pc_request_fits(&e->list[i], s))
 			continue;
 		e->list[i].matched = true;
-		what = e->edit;
+		what = e->edit == PC_CHANGE && again ? PC_REMOVE : e->edit;     /* "*" of a name stands for several, and one takes their place */
 		ph_buf_clear(text);
-		if (e->edit == PC_CHANGE)
+		if (what == PC_CHANGE)
 			put_service(e->pc, e->values[i], text);
 	}
 	return what;
@@ -361,7 +363,9 @@ void pc_edit_fields(struct pc *pc, char **args, int n)
 			;
 		if (field == PC_N_FIELDS)
 			pc_fatal("invalid service attribute name: \"%s\"", e.list[i].third);
-		if (field < PC_N_FIELDS - 1 && (e.values[i][0] == '\0' || strpbrk(e.values[i], " \t")))
+		if (field < PC_N_FIELDS - 1 && strpbrk(e.values[i], " \t"))
+			pc_fatal("-Fe does not accept whitespace in non-command field");
+		if (field < PC_N_FIELDS - 1 && e.values[i][0] == '\0')
 			pc_fatal("invalid %s field \"%s\"", pc_fields[field], e.values[i]);
 	}
 	edit_master(pc, decide_field, NULL, &e);

@@ -80,7 +80,7 @@ int ph_maincf_parse(struct ph_config *c, const char *file, const char *text, siz
 		set->line = at;
 		set->origin = ph_arena_printf(c->arena, "%s:%d", file, at);
 		old = ph_settings_set(&c->main, c->arena, set);
-		if (old)
+		if (old && strcmp(old->value, value) != 0)         /* the same once more overrides nothing */
 			ph_config_note(c, file, at, "overriding earlier entry: %s=%s (line %d)", name, old->value, old->line);
 	}
 out:
