@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -455,6 +456,55 @@ static void test_failures(void)
 	ph_tls_ctx_free(&cc);
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+static int no_random(unsigned char *buf, int n)
+{
+	return 0;
+}
+
+static int not_seeded(void)
+{
+	return 0;
+}
+
+static void random_works(bool works)
+{
+	static RAND_METHOD none;
+
+	none = *RAND_OpenSSL();
+	none.bytes = none.pseudorand = no_random;
+	none.status = not_seeded;
+	RAND_set_rand_method(works ? NULL : &none);
+}
+#pragma GCC diagnostic pop
+
+/* Without random numbers there are no keys: nothing may go on with what happens to stand in memory. */
+static void test_no_random(void)
+{
+	struct ph_tls_ctx *sc = server_ctx(NULL), *cc = client_ctx(NULL, false), *ctx = NULL;
+	struct ph_tls_settings s = { .chain_files = chain_path }, none = { 0 };
+	struct ph_stream *c;
+	struct ph_err err;
+	struct peer p;
+	int r;
+
+	random_works(false);
+	tap_ok(ph_tls_server_ctx(&s, &ctx, &err) < 0 && ctx == NULL, "N-088 no context of a server: %s", err.text);
+	tap_ok(ph_tls_client_ctx(&none, &ctx, &err) < 0 && ctx == NULL, "N-088 no context of a client: %s", err.text);
+	c = dial(&p, sc, "STARTTLS\r\n");
+	r = ph_stream_tls_connect(c, cc, NULL, SOON, &err);
+	tap_ok(r < 0 && ph_stream_tls(c) == NULL, "N-088 no handshake with one that was there before: %s", err.text);
+	hang_up(&c, &p);
+	tap_ok(p.result < 0, "N-088 on neither side: %s", p.text);
+	random_works(true);
+	c = dial(&p, sc, "STARTTLS\r\n");
+	tap_ok(ph_stream_tls_connect(c, cc, NULL, SOON, &err) == 0 && echo(c, "x"), "and then it works again");
+	hang_up(&c, &p);
+	ph_tls_ctx_free(&sc);
+	ph_tls_ctx_free(&cc);
+}
+
 static void test_bulk(void)
 {
 	struct ph_tls_ctx *sc = server_ctx(NULL), *cc = client_ctx(NULL, false);
@@ -525,6 +575,7 @@ static void all_tests(void *arg)
 	test_sni();
 	test_ticket_keys();
 	test_failures();
+	test_no_random();
 	test_bulk();
 }
 
