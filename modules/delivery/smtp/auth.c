@@ -218,6 +218,11 @@ static int failed(struct smtp_state *st, const struct login *l)
 {
 	struct smtp_session *s = st->session;
 
+	if (s->reply.code / 100 == 3) {         /* it asks for more than there is to say */
+		smtp_why_set(st, "4.7.0", "SASL authentication failed; cannot authenticate to server %s: generic failure", s->namaddr);
+		smtp_fail_all(st, true);
+		return -1;
+	}
 	smtp_auth_cache_note(st, l->user, l->password);
 	if (st->service->set->sasl_soft_bounce && s->reply.dsn[0] == '5')
 		s->reply.dsn[0] = '4';
@@ -270,7 +275,7 @@ int smtp_auth(struct smtp_state *st)
 	}
 	r = strcmp(mech, "PLAIN") == 0 ? say_plain(st, &login, limit) : strcmp(mech, "LOGIN") == 0 ? say_login(st, &login, limit) : say_cram(st, &login, limit);
 	if (r < 0) {
-		smtp_fail_stream(st, r, "performing the SASL authentication");
+		smtp_fail_stream(st, r, SMTP_IS_LMTP ? "performing the LHLO handshake" : "performing the EHLO handshake");
 		return -1;
 	}
 	return s->reply.code / 100 == 2 ? 0 : failed(st, &login);
