@@ -114,6 +114,18 @@ def main():
                 got = i.wait_log("to=<x@%s>" % domain, 30)[0]
                 t.ok(line in got and (other is None or i.logged(other)), name, got)
             t.ok("DATA" not in open(d + "/plain").read(), "N-095 the server without STARTTLS has got nothing")
+        # Nothing to validate with: whoever asks for DNSSEC is told, once.
+        j = Instance()
+        j.env["PH_RESOLV_CONF"] = j.etc + "/resolv"
+        open(j.etc + "/resolv", "w").write("nameserver 127.0.0.1@%d\n" % dns)
+        with open(j.etc + "/main.cf", "a") as f:
+            f.write(MAIN.replace("@SINK@", str(port)).replace("@ANCHOR@", "") + "dnssec_probe = mx:insecure.test\n")
+        with j:
+            c = Client(j.port)
+            c.send("s@test.example", ["x@insecure.test"], "Subject: x\n\nhello\n")
+            c.quit()
+            got = j.wait_log("reason: dnssec_probe 'mx:insecure.test' received a response that is not DNSSEC validated", 30)
+            t.ok(len(got) == 1 and j.logged("warning: DNSSEC validation may be unavailable"), "dnssec_probe tells that answers cannot be validated", got)
     finally:
         for p in servers:
             p.kill()

@@ -82,10 +82,10 @@ static void show_conflict(void *arg, const char *owner, const struct ph_param *p
 	printf("# %s declares %s as type %d \"%s\"; it counts as type %d \"%s\"\n", owner, p->name, p->type, p->def, first->type, first->def);
 }
 
-/* Defaults that differ from Postfix's on purpose; the reasons are in doc/configuration.md. */
+/* Defaults that differ from Postfix's on purpose; the reasons are in doc/configuration.md and doc/differences.md. */
 static bool differs_on_purpose(const char *name)
 {
-	static const char *const names[] = { "default_process_limit", "in_flow_delay", "milter_default_action", NULL };
+	static const char *const names[] = { "default_process_limit", "in_flow_delay", "milter_default_action", "requiretls_enable", NULL };
 	int i;
 
 	for (i = 0; names[i] && strcmp(names[i], name) != 0; i++)

@@ -205,7 +205,7 @@ int main(void)
 	setenv("TZ", "UTC", 1);
 	if (!freopen("/dev/null", "w+", stderr) ||
 	    ph_config_parse("mail_name = Postfix\nmyhostname = mail.here.test\nmydomain = here.test\nlocal_recipient_maps =\nmydestination = mail.here.test\n"
-			    "inet_interfaces = loopback-only\ndelay_warning_time = 4h\n", "", &config, &err) < 0)
+			    "inet_interfaces = loopback-only\ndelay_warning_time = 4h\nsmtputf8_enable = yes\n", "", &config, &err) < 0)
 		return 1;
 	arena = ph_arena_new();
 	ph_run_blocking(run, NULL);

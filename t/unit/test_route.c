@@ -231,6 +231,23 @@ static void test_relay_matrix(void)
 		tap_ok(ph_route_is_authorized(route, allowed[i], arena, NULL) == PH_LOOKUP_FOUND, "<%s> is ours", allowed[i]);
 }
 
+/* relocated_prefix_enable = no: the table says it all. */
+static void test_bare_relocated(void)
+{
+	struct ph_config *c = NULL;
+	struct ph_resolved res;
+	struct ph_err err = { 0 };
+
+	if (ph_config_parse("myhostname = h.test\nmydestination = h.test\ninet_interfaces = loopback-only\nlocal_recipient_maps =\nrelocated_prefix_enable = no\n"
+			    "relocated_maps = inline:{ {a@h.test = 5.1.6 gone to b@x.test}, {c@h.test = gone} }\n", "", &c, &err) < 0)
+		printf("Bail out! %s\n", err.text);
+	tap_ok(ph_route_resolve(ph_route_of(ph_config_main(c)), "", "a@h.test", arena, &res, &err) == PH_LOOKUP_FOUND && res.error, "relocated_prefix_enable = no");
+	tap_is(res.nexthop, "5.1.6 gone to b@x.test", "its text is the table's");
+	ph_route_resolve(ph_route_of(ph_config_main(c)), "", "c@h.test", arena, &res, &err);
+	tap_is(res.nexthop, "gone", "also without a code");
+	ph_config_free(&c);
+}
+
 static void test_failing_table(void)
 {
 	struct ph_config *bad = NULL;
@@ -273,6 +290,7 @@ static void run(void *arg)
 	test_known();
 	test_relay_matrix();
 	test_failing_table();
+	test_bare_relocated();
 	test_system_users();
 }
 
