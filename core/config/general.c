@@ -80,8 +80,6 @@ static const struct ph_param params[] = {
 	PH_P_STR(S, master_service_disable, "master_service_disable", "", "services that are not started: name/type or type"),
 	PH_P_STR1(S, default_database_type, "default_database_type", PH_DEF_DATABASE_TYPE, "table type of postmap and newaliases"),
 	PH_P_STR1(S, default_cache_db_type, "default_cache_db_type", "lmdb", "table type of caches"),
-	PH_P_BOOL(S, daemon_table_open_error_is_fatal, "daemon_table_open_error_is_fatal", "no",
-		  "refuse to start when a table cannot be opened"),
 	PH_P_INT(S, default_process_limit, "default_process_limit", PH_DEF_PROCESS_LIMIT, 1, 0, "maxproc of services that say -"),
 	PH_P_INT(S, line_length_limit, "line_length_limit", "2048", 512, 0, "longest line kept in one piece"),
 	PH_P_INT(S, header_size_limit, "header_size_limit", "102400", 1, 0, "longest header, in bytes"),
@@ -95,8 +93,6 @@ static const struct ph_param params[] = {
 	PH_P_STR(S, authorized_submit_users, "authorized_submit_users", "static:anyone", "who may submit mail with sendmail"),
 	PH_P_INT(S, deliver_lock_attempts, "deliver_lock_attempts", "20", 1, 0, "tries to lock a mailbox"),
 	PH_P_STR(S, stress, "stress", "", "\"yes\" while the server is overloaded"),
-	PH_P_STR(S, debug_peer_list, "debug_peer_list", "", "peers whose sessions are logged in detail"),
-	PH_P_INT(S, debug_peer_level, "debug_peer_level", "2", 1, 0, "how much more"),
 	PH_P_BOOL(S, owner_request_special, "owner_request_special", "yes", "owner-list and list-request hold no address extension"),
 };
 #undef S

@@ -30,7 +30,6 @@ struct ph_general_settings {
 	const char *master_service_disable;
 	/* tables */
 	const char *default_database_type, *default_cache_db_type;
-	bool daemon_table_open_error_is_fatal;
 	/* limits of processes and messages that several components keep */
 	int default_process_limit, line_length_limit, header_size_limit;
 	int64_t message_size_limit, queue_minfree;
@@ -44,8 +43,6 @@ struct ph_general_settings {
 	const char *alias_maps, *alias_database, *authorized_submit_users;
 	int deliver_lock_attempts;
 	/* debugging */
-	const char *debug_peer_list;
-	int debug_peer_level;
 	bool owner_request_special;
 };
 

@@ -128,6 +128,8 @@ static void session(struct ph_session *s, struct ph_screen *ps)
 		ph_smtpd_peer_lookup(s);
 	else if (s->name_status != 2 && strcmp(s->addr, "127.0.0.1") == 0)
 		ph_smtpd_peer_lookup(s);
+	if (ph_smtpd_matches(s, s->svc->debug_peers, "debug_peer_list"))
+		ph_co_set_debug(true);
 	ph_log(PH_LOG_INFO, "connect from %s", s->namaddr);
 	if (r == 0)
 		ph_smtpd_proto(s);

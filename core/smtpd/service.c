@@ -295,6 +295,7 @@ static void matches(struct ph_smtpd_service *svc)
 	const struct ph_smtpd_settings *set = &svc->set;
 	const unsigned hosts = PH_MATCH_DOMAIN | PH_MATCH_PARENT | PH_MATCH_ADDR;
 
+	svc->debug_peers = match(svc, "debug_peer_list", set->debug_peers, hosts);
 	svc->xclient_hosts = match(svc, "smtpd_authorized_xclient_hosts", set->xclient_hosts, hosts);
 	svc->xforward_hosts = match(svc, "smtpd_authorized_xforward_hosts", set->xforward_hosts, hosts);
 	svc->limit_exceptions = match(svc, "smtpd_client_event_limit_exceptions", set->limit_exceptions, hosts);

@@ -60,7 +60,7 @@ struct ph_smtpd_service {
 	char fatal_text[600];
 	const char *fatal;                      /* the service must not serve: why; NULL: it may */
 	struct ph_maps *dns_filter;             /* NULL: none */
-	struct ph_match *log_permit, *xclient_hosts, *xforward_hosts, *limit_exceptions, *bare_lf_exclusions, *sasl_exceptions, *fast_flush, *verp_clients;
+	struct ph_match *log_permit, *xclient_hosts, *xforward_hosts, *limit_exceptions, *bare_lf_exclusions, *sasl_exceptions, *fast_flush, *verp_clients, *debug_peers;
 	struct ph_maps *milter_maps, *ehlo_maps, *command_filter, *footer_maps, *reject_filter;
 	struct ph_smtpd_words noop, forbidden;
 	struct ph_rlist *client, *helo, *sender, *relay, *recipient, *data, *eod, *etrn, *rewrite_clients;

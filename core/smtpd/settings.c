@@ -88,6 +88,7 @@ static const struct ph_param smtpd_params[] = {
 		  "while that module's server fails: open (this machine counts by itself) or closed (limited clients are told to come again)"),
 	PH_P_STR1(S, counter_scope, "smtpd_client_counter_scope", "$service_name", "services and machines with the same word here count a client together"),
 
+	PH_P_STR(S, debug_peers, "debug_peer_list", "", "clients whose sessions are logged in detail"),
 	PH_P_STR(S, xclient_hosts, "smtpd_authorized_xclient_hosts", "", "clients that may use XCLIENT"),
 	PH_P_STR(S, xforward_hosts, "smtpd_authorized_xforward_hosts", "", "clients that may use XFORWARD"),
 	PH_P_STR(S, upstream_proxy, "smtpd_upstream_proxy_protocol", "", "haproxy: connections begin with a PROXY header"),

@@ -47,7 +47,7 @@ struct ph_smtpd_settings {
 	int64_t rate_unit_ms, anvil_status_ms;
 	const char *counter_store, *counter_failure, *counter_scope;
 	/* other people's words about the client */
-	const char *xclient_hosts, *xforward_hosts;
+	const char *debug_peers, *xclient_hosts, *xforward_hosts;
 	const char *upstream_proxy;
 	int64_t upstream_proxy_timeout_ms;
 	/* restrictions */

@@ -164,3 +164,15 @@ client
 hello
 > MAIL FROM:<a@b.test> REQUIRETLS
 < 555 5.5.4 Unsupported option: REQUIRETLS
+
+test debug_peer_list: a client's session in detail, and nobody else's
+main debug_peer_list = 127.0.0.3, .nowhere.test
+client
+hello
+mail
+log disconnect from|250 2.1.0|connect from
+log lacks permit_mynetworks|reject_unauth_destination
+client from 127.0.0.3
+hello
+mail
+log permit_mynetworks|reject_unauth_destination
