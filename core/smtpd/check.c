@@ -106,7 +106,7 @@ const char *ph_smtpd_check_mail(struct ph_session *s)
 	s->sender_map_checked = false;
 	if (sender) {
 		r = ph_rlist_run(s, s->svc->sender, sender, "Sender address", PH_ACCESS_SENDER);
-		if (r != PH_CHECK_REJECT && !s->t->discard && s->set->reject_unlisted_sender && !s->sender_map_checked && *sender && !s->svc->no_unknown_checks)
+		if (r != PH_CHECK_REJECT && !(s->t && s->t->discard) && s->set->reject_unlisted_sender && !s->sender_map_checked && *sender && !s->svc->no_unknown_checks)
 			r = unlisted(s, sender, true);
 	}
 	s->dip_sender = s->defer_if_permit.active;
@@ -145,7 +145,7 @@ const char *ph_smtpd_check_rcpt(struct ph_session *s)
 	for (int i = 0; i < 2 && r != PH_CHECK_REJECT; i++)
 		r = ph_rlist_run(s, lists[i], s->recipient, "Recipient address", PH_ACCESS_RECIPIENT);
 	r = permit_or_defer(s, r);
-	if (r != PH_CHECK_REJECT && !s->t->discard && s->set->reject_unlisted_recipient && !s->rcpt_map_checked && !s->svc->no_unknown_checks)
+	if (r != PH_CHECK_REJECT && !(s->t && s->t->discard) && s->set->reject_unlisted_recipient && !s->rcpt_map_checked && !s->svc->no_unknown_checks)
 		r = unlisted(s, s->recipient, false);
 	return done(s, r);
 }
