@@ -82,7 +82,6 @@ static bool allowed(struct local_state *st, const char *list)
 
 static void do_command(struct local_state *st, const char *command)
 {
-	command += strspn(command, " \t");
 	if (!allowed(st, st->svc->set->allow_mail_to_commands))
 		local_result(st, PH_BOUNCED, "5.7.1", "mail to command is restricted");
 	else if (!local_seen(st, "command %s:%ld %s", st->user, st->as ? (long)st->as->uid : -1L, command))

@@ -41,7 +41,8 @@ bool local_mailbox(struct local_state *st)
 	}
 	if (rc == 0)
 		return false;
-	if (local_seen(st, "mailbox %s", u->name))
+	/* With the extension: a command may file by it, and Postfix delivers once for each, too. */
+	if (local_seen(st, "mailbox %s", st->local))
 		return true;
 	if (!try_command(st, u))
 		local_spool(st, u);
