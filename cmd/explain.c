@@ -168,28 +168,21 @@ static void run(void *arg)
 	x->r = ph_explain(&x->q, on_step, x, &x->err);
 }
 
-/* "<a@b>" or "a@b", as in a command, to the internal form. */
-static const char *address(struct run *x, struct ph_arena *a, const char *text, bool *ok)
-{
-	const char *out = "", *rest;
-
-	if (*text && ph_address_parse_path(text, strlen(text), true, a, &out, &rest, &x->err) < 0)
-		*ok = false;
-	return out;
-}
-
 static int parse(struct run *x, int argc, char **argv, struct ph_arena *a, const char **ret_dir, bool *json)
 {
 	const struct { const char *name; const char **value; } options[] = {
 		{ "-c", ret_dir }, { "--service", &x->q.service }, { "--client", &x->q.client_addr }, { "--name", &x->q.client_name },
 		{ "--helo", &x->q.helo }, { "--sasl", &x->q.sasl_user },
 	};
-	bool ok = true;
 	int i;
 
 	for (i = 1; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
 		size_t k = 0;
 
+		if (strcmp(argv[i], "--") == 0) {
+			i++;
+			break;
+		}
 		if (strcmp(argv[i], "-j") == 0 || strcmp(argv[i], "--json") == 0) {
 			*json = true;
 			continue;
@@ -213,11 +206,11 @@ static int parse(struct run *x, int argc, char **argv, struct ph_arena *a, const
 	}
 	if (argc - i < 2 || argc - i - 1 > MAX_RCPTS)
 		return -EINVAL;
-	x->q.sender = address(x, a, argv[i++], &ok);
+	x->q.sender = argv[i++];
 	for (; i < argc; i++)
-		x->rcpts[x->q.n_rcpts++] = address(x, a, argv[i], &ok);
+		x->rcpts[x->q.n_rcpts++] = argv[i];
 	x->q.rcpts = x->rcpts;
-	return ok ? 0 : -EBADMSG;
+	return 0;
 }
 
 int ph_main_explain(int argc, char **argv)

@@ -5,13 +5,12 @@
 #include "route/token.h"
 #include "smtpd/session.h"
 
-static int bad_syntax(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool log)
+static const char *bad_syntax(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool log)
 {
 	if (log)
 		ph_log(PH_LOG_WARNING, "Illegal address syntax from %s in %s command: %s", s->namaddr, what,
 		       ph_str_printable(ph_session_arena(s), w->text.p, w->text.n < 500 ? w->text.n : 500, false));
-	return ph_smtpd_refuse(s, "%s", strcmp(what, "MAIL") == 0 ? "501 5.1.7 Bad sender address syntax"
-								  : "501 5.1.3 Bad recipient address syntax");
+	return strcmp(what, "MAIL") == 0 ? "501 5.1.7 Bad sender address syntax" : "501 5.1.3 Bad recipient address syntax";
 }
 
 /* The resolver would say so, had the address got that far. */
@@ -49,8 +48,8 @@ static bool strict_form(struct ph_slice text)
 	return true;
 }
 
-int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool allow_empty, bool strict,
-		     bool utf8, struct ph_arena *arena, const char **ret)
+const char *ph_smtpd_address_read(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool allow_empty, bool strict,
+				  bool utf8, struct ph_arena *arena, const char **ret)
 {
 	struct ph_slice text = tolerate(w->text);
 	struct ph_resolved resolved;
@@ -68,7 +67,7 @@ int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smt
 		if (*rest++ != ' ')
 			r = -EINVAL;    /* "<a@b>c" */
 	if (r == -EILSEQ)
-		return ph_smtpd_refuse(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
+		return "553 5.6.7 Must declare SMTPUTF8 to send unicode address";
 	if (r < 0)
 		complain_literal(arena, text);
 	if (r < 0 || (strict && *address == '@' && text.p[1] != '"') || (!*address && !allow_empty))
@@ -86,7 +85,15 @@ int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smt
 		}
 	}
 	if (!utf8 && s->set->smtputf8_enable && s->set->strict_smtputf8 && !ph_str_ascii(address))
-		return ph_smtpd_refuse(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
+		return "553 5.6.7 Must declare SMTPUTF8 to send unicode address";
 	*ret = address;
-	return 0;
+	return NULL;
+}
+
+int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool allow_empty, bool strict,
+		     bool utf8, struct ph_arena *arena, const char **ret)
+{
+	const char *refused = ph_smtpd_address_read(s, what, w, allow_empty, strict, utf8, arena, ret);
+
+	return refused ? ph_smtpd_refuse(s, "%s", refused) : 0;
 }

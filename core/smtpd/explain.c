@@ -21,6 +21,7 @@ struct explanation {
 	const char *stage;
 	const char *list;               /* whose restrictions are running: what a table without a parameter of its own belongs to */
 	int refused;
+	bool quiet;                     /* nothing is told: an address is read */
 };
 
 static struct explanation *running;
@@ -33,11 +34,17 @@ static const char *origin(const struct explanation *x, const char *name)
 	return at;
 }
 
+static void hand_over(struct explanation *x, const struct ph_explain_step *step)
+{
+	if (!x->quiet)
+		x->fn(x->arg, step);
+}
+
 static void tell(struct explanation *x, const char *what, const char *name, const char *where, const char *key, const char *answer)
 {
 	struct ph_explain_step step = { .stage = x->stage, .what = what, .name = name, .where = where, .key = key, .answer = answer };
 
-	x->fn(x->arg, &step);
+	hand_over(x, &step);
 }
 
 /* ---- what the parts report ---- */
@@ -51,7 +58,7 @@ static void on_table(const char *title, const char *table, const char *key, enum
 	step.parameter = origin(x, title) ? title : x->list;
 	step.where = origin(x, step.parameter);
 	step.answer = status == PH_LOOKUP_FOUND ? value : status == PH_LOOKUP_NOTFOUND ? "not found" : text;
-	x->fn(x->arg, &step);
+	hand_over(x, &step);
 }
 
 static void on_match(const char *title, const char *name, const char *address, const char *pattern, enum ph_lookup status)
@@ -67,7 +74,7 @@ static void on_match(const char *title, const char *name, const char *address, c
 	}
 	if (!pattern)
 		step.answer = "no match";
-	x->fn(x->arg, &step);
+	hand_over(x, &step);
 }
 
 static void on_trace(void *arg, const char *what, const char *name, const char *answer)
@@ -146,6 +153,24 @@ static void not_run(struct explanation *x)
 	}
 }
 
+/* An address as the command would hold it, read as the command is.  NULL: refused, and told. */
+static const char *read_address(struct explanation *x, const char *what, const char *text)
+{
+	struct ph_session *s = x->s;
+	struct ph_arena *a = s->t->arena;
+	struct ph_smtpd_cmdline *c = ph_arena_alloc(a, sizeof(*c));
+	char *line = ph_arena_printf(a, *text == '<' ? "%s:%s" : "%s:<%s>", strcmp(what, "MAIL") == 0 ? "MAIL FROM" : "RCPT TO", text);
+	const char *address = NULL, *refused;
+
+	ph_smtpd_cmdline_split(c, line, strlen(line));
+	x->quiet = true;        /* the resolver is asked about its syntax alone */
+	refused = ph_smtpd_address_read(s, what, &c->w[2], strcmp(what, "MAIL") == 0, s->set->strict_envelopes, !ph_str_ascii(text), a, &address);
+	x->quiet = false;
+	if (refused)
+		verdict(x, refused, text);
+	return refused ? NULL : address;
+}
+
 /* With smtpd_delay_reject (the default) the early lists run when the first recipient is named, as in a session. */
 static bool early_stages(struct explanation *x)
 {
@@ -163,7 +188,9 @@ static bool early_stages(struct explanation *x)
 	enter(x, "MAIL", PH_STAGE_MAIL);
 	ph_smtpd_trans_begin(s);
 	s->t->encoding = "";
-	s->t->sender = ph_arena_strdup(s->t->arena, x->q->sender);
+	s->t->sender = read_address(x, "MAIL", x->q->sender);
+	if (!s->t->sender)
+		return false;
 	return !now || verdict(x, ph_smtpd_check_mail(s), s->t->sender);
 }
 
@@ -175,8 +202,8 @@ static void recipients(struct explanation *x)
 	enter(x, "RCPT", PH_STAGE_RCPT);
 	t->rcpts = ph_arena_alloc(t->arena, (x->q->n_rcpts + 1) * sizeof(*t->rcpts));
 	for (size_t i = 0; i < x->q->n_rcpts; i++) {
-		s->recipient = ph_arena_strdup(t->arena, x->q->rcpts[i]);
-		if (verdict(x, ph_smtpd_check_rcpt(s), s->recipient)) {
+		s->recipient = read_address(x, "RCPT", x->q->rcpts[i]);
+		if (s->recipient && verdict(x, ph_smtpd_check_rcpt(s), s->recipient)) {
 			t->rcpts[t->n_rcpts++] = s->recipient;
 			t->rcpt_count++;
 		}

@@ -9,7 +9,7 @@ struct ph_explain_query {
 	const char *service;                    /* smtpd service in master.cf; NULL: the first */
 	const char *client_addr;                /* "192.0.2.1" */
 	const char *client_name;                /* NULL: looked up as for a client; "unknown": it has none */
-	const char *helo, *sender;              /* internal form; sender "" is <> */
+	const char *helo, *sender;              /* sender, rcpts: as in a command, with or without <>; "" is <> */
 	const char *sasl_user;                  /* NULL: not authenticated */
 	const char *const *rcpts;
 	size_t n_rcpts;

@@ -292,6 +292,9 @@ int ph_smtpd_content_chunk(struct ph_session *s, int64_t n, bool keep, bool last
 /* ---- address.c ---- */
 /* The address of MAIL, RCPT or VRFY in internal form, in arena; its syntax and its domain are checked.  0; 1: a reply was given.
  * what: "MAIL", "RCPT", "VRFY".  Yields. */
+/* The same without a reply: the refusal, or NULL. */
+const char *ph_smtpd_address_read(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool allow_empty, bool strict,
+				  bool utf8, struct ph_arena *arena, const char **ret);
 int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool allow_empty, bool strict,
 		     bool utf8, struct ph_arena *arena, const char **ret);
 
