@@ -21,7 +21,7 @@ static int attribute(struct ph_session *s, struct ph_slice w, char name[20], cha
 	struct ph_slice v;
 	size_t n;
 
-	if (!eq)
+	if (!eq || eq + 1 == w.p + w.n)
 		return ph_smtpd_refuse(s, "501 5.5.4 Error: attribute=value expected");
 	n = (size_t)(eq - w.p);
 	v.p = eq + 1;
@@ -34,7 +34,7 @@ static int attribute(struct ph_session *s, struct ph_slice w, char name[20], cha
 		name[i] = (char)(w.p[i] >= 'a' && w.p[i] <= 'z' ? w.p[i] - 32 : w.p[i]);
 	name[n] = '\0';
 	value[0] = '\0';
-	if (v.n && ph_smtpd_xtext_decode(v, value) < 0)
+	if (ph_smtpd_xtext_decode(v, value) < 0)
 		return ph_smtpd_refuse(s, "501 5.5.4 Bad %s syntax: %.*s", name, (int)v.n, v.p);
 	return 0;
 }
@@ -52,9 +52,7 @@ static bool parse_addr(const char *v, char out[48])
 
 	if (inet_pton(AF_INET, v, &a4) == 1)
 		return inet_ntop(AF_INET, &a4, out, 48) != NULL;
-	if (strncasecmp(v, "IPv6:", 5) == 0)
-		v += 5;
-	if (inet_pton(AF_INET6, v, &a6) != 1)
+	if (strncasecmp(v, "IPv6:", 5) != 0 || inet_pton(AF_INET6, v + 5, &a6) != 1)
 		return false;
 	if (IN6_IS_ADDR_V4MAPPED(&a6))
 		return inet_ntop(AF_INET, a6.s6_addr + 12, out, 48) != NULL;

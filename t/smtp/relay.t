@@ -420,7 +420,7 @@ main smtpd_authorized_xclient_hosts = 127.0.0.2
 main mynetworks = 10.0.0.0/8
 client
 < 220
-> XCLIENT ADDR=::ffff:10.0.0.1
+> XCLIENT ADDR=IPv6:::ffff:10.0.0.1
 < 220
 > EHLO x
 < 250

@@ -65,7 +65,7 @@ alive
 test N-070 a good one, and a mapped address
 client from 127.0.0.9
 hello
-> XCLIENT NAME=real.test ADDR=::ffff:192.0.2.44 PORT=4321 HELO=inner.test PROTO=ESMTP DESTADDR=192.0.2.1
+> XCLIENT NAME=real.test ADDR=IPv6:::ffff:192.0.2.44 PORT=4321 HELO=inner.test PROTO=ESMTP DESTADDR=192.0.2.1
 < 220
 > EHLO outer.test
 < 250

@@ -414,14 +414,16 @@ static int send_xforward(struct xfer *x, struct ph_buf *b, const char *what)
 static int xforward(struct xfer *x)
 {
 	struct ph_delivery *d = x->st->d;
-	const char *context = ph_delivery_attr(d, "rewrite_context"), *ident = ph_delivery_attr(d, "log_ident");
+	const char *context = ph_delivery_attr(d, "rewrite_context"), *ident = ph_delivery_attr(d, "log_ident"), *addr = ph_delivery_attr(d, "log_client_address");
 	struct ph_buf b = PH_BUF_INIT(4096);
 	int r;
 
 	if (!x->st->service->set->send_xforward || !(x->s->features & EHLO_XFORWARD))
 		return 0;
 	put_xforward(x, &b, XFORWARD_NAME, "NAME", ph_delivery_attr(d, "log_client_name"));
-	put_xforward(x, &b, XFORWARD_ADDR, "ADDR", ph_delivery_attr(d, "log_client_address"));
+	if (addr && strchr(addr, ':'))
+		addr = ph_arena_printf(ph_delivery_arena(d), "IPv6:%s", addr);
+	put_xforward(x, &b, XFORWARD_ADDR, "ADDR", addr);
 	put_xforward(x, &b, XFORWARD_PORT, "PORT", ph_delivery_attr(d, "log_client_port"));
 	r = send_xforward(x, &b, "XFORWARD name/address command");
 	if (r == 0) {
