@@ -3,8 +3,10 @@
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 
 TOP = os.environ.get("TOP") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 INST = os.environ.get("INST", TOP + "/build/inst")
@@ -92,4 +94,11 @@ mandoc = subprocess.run("command -v mandoc", shell=True, capture_output=True).re
 if mandoc:
     r = subprocess.run(["mandoc", "-T", "lint", "-W", "error", *sorted(glob.glob(TOP + "/doc/man/*.1"))], capture_output=True, text=True)
     ok(r.returncode == 0, "mandoc finds no errors", r.stdout)
+for sample in ("main", "debian-main"):
+    with tempfile.TemporaryDirectory() as d:
+        for kind in ("main", "master"):
+            shutil.copy("%s/etc/%s.cf" % (TOP, sample.replace("main", kind)), "%s/%s.cf" % (d, kind))
+        p = subprocess.run([INST + "/sbin/posthouse", "check", "-c", d], capture_output=True, text=True)
+        text = p.stdout + p.stderr
+        ok(p.returncode == 0 and not re.search(r"error|no effect|unknown", text), "etc/%s.cf: no findings" % sample, text)
 print("1..%d" % n)
