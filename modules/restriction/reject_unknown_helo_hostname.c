@@ -12,6 +12,13 @@ static const struct ph_param params[] = {
 	PH_P_STR(struct settings, tempfail, "unknown_helo_hostname_tempfail_action", "$reject_tempfail_action", "what to do when DNS does not answer"),
 };
 
+static int prepare(const struct ph_conf *conf, const void *settings, const char *arg, void **ret, struct ph_err *err)
+{
+	const struct settings *st = settings;
+
+	return mailhost_tempfail_valid("unknown_helo_hostname_tempfail_action", st->tempfail, err);
+}
+
 static struct ph_verdict check(void *use, const void *settings, struct ph_session *s)
 {
 	const struct settings *st = settings;
@@ -28,7 +35,7 @@ static struct ph_verdict check(void *use, const void *settings, struct ph_sessio
 	return ph_verdict_text(s, code_class(st->code), st->code, code_dsn(s, st->code, "7.1"), "<%s>: Helo command rejected: Host not found", helo);
 }
 
-static const struct ph_restriction_ops ops = { .size = sizeof(ops), .check = check };
+static const struct ph_restriction_ops ops = { .size = sizeof(ops), .prepare = prepare, .check = check };
 
 PH_MODULE(PH_KIND_RESTRICTION, "reject_unknown_helo_hostname", "1.0", "refuse HELO names that DNS does not know",
 	  PH_MODULE_PARAMS(params, struct settings), .ops.restriction = &ops);

@@ -122,6 +122,15 @@ with Instance(MAIN, files=FILES) as i:
         t.ok(said == real or (said == "accepted" and real.startswith("250")), "as a session: %s %s %s" % (sender, rcpt, client), "%s\n%s" % (said, real))
     t.ok(i.queue_is_empty(), "nothing is queued")
 
+    # A tempfail action that is none: not taken for one of the others (nothing would tell of the slip).
+    base = open(i.etc + "/main.cf").read()
+    for name, restriction in (("unknown_address_tempfail_action", "reject_unknown_sender_domain"), ("unknown_helo_hostname_tempfail_action", "reject_unknown_helo_hostname"),
+                              ("unverified_recipient_tempfail_action", "reject_unverified_recipient"), ("unverified_sender_tempfail_action", "reject_unverified_sender")):
+        i.write("main.cf", base + "%s = permit\nsmtpd_sender_restrictions = %s\n" % (name, restriction))
+        rc, steps, r = explain(i, "a@b.test", "known@relay.test")
+        t.ok(find(steps, step="verdict")[-1]["answer"].startswith("451 4.3.5 ") and "bad configuration: %s = permit" % name in r.stderr, "%s = permit" % name, r.stdout + r.stderr)
+    i.write("main.cf", base)
+
     # What would have side effects, or would change the message, is named and left out.
     base = open(i.etc + "/main.cf").read()
     extra = "smtpd_milters = inet:127.0.0.1:9\nbody_checks = regexp:{{/x/ REJECT}}\nsmtpd_sender_restrictions = reject_unverified_sender\n" \

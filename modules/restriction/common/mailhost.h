@@ -4,6 +4,7 @@
 
 #include <posthouse/dns.h>
 #include <posthouse/restriction.h>
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -58,6 +59,17 @@ static inline enum ph_verdict_class mailhost_tempfail_class(const char *action)
 	if (strcasecmp(action, "dunno") == 0)
 		return PH_DUNNO;
 	return PH_DEFER_IF_PERMIT;
+}
+
+/* Is it one of these words?  0, or -EINVAL with err.  For prepare. */
+static inline int mailhost_tempfail_valid(const char *parameter, const char *action, struct ph_err *err)
+{
+	static const char *const words[] = { "defer", "defer_if_permit", "defer_if_reject", "dunno" };
+
+	for (size_t i = 0; i < PH_ARRAY_LEN(words); i++)
+		if (strcasecmp(action, words[i]) == 0)
+			return 0;
+	return ph_err_set(err, -EINVAL, "bad configuration: %s = %.100s", parameter, action);
 }
 
 #endif

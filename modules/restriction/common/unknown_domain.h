@@ -23,9 +23,13 @@ struct unknown_domain_use {
 static inline int unknown_domain_prepare(const struct ph_conf *conf, const void *settings, const char *arg, void **ret, struct ph_err *err)
 {
 	static const char *const names[] = { "mydestination", "virtual_alias_domains", "virtual_mailbox_domains" };
-	struct unknown_domain_use *u = ph_alloc(sizeof(*u));
+	const struct unknown_domain_settings *st = settings;
+	struct unknown_domain_use *u;
 	const char *text;
 
+	if (mailhost_tempfail_valid("unknown_address_tempfail_action", st->tempfail, err) < 0)
+		return -EINVAL;
+	u = ph_alloc(sizeof(*u));
 	for (size_t i = 0; i < PH_ARRAY_LEN(names); i++) {
 		text = ph_conf_get(conf, names[i]);
 		u->ours[i] = text && *text ? ph_match_open(conf, names[i], text, PH_MATCH_DOMAIN) : NULL;

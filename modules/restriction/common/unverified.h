@@ -92,6 +92,10 @@ static inline struct ph_verdict unverified_check(struct ph_session *s, const str
 	{ \
 		return unverified_check(s, settings, address_, sender_); \
 	} \
-	static const struct ph_restriction_ops ops = { .size = sizeof(ops), .check = check }; \
+	static int prepare(const struct ph_conf *conf, const void *settings, const char *arg, void **ret, struct ph_err *err) \
+	{ \
+		return mailhost_tempfail_valid("unverified_" who_ "_tempfail_action", ((const struct unverified_settings *)settings)->tempfail, err); \
+	} \
+	static const struct ph_restriction_ops ops = { .size = sizeof(ops), .prepare = prepare, .check = check }; \
 	PH_MODULE(PH_KIND_RESTRICTION, name_, "1.0", summary_, PH_MODULE_PARAMS(params, struct unverified_settings), .ops.restriction = &ops)
 #endif
