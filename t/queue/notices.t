@@ -57,10 +57,37 @@ def send(router, sender, rcpts, message="Subject: x\n\nx\n", mail="", rcpt=""):
     return replies, last
 
 
+TALKATIVE = """
+notify_classes = protocol
+error_notice_recipient = pm@box.test
+smtpd_soft_error_limit = 1000
+smtpd_hard_error_limit = 1000
+smtpd_junk_command_limit = 1000
+"""
+
+
+def huge_transcript(tap, main):
+    router = Instance(main=main.replace("notify_classes = 2bounce", "") + TALKATIVE, master=MASTER)
+    os.chmod(router.dir + "/mail", 0o777)
+    new = router.dir + "/mail/box/new"
+    with router:
+        c = Client(router.port)
+        for i in range(300):
+            c.cmd("BOGUS " + "x" * 700)
+        c.quit()
+        wait_for("the transcript", lambda: os.path.isdir(new) and os.listdir(new) and router.queue_is_empty(), 30)
+        m = mails(router)
+        size = len(m[0].as_bytes())
+        tap.ok(len(m) == 1 and 40000 < size < 200000 and "the transcript ends here" in m[0].as_string(),
+               "N-337 one notice of bounded size about a session of 200 KB", "%d notices, %d bytes" % (len(m), size))
+
+
 def main():
     tap = Tap()
     uid, gid = (os.geteuid(), os.getegid()) if os.geteuid() else (1, 1)
-    router = Instance(main=MAIN.replace("@UID@", str(uid)).replace("@GID@", str(gid)), master=MASTER)
+    main_cf = MAIN.replace("@UID@", str(uid)).replace("@GID@", str(gid))
+    huge_transcript(tap, main_cf)
+    router = Instance(main=main_cf, master=MASTER)
     os.chmod(router.dir + "/mail", 0o777)
     with router:
         send(router, "", ["x@fail.test"])
