@@ -6,6 +6,7 @@
 #include <posthouse/lookup.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,15 @@ static int parse(const struct ph_table_spec *spec, char *copy, struct lstrtab *t
 	if (cursor == copy)
 		return bad(spec, "bad syntax", err);
 	while ((word = ph_str_token(&cursor, PH_SEP_LIST)) != NULL) {
+		char *whole = word;
+
 		word = ph_str_unbrace(word);
+		if (word == whole && *word == '{') {
+			char what[200];
+
+			snprintf(what, sizeof what, "syntax error after '}' in \"%.100s\"", word);
+			return bad(spec, what, err);
+		}
 		eq = strchr(word, '=');
 		if (eq == NULL)
 			return bad(spec, "missing '=' after attribute name", err);
