@@ -3,6 +3,7 @@
  * Each parameter that is set must be declared by a component of ours (then its value must be good), or known to Postfix and
  * harmless to leave out, or used by the administrator's own $name.  What could make the system less safe than
  * the administrator believes stops the start.  Loads every installed module's descriptor; no yield. */
+#include <ctype.h>
 #include <string.h>
 
 #include "config/private.h"
@@ -99,6 +100,26 @@ static bool same_as_default(const struct ph_conf *view, const struct ph_setting 
 	return same;
 }
 
+/* Is an old name still read where the default of a parameter that has an effect says so ("${postscreen_blacklist_action?...")? */
+static bool in_a_default(const char *name)
+{
+	size_t n, len = strlen(name), i;
+	const struct ph_known *known = ph_known_all(&n);
+
+	for (i = 0; i < n; i++) {
+		const char *p = known[i].def;
+
+		while (p && (p = strstr(p, name)) != NULL) {
+			bool macro = p > known[i].def && (p[-1] == '$' || p[-1] == '{');
+
+			p += len;
+			if (macro && !isalnum((unsigned char)*p) && *p != '_' && ph_param_find(known[i].name))
+				return true;
+		}
+	}
+	return false;
+}
+
 static void check_unowned(struct check *k, const struct ph_conf *view, const struct ph_setting *set, const char *def)
 {
 	if (ph_check_means_nothing(set->name) || same_as_default(view, set, def))
@@ -143,7 +164,7 @@ static void check_setting(struct check *k, const struct ph_conf *view, const str
 		return;
 	} else if (known) {
 		/* A name without effect of its own may still serve as $name. */
-		if (!(known->flags & PH_KNOWN_COMPUTED) && !ph_htab_get(&k->refs.names, set->name))
+		if (!(known->flags & PH_KNOWN_COMPUTED) && !ph_htab_get(&k->refs.names, set->name) && !in_a_default(set->name))
 			check_unowned(k, view, set, known->def);
 	} else if (!ph_refs_has(&k->refs, set->name)) {
 		say(k, PH_CHECK_WARNING, set, ph_arena_printf(k->arena, "unused parameter: %s=%s", set->name, set->value));

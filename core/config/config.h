@@ -47,6 +47,7 @@ const char *ph_config_dir(const struct ph_config *c);
 /* main.cf without any service's overrides; process_name/service_name are prog. */
 const struct ph_conf *ph_config_main(const struct ph_config *c);
 const struct ph_service *ph_config_services(const struct ph_config *c, size_t *n);
+/* NULL: there is none.  A fifo line counts as unix where there is no such one: older master.cf files have pickup and qmgr so. */
 const struct ph_service *ph_config_service(const struct ph_config *c, const char *name, enum ph_service_type type);
 /* A further view: base plus overrides (a session-specific or cleanup-service view).  Lives as long as base. */
 const struct ph_conf *ph_conf_derive(const struct ph_conf *base, const char *const *names, const char *const *values, size_t n);

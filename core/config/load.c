@@ -281,11 +281,16 @@ const struct ph_service *ph_config_services(const struct ph_config *c, size_t *n
 
 const struct ph_service *ph_config_service(const struct ph_config *c, const char *name, enum ph_service_type type)
 {
+	const struct ph_service *fifo = NULL;
 	size_t i;
 
 	for (i = 0; i < c->n_services; i++) {
-		if (c->services[i].type == type && strcmp(c->services[i].name, name) == 0)
+		if (strcmp(c->services[i].name, name) != 0)
+			continue;
+		if (c->services[i].type == type)
 			return &c->services[i];
+		if (c->services[i].type == PH_SVC_FIFO)
+			fifo = &c->services[i];
 	}
-	return NULL;
+	return type == PH_SVC_UNIX ? fifo : NULL;
 }

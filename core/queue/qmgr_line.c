@@ -10,8 +10,6 @@ static const struct ph_service *line_service(const struct ph_config *config, con
 {
 	const struct ph_service *s = ph_config_service(config, name, PH_SVC_UNIX);
 
-	if (s == NULL)
-		s = ph_config_service(config, name, PH_SVC_FIFO);
 	return s && strcmp(s->command, "qmgr") == 0 ? s : NULL;
 }
 

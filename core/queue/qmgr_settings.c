@@ -66,8 +66,6 @@ int ph_qmgr_settings_load(struct ph_qmgr *q, struct ph_err *err)
 	const struct ph_service *s = ph_config_service(q->cfg->config, "qmgr", PH_SVC_UNIX);
 	int r;
 
-	if (s == NULL)
-		s = ph_config_service(q->cfg->config, "qmgr", PH_SVC_FIFO);
 	q->conf = s ? s->conf : ph_config_main(q->cfg->config);
 	r = ph_conf_settings(q->conf, table, PH_ARRAY_LEN(table), &q->set, err);
 	if (r < 0)
