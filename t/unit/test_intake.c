@@ -410,7 +410,7 @@ static void test_filters(void)
 	tap_is(filtered(conf, "edits", text), "ok", "milter_header_checks");
 	tap_is(got_content, "X-Top: a\n\tBad: b\nX-Second: 2\nX-Dup: changed\nSubject: s\nX-Newer: 1\n\nbody\n\nend\n", "milter_header_checks");
 	tap_is(ph_buf_str(&got_env), "new@x|added@x/1|b@x/1|HOLD", "milter_header_checks: BCC");
-	tap_ok(strstr(ph_buf_str(&got_log), ": milter-header-replace: header X-New: new from local; from=<") != NULL, "and their log lines");
+	tap_ok(strstr(ph_buf_str(&got_log), ": milter-header-replace: header X-New: new from localhost[127.0.0.1]; from=<") != NULL, "and their log lines");
 	tap_ok(ph_filter_chain_new(conf_of(""), NULL, NULL) == NULL, "no filters, no chain");
 }
 
