@@ -63,19 +63,26 @@ smtpd_tls_cert_file = @D@/cert.pem
 smtpd_tls_key_file = @D@/key.pem
 smtp_tls_CAfile = @D@/cert.pem
 smtp_connection_cache_on_demand = no
+initial_destination_concurrency = 1
 smtp_tls_policy_maps = inline:{{[127.0.0.1]:@GOOD@=secure match=mx.sink.test} {[127.0.0.1]:@OLD@=secure match=mx.sink.test} {[127.0.0.1]:@PLAIN@=secure match=mx.sink.test} {[127.0.0.1]:@WRONG@=secure match=other.test} {[127.0.0.1]:@DOWN@=secure match=mx.sink.test}}
 smtp_requiretls_policy = inline:{{127.0.0.1=enforce}}, disable
 transport_maps = inline:{{good.test=smtp:[127.0.0.1]:@GOOD@} {old.test=smtp:[127.0.0.1]:@OLD@} {plain.test=smtp:[127.0.0.1]:@PLAIN@} {wrong.test=smtp:[127.0.0.1]:@WRONG@} {nopolicy.test=smtp:[127.0.0.1]:@MAY@}
  {nexthop.test=smtp:[127.0.0.1]:@OLD@,[127.0.0.1]:@GOOD@} {down.test=smtp:[127.0.0.1]:@DOWN@,[127.0.0.1]:@OLD@} {opp.plain.test=opp:[127.0.0.1]:@PLAIN2@} {opp.good.test=opp:[127.0.0.1]:@GOOD@} {tls.plain.test=tls:[127.0.0.1]:@PLAIN2@} {tls.old.test=tls:[127.0.0.1]:@MAY@}
- {broken.test=broken:[127.0.0.1]:@GOOD@} {back.test=smtp:[127.0.0.1]:@BACK@} {filter.test=smtp:[127.0.0.1]:@OLD@}}
+ {broken.test=broken:[127.0.0.1]:@GOOD@} {soft.test=soft:inet:[127.0.0.2]:@DOWN@,unix:/nonexistent/x} {refuses.test=tls:[127.0.0.1]:@REFUSES@}
+ {cbad.test=cbad:[127.0.0.1]:@PLAIN2@} {cmay.test=cmay:[127.0.0.1]:@GOOD@} {ctls.test=ctls:[127.0.0.1]:@ONCE@} {back.test=smtp:[127.0.0.1]:@BACK@} {filter.test=smtp:[127.0.0.1]:@OLD@}}
 """
+# Sessions that ordinary mail leaves behind.
 MASTER = """
 opp unix - - n - - smtp -o smtp_requiretls_policy=opportunistic -o smtp_tls_security_level=may
 tls unix - - n - - smtp -o smtp_tls_security_level=may -o { smtp_requiretls_policy = opportunistic+starttls }
 broken unix - - n - - smtp -o smtp_requiretls_policy=tcp:127.0.0.1:@DOWN@
+soft unix - - n - - lmtp -o { lmtp_requiretls_policy = inline:{{mx.test.example=enforce}}, fail:t }
+cbad unix - - n - 1 smtp -o smtp_requiretls_policy=fail:t @CACHE@
+cmay unix - - n - 1 smtp -o smtp_requiretls_policy=enforce -o smtp_tls_policy_maps= -o smtp_tls_security_level=may -o smtp_tls_connection_reuse=yes @CACHE@
+ctls unix - - n - 1 smtp -o smtp_tls_security_level=may -o { smtp_requiretls_policy = opportunistic+starttls } @CACHE@
 127.0.0.1:@OFF@ inet n - n - - smtpd -o requiretls_enable=no
 127.0.0.1:@PROXY@ inet n - n - - smtpd -o smtpd_proxy_filter=127.0.0.1:@BACK@
-"""
+""".replace("@CACHE@", "-o smtp_connection_cache_on_demand=yes -o smtp_connection_cache_time_limit=60s")
 
 
 def setup(i):
@@ -87,7 +94,8 @@ def setup(i):
     tls = ["--tls", d + "/cert.pem", d + "/key.pem"]
     s = {"GOOD": Sink("good", "--ehlo", "PIPELINING, STARTTLS, REQUIRETLS, 8BITMIME", *tls), "OLD": Sink("old", "--ehlo", "STARTTLS", *tls, "rcpt~gone=550 5.1.1 gone"),
          "PLAIN": Sink("plain", "--ehlo", "REQUIRETLS"), "PLAIN2": Sink("plain2", "--ehlo", "REQUIRETLS"), "WRONG": Sink("wrong", "--ehlo", "STARTTLS, REQUIRETLS", *tls),
-         "MAY": Sink("may", "--ehlo", "STARTTLS", *tls), "BACK": Sink("back")}
+         "MAY": Sink("may", "--ehlo", "STARTTLS", *tls), "BACK": Sink("back"),
+         "REFUSES": Sink("refuses", "--ehlo", "STARTTLS", *tls, "starttls=454 4.7.0 not now"), "ONCE": Sink("once", "--ehlo", "STARTTLS", *tls, "starttlsx1=454 4.7.0 not now")}
     ports = {k: v.port for k, v in s.items()}
     ports.update(DOWN=free_port(), OFF=free_port(), PROXY=free_port())
     for name in ("main.cf", "master.cf"):
@@ -115,14 +123,20 @@ def main(i, s, ports):
         r = over_tls(i.port, "MAIL FROM:<s@back.test>" + option, "RCPT TO:<%s>" % rcpt, body="Subject: x\n%s\nsecret body\n" % header)
         return rcpt, r[-1].split()[-1]
 
-    ids = dict([send("x@%s.test" % x) for x in ("good", "old", "plain", "wrong", "nopolicy", "nexthop", "down", "opp.plain", "opp.good", "tls.plain", "tls.old", "broken")] + [
+    ids = dict([send("x@%s.test" % x) for x in ("good", "old", "plain", "wrong", "nopolicy", "nexthop", "down", "opp.plain", "opp.good", "tls.plain", "tls.old", "broken", "soft", "refuses")] + [
         send("opt@wrong.test", "", "TLS-Required: No\n"), send("not@wrong.test", ""), send("bad@wrong.test", "", "TLS-Required: perhaps\n"),
         send("opt@plain.test", "", "TLS-Required: no\n"), send("both@plain.test", " REQUIRETLS", "TLS-Required: no\n"), send("x@filter.test", "", "Require-TLS-ESMTP: yes\n"),
         send("gone@old.test", "", "TLS-Required: no\n")])
+    ids.update([send("first@%s.test" % x, "") for x in ("cbad", "cmay", "ctls")])
     i.command("sendmail", "-f", "s@back.test", "-O", "requiretls=yes", "local@old.test", input="Subject: y\n\nb\n", check=True)
     results = {}
-    for rcpt, qid in ids.items():
-        results[rcpt] = wait_for("result for " + rcpt, lambda: [l for l in i.log().split("\n") if qid in l and "status=" in l], 30)[-1]
+
+    def collect(ids):
+        for rcpt, qid in ids.items():
+            results[rcpt] = wait_for("result for " + rcpt, lambda: [l for l in i.log().split("\n") if qid in l and "status=" in l], 30)[-1]
+    collect(ids)
+    # What depends on what came before.
+    collect(dict([send("x@%s.test" % x) for x in ("cbad", "cmay", "ctls")] + [send("later@%s.test" % x, "") for x in ("broken", "refuses")]))
 
     def result(rcpt, *texts, name):
         t.ok(all(x in results[rcpt] for x in texts), name, results[rcpt])
@@ -138,6 +152,17 @@ def main(i, s, ports):
     result("x@nexthop.test", "status=sent", "relay=127.0.0.1[127.0.0.1]:%d," % ports["GOOD"], name="the next server can")
     result("x@down.test", "status=deferred", name="N-068 one of the servers is only down: the mail waits")
     result("x@broken.test", "dsn=4.7.5", "status=deferred", name="a policy that cannot be looked up: the mail waits")
+    result("x@soft.test", "dsn=4.7.10", "status=deferred", name="one policy of several cannot be looked up: the mail waits")
+    # ---- sessions of ordinary mail
+    t.ok(all("status=sent" in results["first@%s.test" % x] for x in ("cbad", "cmay", "ctls")), "ordinary mail goes, and leaves its sessions open", results)
+    result("x@cbad.test", "dsn=4.7.5", "status=deferred", name="N-068 a policy that cannot be looked up: no session that is there")
+    result("x@cmay.test", "dsn=5.7.10", "status=bounced", name="N-068 nor one with a server that was not verified")
+    result("x@ctls.test", "status=sent", name="N-068 nor one in clear, as there may be TLS")
+    t.ok(s["ONCE"].lines().count("-- session") == 2 and "-- TLS" in s["ONCE"].lines(), "N-068 and there is", s["ONCE"].lines())
+    # ---- who does not ask for it
+    result("later@broken.test", "status=sent", name="what REQUIRETLS wants is not the destination's fault: a policy")
+    result("x@refuses.test", "dsn=4.7.0", "status=deferred", name="STARTTLS is refused: the mail waits")
+    result("later@refuses.test", "status=sent", name="other mail does not: STARTTLS")
     for who in ("OLD", "PLAIN", "WRONG", "MAY"):
         lines = s[who].lines()
         t.ok(not any("REQUIRETLS" in l and l.startswith("C ") for l in lines) and not any("x@" in l and "tls.old" not in l for l in lines if l.startswith("C RCPT")),
@@ -162,7 +187,7 @@ def main(i, s, ports):
     sent, content = s["BACK"].mail("proxied@back.test")
     t.ok(r[-1].startswith("250") and sent == "C MAIL FROM:<p@back.test> SIZE=100" and "Require-TLS-ESMTP: yes" in content, "a proxy filter gets the header, not the option", (r, sent, content))
     # ---- the notifications
-    bounced = 9
+    bounced = 10
 
     def notes():
         lines = s["BACK"].lines()

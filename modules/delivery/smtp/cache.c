@@ -41,6 +41,8 @@ static bool alive(struct smtp_session *s)
 
 static bool fits(const struct smtp_state *st, const struct smtp_session *s, const char *addr, int port)
 {
+	if (!smtp_requiretls_fits(st, s))
+		return false;
 	if (addr)
 		return s->port == port && strcmp(s->addr, addr) == 0 && strcmp(s->key, st->tls->key) == 0;
 	return !st->site.by_host && strcmp(s->dest, st->dest) == 0 && strcmp(s->site_key, st->site.key) == 0;

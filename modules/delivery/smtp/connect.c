@@ -36,7 +36,7 @@ static struct smtp_session *open_session(struct smtp_state *st, const struct ph_
 		smtp_why_set(st, "4.4.1", "connect to %s[%s]:%d: %s", host, addr, port, err.text);
 	else
 		smtp_why_set(st, "4.4.1", "connect to %s[%s]: %s", host, addr, err.text);
-	st->soft_failed = true;
+	smtp_note_soft(st);
 	return NULL;
 }
 
@@ -147,13 +147,11 @@ static bool try_server(struct smtp_state *st, const struct ph_endpoint *to, cons
 	return true;
 }
 
-/* What to demand of this server; false: it is not to be used (st->why says why). */
-static bool tls_demand(struct smtp_state *st, const struct smtp_addr *a, int port)
+static bool find_demand(struct smtp_state *st, const struct smtp_addr *a, int port)
 {
 	st->tls = ph_arena_alloc(st->arena, sizeof(*st->tls));
 	if (smtp_tls_demand(st, a, port, st->tls) < 0) {
 		ph_log(PH_LOG_WARNING, "TLS policy lookup for %s/%s: %s", st->dest, a->host, st->why.text);
-		st->soft_failed = true;
 		return false;
 	}
 	if (smtp_requiretls_demand(st, a->host) < 0) {
@@ -168,6 +166,16 @@ static bool tls_demand(struct smtp_state *st, const struct smtp_addr *a, int por
 	return false;
 }
 
+/* What to demand of this server; false: it is not to be used (st->why says why). */
+static bool tls_demand(struct smtp_state *st, const struct smtp_addr *a, int port)
+{
+	bool ok = find_demand(st, a, port);
+
+	if (!ok)
+		smtp_note_soft(st);
+	return ok;
+}
+
 static void try_unix(struct smtp_state *st, const struct smtp_dest *dest, bool last)
 {
 	const char *name = st->service->shared.myhostname;
@@ -178,6 +186,7 @@ static void try_unix(struct smtp_state *st, const struct smtp_dest *dest, bool l
 		return;
 	if (ph_endpoint_unix(&e, dest->host) < 0) {
 		smtp_why_set(st, "4.3.5", "unix-domain name too long: %s", dest->host);
+		smtp_note_soft(st);
 		return;
 	}
 	st->final_server = last;
@@ -226,8 +235,10 @@ void smtp_try_dest(struct smtp_state *st, const char *text, bool last, bool *ret
 
 	st->dest = text;
 	*ret_self = false;
-	if (smtp_dest_parse(st, text, &dest) < 0)
+	if (smtp_dest_parse(st, text, &dest) < 0) {
+		smtp_note_soft(st);
 		return;
+	}
 	smtp_tls_site(st);
 	smtp_requiretls_site(st);
 	if (dest.is_unix) {
@@ -239,6 +250,6 @@ void smtp_try_dest(struct smtp_state *st, const char *text, bool last, bool *ret
 	if (try_cached(st, NULL, 0) && smtp_left(st) == 0)
 		return;
 	list = smtp_addr_find(st, &dest, ret_self);
-	st->soft_failed = st->soft_failed || (st->why.dsn[0] == '4' && !st->why.requiretls);
+	smtp_note_soft(st);
 	try_addresses(st, list, &dest, last);
 }

@@ -122,7 +122,7 @@ static bool try_elsewhere(const struct smtp_state *st)
 	return st->why.dsn[0] == '4' && !st->final_server;
 }
 
-static void note_soft(struct smtp_state *st)
+void smtp_note_soft(struct smtp_state *st)
 {
 	st->soft_failed = st->soft_failed || (st->why.dsn[0] == '4' && !st->why.requiretls);
 }
@@ -132,7 +132,7 @@ void smtp_fail_all(struct smtp_state *st, bool throttle)
 	size_t i;
 
 	note_connected(st);
-	note_soft(st);
+	smtp_note_soft(st);
 	if (try_elsewhere(st)) {
 		ph_log(PH_LOG_INFO, "%s: %s", st->queue_id, st->why.text);
 		for (i = 0; i < st->n; i++) {
@@ -141,7 +141,7 @@ void smtp_fail_all(struct smtp_state *st, bool throttle)
 		}
 	} else {
 		give_result_to_rest(st);
-		if (throttle && st->why.dsn[0] == '4')
+		if (throttle && !st->why.message_only && st->why.dsn[0] == '4')
 			ph_delivery_dest_down(st->d, st->why.dsn, "%s", st->why.text);
 	}
 	if (throttle && st->session)
@@ -150,7 +150,7 @@ void smtp_fail_all(struct smtp_state *st, bool throttle)
 
 void smtp_fail_rcpt(struct smtp_state *st, size_t i)
 {
-	note_soft(st);
+	smtp_note_soft(st);
 	if (try_elsewhere(st)) {
 		ph_log(PH_LOG_INFO, "%s: %s", st->queue_id, st->why.text);
 		st->mark[i] = SMTP_KEEP;

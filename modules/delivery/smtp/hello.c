@@ -301,7 +301,8 @@ static enum smtp_hello handshake(struct smtp_state *st)
 	}
 	if (r == 0) {
 		s->tls_on = true;
-		if (smtp_tls_verified(st))
+		s->verified = st->tls->level >= SMTP_TLS_DANE && smtp_tls_verified(st);
+		if (s->verified || st->tls->level < SMTP_TLS_DANE)
 			return SMTP_HELLO_OK;
 		if (st->requiretls == SMTP_RT_ENFORCE)
 			smtp_requiretls_no_match(st);
@@ -315,6 +316,7 @@ static enum smtp_hello handshake(struct smtp_state *st)
 	if (may_do_without(st))
 		return SMTP_HELLO_PLAINTEXT;
 	smtp_why_set(st, "4.7.5", "Cannot start TLS: handshake failure");
+	st->why.message_only = smtp_requiretls_alone(st);
 	smtp_fail_all(st, true);
 	return SMTP_HELLO_FAILED;
 }
@@ -344,6 +346,7 @@ static enum smtp_hello start_tls(struct smtp_state *st)
 		if (st->tls->level < SMTP_TLS_ENCRYPT && st->requiretls < SMTP_RT_STARTTLS)
 			return SMTP_HELLO_OK;
 		smtp_why_reply(st, "TLS is required, but host %s refused to start TLS: %s", s->namaddr, smtp_reply_text(st));
+		st->why.message_only = smtp_requiretls_alone(st);
 		smtp_fail_all(st, true);
 		return SMTP_HELLO_FAILED;
 	}

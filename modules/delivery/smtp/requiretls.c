@@ -131,7 +131,13 @@ void smtp_requiretls_site(struct smtp_state *st)
 static void lacking(struct smtp_state *st, const char *detail, const char *text)
 {
 	smtp_why_set(st, ph_arena_printf(st->arena, "%c.%s", st->final_server && !st->soft_failed ? '5' : '4', detail), "%s", text);
-	st->why.requiretls = true;
+	st->why.requiretls = st->why.message_only = true;
+}
+
+static void policy_failed(struct smtp_state *st)
+{
+	smtp_why_set(st, "4.7.5", "client TLS configuration problem");
+	st->why.message_only = true;
 }
 
 void smtp_requiretls_no_tls(struct smtp_state *st)
@@ -149,7 +155,7 @@ int smtp_requiretls_demand(struct smtp_state *st, const char *host)
 	int level = st->tls->level;
 
 	if (st->requiretls == SMTP_RT_BAD) {
-		smtp_why_set(st, "4.7.5", "client TLS configuration problem");
+		policy_failed(st);
 		return -1;
 	}
 	if (st->requiretls >= SMTP_RT_STARTTLS && level == SMTP_TLS_NONE) {
@@ -163,12 +169,30 @@ int smtp_requiretls_demand(struct smtp_state *st, const char *host)
 	return 0;
 }
 
+bool smtp_requiretls_fits(const struct smtp_state *st, const struct smtp_session *s)
+{
+	return st->requiretls != SMTP_RT_BAD && (st->requiretls < SMTP_RT_STARTTLS || s->tls_on) && (st->requiretls != SMTP_RT_ENFORCE || s->verified);
+}
+
+bool smtp_requiretls_alone(const struct smtp_state *st)
+{
+	return st->requiretls >= SMTP_RT_STARTTLS && st->tls->level < SMTP_TLS_ENCRYPT;
+}
+
 int smtp_requiretls_session(struct smtp_state *st)
 {
 	const struct smtp_session *s = st->session;
 
+	if (st->requiretls == SMTP_RT_BAD) {
+		policy_failed(st);
+		return -1;
+	}
 	if (st->requiretls >= SMTP_RT_STARTTLS && !s->tls_on) {
 		smtp_requiretls_no_tls(st);
+		return -1;
+	}
+	if (st->requiretls == SMTP_RT_ENFORCE && !s->verified) {
+		smtp_requiretls_no_match(st);
 		return -1;
 	}
 	if (st->requiretls == SMTP_RT_ENFORCE && !(s->features & EHLO_REQUIRETLS)) {

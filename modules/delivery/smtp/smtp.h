@@ -79,6 +79,7 @@ struct smtp_session {
 	int64_t size_limit;             /* of SIZE; 0: none given */
 	unsigned pix;
 	bool tls_on;
+	bool verified;                  /* by TLS: it is who the policy says, not just anybody */
 	bool best_mx;                   /* no host is preferred to this one */
 	bool no_reuse;                  /* something went wrong on it */
 	int uses;                       /* messages, the one under way included */
@@ -97,6 +98,7 @@ struct smtp_why {
 	const char *text;               /* in the delivery's arena */
 	const char *mta, *diag;         /* NULL: ours */
 	bool requiretls;                /* the server, or its destination, cannot keep what REQUIRETLS asks for */
+	bool message_only;              /* this message asked for too much: others may go there */
 };
 
 /* The TLS policy of a destination. */
@@ -140,6 +142,8 @@ void smtp_why_set(struct smtp_state *st, const char *dsn, const char *fmt, ...) 
 void smtp_why_reply(struct smtp_state *st, const char *fmt, ...) PH_PRINTF(2, 3);
 void smtp_why_clear(struct smtp_state *st);
 size_t smtp_left(const struct smtp_state *st);          /* recipients without result */
+/* st->why is about one of several servers: when it is temporary, later may be better. */
+void smtp_note_soft(struct smtp_state *st);
 /* All that are left, as st->why says; kept for the next server when the error is temporary and there is one.  throttle: the destination is to blame. */
 void smtp_fail_all(struct smtp_state *st, bool throttle);
 void smtp_fail_rcpt(struct smtp_state *st, size_t i);
@@ -245,7 +249,8 @@ void smtp_dnssec_note(struct smtp_state *st, const struct ph_dns_answer *answer)
 void smtp_try_dest(struct smtp_state *st, const char *dest, bool last, bool *ret_self);
 
 /* ---- cache.c ---- */
-/* A parked session that may be used for the state's destination, or (addr not NULL) for that address; NULL: none.  Only one of which the same TLS was demanded. */
+/* A parked session that may be used for the state's destination, or (addr not NULL) for that address; NULL: none.  Only one of which the same TLS was demanded, and that
+ * has what REQUIRETLS asks for. */
 struct smtp_session *smtp_cache_get(struct smtp_state *st, const char *addr, int port);
 /* Does the session stay open after this message? */
 bool smtp_cache_wanted(struct smtp_state *st);
@@ -291,8 +296,12 @@ void smtp_requiretls_stop(struct smtp_service *svc);
 void smtp_requiretls_site(struct smtp_state *st);
 /* May this server be connected to, as st->tls says?  Negative after st->why was set. */
 int smtp_requiretls_demand(struct smtp_state *st, const char *host);
+/* Has this session what the message asks of TLS?  A parked one may be from a time when nobody asked. */
+bool smtp_requiretls_fits(const struct smtp_state *st, const struct smtp_session *s);
 /* May this session have the message?  Negative after st->why was set. */
 int smtp_requiretls_session(struct smtp_state *st);
+/* TLS is demanded by the message, and by nothing else. */
+bool smtp_requiretls_alone(const struct smtp_state *st);
 void smtp_requiretls_no_tls(struct smtp_state *st);     /* st->why: no STARTTLS */
 void smtp_requiretls_no_match(struct smtp_state *st);   /* st->why: not the certificate that it should have */
 bool smtp_requiretls_said(const struct smtp_state *st); /* in MAIL */
