@@ -1,5 +1,5 @@
 /* box.c: see box.h. */
-#define _GNU_SOURCE 1           /* renameat2 */
+#define _GNU_SOURCE 1           /* renameat2, F_OFD_SETLK */
 #include "box.h"
 
 #include <errno.h>
@@ -41,7 +41,7 @@ static int box_errno(struct box *b, const char *dsn, const char *fmt, ...)
 		dsn = "5.2.2";
 	else if (e == EDQUOT)
 		dsn = "4.2.2";
-	else if (e == EAGAIN || e == ESTALE || e == EINTR)
+	else if (e == EAGAIN || e == ESTALE || e == EINTR || e == EEXIST)
 		dsn = "4.2.0";
 	else if (e == ENOSPC || e == EIO || e == ENOMEM || e == EMFILE || e == ENFILE || e == EROFS || e == ENETDOWN || e == ETIMEDOUT)
 		dsn = "4.3.0";
@@ -97,6 +97,8 @@ static int dotlock(struct box *b)
 	return -1;
 }
 
+/* Each of these belongs to the open file: it keeps out other programs, whichever kind of fcntl lock they use, and what else this process does with the
+ * same mailbox.  (A plain fcntl lock would belong to the process: a second delivery would get it, too, and the first close() drop it.) */
 static int kernel_lock(struct box *b)
 {
 	bool use_fcntl = strstr(b->locks, "fcntl"), use_flock = strstr(b->locks, "flock");
@@ -104,7 +106,7 @@ static int kernel_lock(struct box *b)
 	for (int i = 0; i < b->lock_attempts; i++) {
 		struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
-		if ((!use_fcntl || fcntl(b->fd, F_SETLK, &fl) == 0) && (!use_flock || flock(b->fd, LOCK_EX | LOCK_NB) == 0))
+		if ((!use_fcntl || fcntl(b->fd, F_OFD_SETLK, &fl) == 0) && (!use_flock || flock(b->fd, LOCK_EX | LOCK_NB) == 0))
 			return 0;
 		lock_pause(b);
 	}
@@ -182,7 +184,9 @@ static int mbox_open_file(struct box *b)
 	b->fd = open_append(b, O_NOFOLLOW);
 	if (b->fd < 0 && errno == ENOENT) {
 		b->fd = open_append(b, O_CREAT | O_EXCL);
-		if (b->fd < 0 && errno != EEXIST)
+		if (b->fd < 0 && errno == EEXIST)
+			b->fd = open_append(b, O_NOFOLLOW);     /* somebody else made it just now */
+		else if (b->fd < 0)
 			return box_errno(b, "5.2.0", "cannot create file exclusively");
 	}
 	if (b->fd < 0 && errno == ELOOP) {

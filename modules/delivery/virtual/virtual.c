@@ -4,6 +4,7 @@
 #include "../common/box.h"
 
 #include <posthouse/co.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ struct virtual_service {
 	struct ph_maps *boxes, *uids, *gids;
 	const char *hostname;
 	struct dir_sync *dirs;
+	struct turn *turns;
 };
 
 static int virtual_check(const struct ph_conf *conf, const void *settings, struct ph_err *err)
@@ -200,6 +202,48 @@ static int dir_sync_wait(struct dir_sync *s)
 	return rc;
 }
 
+/* ---- one delivery at a time to an mbox ---- */
+
+/* The lock's own tries wait on a helper thread: as many as there are threads, and the one that has the lock could not go on.  So whoever is in this
+ * process waits here. */
+struct turn {
+	struct turn *next;
+	char *path;
+	struct ph_sem free;
+	unsigned users;
+};
+
+static struct turn *turn_get(struct virtual_service *svc, const char *path)
+{
+	struct turn *t;
+
+	for (t = svc->turns; t; t = t->next)
+		if (strcmp(t->path, path) == 0)
+			break;
+	if (!t) {
+		t = ph_alloc(sizeof *t);
+		t->path = ph_strdup(path);
+		t->free.free = 1;
+		t->next = svc->turns;
+		svc->turns = t;
+	}
+	t->users++;
+	return t;
+}
+
+static void turn_put(struct virtual_service *svc, struct turn *t)
+{
+	struct turn **p = &svc->turns;
+
+	if (--t->users > 0)
+		return;
+	while (*p != t)
+		p = &(*p)->next;
+	*p = t->next;
+	free(t->path);
+	free(t);
+}
+
 /* ---- delivery, as the user ---- */
 
 struct job {
@@ -255,6 +299,35 @@ static int write_pieces(struct ph_delivery *d, struct job *j)
 	return j->rc;
 }
 
+/* j->rc is 0, or negative with the result in the job's box. */
+static void write_message(struct ph_delivery *d, struct job *j)
+{
+	j->data = ph_delivery_content(d);
+	j->last = j->data.p != NULL;
+	if (j->last)
+		ph_offload(job_run, j);
+	else
+		write_pieces(d, j);
+}
+
+/* The same, when it is its turn.  To wait longer than for a lock is to have none. */
+static void write_mbox(struct virtual_service *svc, struct ph_delivery *d, struct job *j)
+{
+	struct turn *t = turn_get(svc, j->box.path);
+	int rc = ph_sem_get(&t->free, ph_now_ms() + svc->set->lock_attempts * svc->set->lock_delay);
+
+	if (rc == 0) {
+		write_message(d, j);
+		ph_sem_put(&t->free);
+	} else {
+		j->box.status = PH_DEFERRED;
+		strcpy(j->box.dsn, "4.2.0");
+		snprintf(j->box.text, sizeof j->box.text, "unable to lock for exclusive access: %s", strerrordesc_np(EAGAIN));
+		j->rc = -1;
+	}
+	turn_put(svc, t);
+}
+
 static char *top_of(struct ph_delivery *d, const struct virtual_settings *set, bool maildir)
 {
 	const struct ph_rcpt *r = ph_delivery_rcpt(d, 0);
@@ -299,7 +372,6 @@ static void virtual_deliver(void *service, struct ph_delivery *d)
 	const char *path = ph_delivery_note(d, "path");
 	bool maildir = path && *path && path[strlen(path) - 1] == '/';
 	struct job *j = ph_arena_alloc(ph_delivery_arena(d), sizeof *j);
-	struct ph_slice content = ph_delivery_content(d);
 	struct dir_sync *s;
 	char dir[1200];
 	int rc;
@@ -312,13 +384,10 @@ static void virtual_deliver(void *service, struct ph_delivery *d)
 		.lock_attempts = svc->set->lock_attempts, .lock_delay_ms = svc->set->lock_delay, .stale_ms = svc->set->stale_lock, .strict_owner = svc->set->strict_owner, .uid = geteuid() };
 	j->top = top_of(d, svc->set, maildir);
 	j->first = true;
-	if (content.p) {
-		j->data = content;
-		j->last = true;
-		ph_offload(job_run, j);
-	} else {
-		write_pieces(d, j);
-	}
+	if (maildir)
+		write_message(d, j);
+	else
+		write_mbox(svc, d, j);
 	if (j->rc < 0) {
 		failed(d, &j->box, maildir);
 		return;
