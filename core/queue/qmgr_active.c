@@ -205,8 +205,8 @@ static bool keep_sent(const struct ph_qmgr *q, const struct ph_entry *e, uint32_
 	return ph_entry_sender(e)[0] && q->set.confirm_delay_cleared && (e->marks & PH_MARK_WARNED) && (notify == 0 || (notify & PH_NOTIFY_DELAY));
 }
 
-void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env, uint32_t rcpt,
-		   enum ph_delivery_status status, const struct ph_reason *reason, bool dsn_passed)
+void ph_qmgr_settle(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env, uint32_t rcpt,
+		    enum ph_delivery_status status, const struct ph_reason *reason, bool dsn_passed)
 {
 	struct ph_reason before;
 
@@ -219,8 +219,6 @@ void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelo
 		ph_index_result(q->ix, e, rcpt, PH_RCPT_CLOSED, NULL);
 		return;
 	}
-	if (status == PH_BOUNCED && q->set.soft_bounce)
-		status = PH_DEFERRED;
 	switch (status) {
 	case PH_SENT:
 		q->stats.sent++;
@@ -244,6 +242,14 @@ void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelo
 		ph_index_result(q->ix, e, rcpt, PH_RCPT_TODO, reason);
 		break;
 	}
+}
+
+void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env, uint32_t rcpt,
+		   enum ph_delivery_status status, const struct ph_reason *reason, bool dsn_passed)
+{
+	bool soft = status == PH_BOUNCED && q->set.soft_bounce && !(e->flags & PH_ENV_VERIFY);
+
+	ph_qmgr_settle(q, e, env, rcpt, soft ? PH_DEFERRED : status, reason, dsn_passed);
 }
 
 static void log_result(struct ph_qmgr *q, const struct ph_active *a, uint32_t i, enum ph_delivery_status status, const char *prog,
@@ -386,14 +392,21 @@ static void ender_kick(struct ph_qmgr *q)
 	}
 }
 
+static void begin_again(struct ph_active *a)
+{
+	a->again = false;
+	a->cursor = 0;
+	if (a->passed)
+		memset(a->passed, 0, a->env->n_rcpts);
+}
+
 void ph_active_check(struct ph_qmgr *q, struct ph_active *a)
 {
 	if (a->phase != PH_PHASE_DELIVER || a->resolving || a->sm.waiting || a->sm.busy || a->deliveries)
 		return;
 	if (a->e && !a->hold && (a->cursor < a->env->n_rcpts || (a->again && a->e->n_todo > 0))) {
 		if (a->again)
-			a->cursor = 0;
-		a->again = false;
+			begin_again(a);
 		a->phase = PH_PHASE_RESOLVE;
 		ph_list_del(&a->work);
 		ph_list_append(&q->to_resolve, &a->work);

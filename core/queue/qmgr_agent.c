@@ -61,7 +61,7 @@ static void delivery_done(struct ph_qmgr *q, struct ph_qdelivery *d, enum ph_sch
 	if (a && a->adopted) {
 		for (i = 0; i < d->n_rcpts; i++) {
 			if (d->rcpts[i] < a->env->n_rcpts)
-				a->adopted[d->rcpts[i]] = 0;
+				a->adopted[d->rcpts[i]]--;
 		}
 	}
 	delivery_free(q, d);
@@ -187,6 +187,18 @@ static bool result_read(struct ph_unpack *u, struct ph_arena *arena, struct resu
 	return !u->bad && x->status <= PH_RESULT_PARTS;
 }
 
+/* A part goes to the transport that was named for it, and no further. */
+static void part_passed(struct result *x)
+{
+	static const struct ph_reason loop = { "4.3.5", "mail transport configuration error: passed on in a loop", "none", "", "" };
+
+	if (!x->route || (x->status != PH_RESULT_PASS && x->status != PH_RESULT_PARTS))
+		return;
+	x->status = PH_DEFERRED;
+	x->passed = false;
+	x->r = loop;
+}
+
 /* Its message is found later. */
 static void result_note(struct ph_qmgr *q, const struct ph_qdelivery *d, const struct result *x)
 {
@@ -204,11 +216,7 @@ static void result_note(struct ph_qmgr *q, const struct ph_qdelivery *d, const s
 
 static void result_apply(struct ph_qmgr *q, struct ph_qdelivery *d, struct ph_entry *e, const struct result *x)
 {
-	static const struct ph_reason loop = { "4.3.5", "mail transport configuration error: passed on in a loop", "none", "", "" };
-
-	if (x->route && (x->status == PH_RESULT_PASS || x->status == PH_RESULT_PARTS)) {
-		ph_qmgr_part_result(q, e, x->rcpt, x->address, x->route, PH_DEFERRED, &loop, false);
-	} else if (x->route) {
+	if (x->route) {
 		ph_qmgr_part_result(q, e, x->rcpt, x->address, x->route, x->status, &x->r, x->passed);
 	} else if (x->status != PH_RESULT_PARTS) {
 		ph_qmgr_apply(q, e, NULL, x->rcpt, x->status, &x->r, x->passed);
@@ -237,6 +245,7 @@ static void on_result(struct ph_qmgr *q, struct ph_slice payload)
 	if (d == NULL)
 		return;
 	e = delivery_entry(q, d);
+	part_passed(&x);
 	if (x.status == PH_RESULT_PASS && !x.route)     /* one that was adopted has no attempt here: it is tried again later */
 		ph_qmgr_pass(q, d->active, x.rcpt, x.r.text, x.r.relay);
 	else if (e)
@@ -362,12 +371,12 @@ void ph_qmgr_adopt(struct ph_qmgr *q, struct ph_entry *e)
 		if (d->batch || d->active || strcmp(d->queue_id, a->ref.queue_id) != 0)
 			continue;
 		if (a->adopted == NULL)
-			a->adopted = ph_arena_alloc(a->arena, a->env->n_rcpts);
+			a->adopted = ph_arena_alloc(a->arena, a->env->n_rcpts * sizeof(a->adopted[0]));
 		d->active = a;
 		a->deliveries++;
 		for (i = 0; i < d->n_rcpts; i++) {
 			if (d->rcpts[i] < a->env->n_rcpts)
-				a->adopted[d->rcpts[i]] = 1;
+				a->adopted[d->rcpts[i]]++;
 		}
 	}
 }

@@ -91,7 +91,7 @@ bool ph_qmgr_pass_parts(struct ph_qmgr *q, struct ph_active *a, uint32_t i)
 	return true;
 }
 
-/* All parts have their results. */
+/* All parts have their results: what bounced was not softened (soft_bounce) when it did, and nothing of it may be begun again. */
 static void finish(struct ph_qmgr *q, struct ph_entry *e, uint32_t rcpt, const char *diag, struct ph_reason *reason, struct ph_arena *arena)
 {
 	struct ph_parts list = ph_parts_read(diag, arena);
@@ -111,7 +111,7 @@ static void finish(struct ph_qmgr *q, struct ph_entry *e, uint32_t rcpt, const c
 		reason->dsn = "2.0.0";
 		reason->text = "all parts were delivered";
 	}
-	ph_qmgr_apply(q, e, NULL, rcpt, bounced ? PH_BOUNCED : PH_SENT, reason, relayed && !expanded);
+	ph_qmgr_settle(q, e, NULL, rcpt, bounced ? PH_BOUNCED : PH_SENT, reason, relayed && !expanded);
 }
 
 void ph_qmgr_part_result(struct ph_qmgr *q, struct ph_entry *e, uint32_t rcpt, const char *address, const char *route,

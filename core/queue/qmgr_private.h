@@ -76,7 +76,7 @@ struct ph_active {
 	bool resolving;                 /* a worker has it */
 	bool hold, expire_now;
 	bool again;                     /* an agent died over it: at once, once */
-	unsigned char *adopted;         /* per recipient: under way since before; NULL: none */
+	uint32_t *adopted;              /* per recipient: how many deliveries are under way since before (parts: several); NULL: none */
 	uint32_t redirected;            /* recipient that stands for all others (REDIRECT) + 1 */
 	unsigned char *passed;          /* per recipient: its transport has handed it to another in this attempt; NULL: none */
 	const char **addresses;         /* as the transport shall see them; NULL entries: as in env */
@@ -208,7 +208,9 @@ void ph_qmgr_part_result(struct ph_qmgr *q, struct ph_entry *e, uint32_t rcpt, c
 /* A result that the queue manager itself gives: log line (as prog), index, journal. */
 void ph_qmgr_result(struct ph_qmgr *q, struct ph_active *a, uint32_t rcpt, enum ph_delivery_status status, const char *prog,
 		    const char *dsn, const char *text);
-/* A result from wherever into the index. */
+/* A final result into the index as it is, and one from wherever (soft_bounce). */
+void ph_qmgr_settle(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env, uint32_t rcpt,
+		    enum ph_delivery_status status, const struct ph_reason *reason, bool dsn_passed);
 void ph_qmgr_apply(struct ph_qmgr *q, struct ph_entry *e, const struct ph_envelope *env, uint32_t rcpt,
 		   enum ph_delivery_status status, const struct ph_reason *reason, bool dsn_passed);
 

@@ -232,6 +232,17 @@ static bool may_read_more(const struct ph_qmgr *q, const struct ph_active *a)
 	return a->counted < (uint32_t)q->set.recipient_minimum || (q->n_active_rcpts < (size_t)q->set.recipient_limit && !a->full);
 }
 
+/* REDIRECT: one delivery, that of the first recipient, stands for all; it may be under way since before, or done. Recipients that a mapping replaced were
+ * never to be delivered. */
+static bool redirected_by_other(struct ph_active *a, uint32_t i)
+{
+	if (!a->env->redirect)
+		return false;
+	if (!a->redirected && !(a->e->rcpts[i].notify & PH_NOTIFY_EXPANDED))
+		a->redirected = i + 1;
+	return a->redirected != i + 1;
+}
+
 static void resolve_message(struct ph_qmgr *q, struct ph_active *a)
 {
 	a->resolving = true;
@@ -243,15 +254,13 @@ static void resolve_message(struct ph_qmgr *q, struct ph_active *a)
 		refuse_all(q, a);
 	while (a->e && !a->hold && a->cursor < a->env->n_rcpts && may_read_more(q, a)) {
 		uint32_t i = a->cursor++;
+		bool other = redirected_by_other(a, i);
 
 		if (a->e->rcpts[i].state != PH_RCPT_TODO || (a->adopted && a->adopted[i]))
 			continue;
-		if (a->env->redirect && a->redirected) {        /* one delivery stands for all */
+		if (other)
 			ph_index_result(q->ix, a->e, i, PH_RCPT_CLOSED, NULL);
-			continue;
-		}
-		a->redirected = i + 1;
-		if (!ph_qmgr_pass_parts(q, a, i))
+		else if (!ph_qmgr_pass_parts(q, a, i))
 			resolve_one(q, a, i);
 	}
 	if (a->e == NULL || a->hold)

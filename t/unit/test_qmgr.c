@@ -22,6 +22,7 @@
 #include "net/listen.h"
 #include "queue/control_client.h"
 #include "queue/journal.h"
+#include "queue/parts.h"
 #include "queue/proto.h"
 #include "queue/qmgr.h"
 #include "queue/recover_offline.h"
@@ -92,7 +93,7 @@ static void sockets_make(void)
 	}
 }
 
-static void qmgr_start(unsigned slot)
+static void qmgr_start_under(unsigned slot, int control)
 {
 	struct ph_log_config log = { .syslog_name = "postfix", .prog = "qmgr" };
 	char logfile[128];
@@ -101,7 +102,7 @@ static void qmgr_start(unsigned slot)
 	fflush(stdout);
 	qmgr_pid = fork();
 	if (qmgr_pid == 0) {
-		struct ph_qmgr_config cfg = { config, dir, slot, sock[0], sock[1], -1 };
+		struct ph_qmgr_config cfg = { config, dir, slot, sock[0], sock[1], control };
 		int fd = open(logfile, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
 		ph_log_open(&log);
@@ -109,6 +110,42 @@ static void qmgr_start(unsigned slot)
 		ph_queue_id_init(slot);
 		_exit(ph_qmgr_run(&cfg) < 0);
 	}
+}
+
+static void qmgr_start(unsigned slot)
+{
+	qmgr_start_under(slot, -1);
+}
+
+/* A frame from the master, which is this process: agent pid lives, or is gone. */
+static void master_says(struct ph_ipc *master, uint16_t type, uint32_t pid)
+{
+	struct ph_buf b = PH_BUF_INIT(64);
+
+	if (type == PH_F_AGENTS)
+		ph_pack_u32(&b, 1);
+	ph_pack_u32(&b, pid);
+	if (type == PH_F_AGENT_GONE)
+		ph_pack_u8(&b, 9);
+	ph_ipc_send(master, type, b.data, b.len);
+	ph_buf_done(&b);
+}
+
+/* Recovered mail waits until agent pid has said hello. */
+static struct ph_ipc *qmgr_start_mastered(unsigned slot, uint32_t pid)
+{
+	struct ph_ipc *master;
+	int fd[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) < 0) {
+		printf("Bail out! socketpair\n");
+		exit(1);
+	}
+	qmgr_start_under(slot, fd[1]);
+	close(fd[1]);
+	master = ph_ipc_new(fd[0]);
+	master_says(master, PH_F_AGENTS, pid);
+	return master;
 }
 
 static int qmgr_stop(int sig)
@@ -143,9 +180,11 @@ struct agent {
 	enum ph_delivery_status status; /* for all recipients */
 	const char *dsn, *text;
 	bool down;
+	const char *pass;               /* what comes by another service goes to this route; NULL: nothing does */
 	unsigned requests, rcpts;
 	uint64_t ids[64];               /* kept */
 	char queue_ids[64][PH_QUEUE_ID_MAX];
+	uint32_t kept_rcpts[64];
 	unsigned n_kept;
 	unsigned max_rcpts;
 	char last_sender[200], last_rcpt[200], last_nexthop[200], last_service[64];
@@ -165,37 +204,49 @@ static void agent_hello(struct agent *a, bool with_kept)
 		ph_pack_u64(&b, a->ids[i]);
 		ph_pack_str(&b, a->queue_ids[i]);
 		ph_pack_u32(&b, 1);
-		ph_pack_u32(&b, 0);
+		ph_pack_u32(&b, a->kept_rcpts[i]);
 	}
 	ph_ipc_send(a->ipc, PH_F_HELLO_AGENT, b.data, b.len);
 	ph_buf_done(&b);
 }
 
-static void agent_result(struct agent *a, uint64_t id, const char *queue_id, uint32_t rcpt, bool frame)
+static void agent_frame(struct agent *a, uint64_t id, const struct ph_request_rcpt *r, unsigned status, const char *text, const char *relay)
 {
 	struct ph_buf b = PH_BUF_INIT(65536);
 
+	ph_pack_u64(&b, id);
+	ph_pack_u32(&b, r->index);
+	ph_pack_u8(&b, (uint8_t)status);
+	ph_pack_str(&b, a->dsn);
+	ph_pack_str(&b, text);
+	ph_pack_str(&b, relay);
+	ph_pack_str(&b, NULL);
+	ph_pack_str(&b, NULL);
+	ph_pack_u8(&b, 0);
+	if (r->route) {
+		ph_pack_str(&b, r->route);
+		ph_pack_str(&b, r->address);
+	}
+	ph_ipc_send(a->ipc, PH_F_RESULT, b.data, b.len);
+	ph_buf_done(&b);
+}
+
+static void agent_result(struct agent *a, uint64_t id, const char *queue_id, const struct ph_request_rcpt *r)
+{
+	if (a->pass && strncmp(a->pass, a->last_service, strlen(a->last_service)) != 0) {
+		agent_frame(a, id, r, PH_RESULT_PASS, r->address, a->pass);
+		return;
+	}
+
 	if (a->journal) {
-		struct ph_journal_rec rec = { .type = a->status == PH_DEFERRED ? PH_J_DEFERRED : PH_J_RESULT, .rcpt = rcpt,
+		struct ph_journal_rec rec = { .type = a->status == PH_DEFERRED ? PH_J_DEFERRED : PH_J_RESULT, .rcpt = r->index,
 			.status = (uint8_t)a->status, .dsn = { a->dsn, strlen(a->dsn) }, .text = { a->text, strlen(a->text) } };
 		struct ph_err err;
 
 		snprintf(rec.queue_id, sizeof(rec.queue_id), "%s", queue_id);
 		ph_journal_append(a->journal, &rec, &err);
 	}
-	if (!frame)
-		return;
-	ph_pack_u64(&b, id);
-	ph_pack_u32(&b, rcpt);
-	ph_pack_u8(&b, (uint8_t)a->status);
-	ph_pack_str(&b, a->dsn);
-	ph_pack_str(&b, a->text);
-	ph_pack_str(&b, "mx.example[192.0.2.1]:25");
-	ph_pack_str(&b, NULL);
-	ph_pack_str(&b, NULL);
-	ph_pack_u8(&b, 0);
-	ph_ipc_send(a->ipc, PH_F_RESULT, b.data, b.len);
-	ph_buf_done(&b);
+	agent_frame(a, id, r, a->status, a->text, "mx.example[192.0.2.1]:25");
 }
 
 static void agent_done(struct agent *a, uint64_t id)
@@ -227,15 +278,16 @@ static void agent_deliver(struct agent *a, struct ph_slice payload, struct ph_ar
 	snprintf(a->last_rcpt, sizeof(a->last_rcpt), "%s", r->rcpts[0].address);
 	snprintf(a->last_nexthop, sizeof(a->last_nexthop), "%s", r->nexthop);
 	snprintf(a->last_service, sizeof(a->last_service), "%s", r->service);
-	if (a->keep) {
+	if (a->keep && !(a->pass && strncmp(a->pass, r->service, strlen(r->service)) != 0)) {
 		if (a->n_kept < 64) {
 			a->ids[a->n_kept] = r->id;
+			a->kept_rcpts[a->n_kept] = r->rcpts[0].index;
 			memcpy(a->queue_ids[a->n_kept++], r->ref.queue_id, PH_QUEUE_ID_MAX);
 		}
 		return;
 	}
 	for (i = 0; i < r->n_rcpts; i++)
-		agent_result(a, r->id, r->ref.queue_id, r->rcpts[i].index, true);
+		agent_result(a, r->id, r->ref.queue_id, &r->rcpts[i]);
 	agent_done(a, r->id);
 }
 
@@ -306,7 +358,7 @@ static void intake_connect(void)
 	ph_buf_done(&b);
 }
 
-struct mail { const char *sender; const char *const *rcpts; unsigned n; uint32_t flags; unsigned notify; const char *filter; int64_t age_s; bool stored; };
+struct mail { const char *sender; const char *const *rcpts; unsigned n; uint32_t flags; unsigned notify; const char *filter, *redirect; int64_t age_s; bool stored; };
 
 /* Announce a message; returns its queue id (static). */
 static const char *mail(const struct mail *m)
@@ -314,7 +366,7 @@ static const char *mail(const struct mail *m)
 	static char id[PH_QUEUE_ID_MAX];
 	struct ph_rcpt *rcpts = ph_alloc((m->n + 1) * sizeof(*rcpts));
 	struct ph_envelope env = { .arrival_us = ph_wall_us() - m->age_s * 1000000, .content_bytes = 1000, .flags = m->flags, .sender = m->sender,
-		.encoding = "7bit", .filter = m->filter, .n_rcpts = m->n, .rcpts = rcpts };
+		.encoding = "7bit", .filter = m->filter, .redirect = m->redirect, .n_rcpts = m->n, .rcpts = rcpts };
 	struct ph_buf b = PH_BUF_INIT(1 << 24), e = PH_BUF_INIT(1 << 24);
 	struct ph_msg_ref ref;
 	struct ph_err err;
@@ -343,7 +395,8 @@ static const char *mail(const struct mail *m)
 	ph_envelope_encode(&env, &e);
 	ph_ref_encode(&ref, &b);
 	ph_pack_bytes(&b, e.data, e.len);
-	ph_ipc_send(intake, PH_F_NEW, b.data, b.len);
+	if (intake)
+		ph_ipc_send(intake, PH_F_NEW, b.data, b.len);
 	ph_buf_done(&b);
 	ph_buf_done(&e);
 	free(rcpts);
@@ -496,6 +549,184 @@ static void test_flow(void *arg)
 	ph_loop_stop();
 }
 
+/* ---- attempts that are begun a second time ---- */
+
+static bool wait_kept(const struct agent *a, unsigned n)
+{
+	for (int i = 0; i < 400 && a->n_kept < n; i++)
+		ph_co_sleep(10);
+	return a->n_kept == n;
+}
+
+static void over(struct agent *a, struct ph_ipc *master)
+{
+	agent_leave(a);
+	ph_ipc_close(&intake);
+	ph_ipc_close(&master);
+	qmgr_stop(SIGTERM);
+	free(a);
+	ph_loop_stop();
+}
+
+static void test_again(void *arg)
+{
+	struct agent *a = agent_new(1003), *b = agent_new(1004), *c = agent_new(1005);
+	struct ph_ipc *master = qmgr_start_mastered(5, a->pid);
+
+	a->keep = true;
+	agent_connect(a, false);
+	intake_connect();
+	MAIL(TO("u@far.test", "v@far.test", "w@other.test"), .redirect = "all@there.test");
+	tap_ok(wait_kept(a, 1) && stat_of("deliveries") == 1, "REDIRECT: one delivery for all recipients");
+	tap_is(a->last_rcpt, "all@there.test", "to whom it was redirected");
+	tap_is(a->last_nexthop, "there.test", "and there");
+	master_says(master, PH_F_AGENT_GONE, a->pid);
+	agent_leave(a);
+	agent_connect(b, false);
+	tap_ok(wait_stat("finished", 1) && b->requests == 1, "its agent dies: delivered by the next one");
+	tap_is(b->last_nexthop, "there.test", "to the same place");
+
+	b->keep = true;
+	b->pass = "slow:x";
+	MAIL(TO("u@far.test"));
+	tap_ok(wait_kept(b, 1), "passed on to another transport");
+	master_says(master, PH_F_AGENT_GONE, b->pid);
+	agent_leave(b);
+	c->pass = "slow:x";
+	agent_connect(c, false);
+	tap_ok(wait_stat("finished", 2) && c->requests == 2, "its agent dies: passed on again");
+	tap_is(c->last_service, "slow", "to the same transport");
+	free(a);
+	free(b);
+	over(c, master);
+}
+
+/* ---- deliveries that were under way before ---- */
+
+static const char *const by_slow = "slow:x";
+
+/* In the queue before the queue manager begins. */
+static const char *left_behind(const struct mail *m)
+{
+	struct ph_store_config cfg = { .queue_dir = dir, .slot = 7, .segment_bytes = 2 << 20 };
+	struct ph_err err;
+	const char *id;
+
+	ph_queue_id_init(7);
+	if (ph_store_open(&cfg, &store, &err) < 0)
+		printf("# %s\n", err.text);
+	id = mail(m);
+	ph_store_close(&store);
+	return id;
+}
+
+/* An agent's journal says that recipient rcpt was expanded, and what became of its parts. */
+static void expanded_before(const char *queue_id, uint32_t rcpt, const struct ph_part *parts, size_t n)
+{
+	struct ph_buf b = PH_BUF_INIT(PH_PARTS_MAX);
+	struct ph_journal_rec rec = { .type = PH_J_DEFERRED, .status = PH_DEFERRED, .rcpt = rcpt, .time_ms = ph_wall_us() / 1000, .dsn = { "4.3.0", 5 } };
+	struct ph_journal *j = NULL;
+	struct ph_err err;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+	for (size_t i = 0; i < n; i++)
+		ph_parts_add(&b, &parts[i]);
+	rec.diag = (struct ph_slice){ b.data, b.len };
+	snprintf(rec.queue_id, sizeof(rec.queue_id), "%s", queue_id);
+	if (ph_journal_open(fd, 9, &j, &err) < 0 || ph_journal_append(j, &rec, &err) < 0)
+		printf("# %s\n", err.text);
+	ph_journal_close(&j);
+	close(fd);
+	ph_buf_done(&b);
+}
+
+static void begun_before(struct agent *a, const char *queue_id, uint32_t rcpt)
+{
+	a->ids[a->n_kept] = 70 + a->n_kept;
+	a->kept_rcpts[a->n_kept] = rcpt;
+	snprintf(a->queue_ids[a->n_kept++], PH_QUEUE_ID_MAX, "%s", queue_id);
+}
+
+static void test_redirect_adopted(void *arg)
+{
+	struct agent *a = agent_new(1006);
+	struct ph_ipc *master;
+
+	begun_before(a, left_behind(&(struct mail){ .sender = "", TO("u@far.test", "v@far.test"), .redirect = "all@there.test", .stored = true }), 0);
+	master = qmgr_start_mastered(5, a->pid);
+	agent_connect(a, true);
+	tap_ok(wait_stat("active", 1), "REDIRECT: its delivery goes on after a restart");
+	agent_result(a, a->ids[0], a->queue_ids[0], &(struct ph_request_rcpt){ .index = 0 });
+	agent_done(a, a->ids[0]);
+	tap_ok(wait_stat("finished", 1) && a->requests == 0, "and stands for the other recipients");
+	over(a, master);
+}
+
+static void test_redirect_done(void *arg)
+{
+	struct agent *a = agent_new(1007);
+	const char *id = left_behind(&(struct mail){ .sender = "", TO("u@far.test", "v@far.test"), .redirect = "all@there.test", .stored = true });
+	struct ph_ipc *master;
+	struct ph_journal_rec rec = { .type = PH_J_RESULT, .status = PH_SENT, .time_ms = ph_wall_us() / 1000, .dsn = { "2.0.0", 5 } };
+	struct ph_journal *j = NULL;
+	struct ph_err err;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+	snprintf(rec.queue_id, sizeof(rec.queue_id), "%s", id);
+	if (ph_journal_open(fd, 9, &j, &err) < 0 || ph_journal_append(j, &rec, &err) < 0)
+		printf("# %s\n", err.text);
+	ph_journal_close(&j);
+	close(fd);
+	master = qmgr_start_mastered(5, a->pid);
+	agent_connect(a, false);
+	tap_ok(wait_stat("finished", 1) && a->requests == 0, "REDIRECT: a delivery that was over before a restart stands, too");
+	over(a, master);
+}
+
+static void test_parts_adopted(void *arg)
+{
+	static const struct ph_part parts[2] = { { .state = PH_PART_PENDING, .address = "p@far.test", .dsn = "", .text = "", .route = "slow:x" },
+						 { .state = PH_PART_PENDING, .address = "q@far.test", .dsn = "", .text = "", .route = "slow:x" } };
+	struct agent *a = agent_new(1008);
+	const char *id = left_behind(&(struct mail){ .sender = "", TO("u@far.test", "all@here.test"), .stored = true });
+	struct ph_ipc *master;
+
+	expanded_before(id, 1, parts, 2);
+	begun_before(a, id, 1);
+	begun_before(a, id, 1);
+	a->keep = true;
+	master = qmgr_start_mastered(5, a->pid);
+	agent_connect(a, true);
+	tap_ok(wait_kept(a, 3) && a->requests == 1, "two parts are under way since before, another recipient begins");
+	for (int i = 0; i < 3; i += 2) {
+		struct ph_request_rcpt r = { .index = a->kept_rcpts[i], .address = parts[0].address, .route = i == 0 ? by_slow : NULL };
+
+		agent_result(a, a->ids[i], a->queue_ids[i], &r);
+		agent_done(a, a->ids[i]);
+	}
+	tap_ok(wait_stat("active_recipients", 0) && stat_of("active") == 1 && a->requests == 1, "one part is done: the other is not begun a second time");
+	agent_result(a, a->ids[1], a->queue_ids[1], &(struct ph_request_rcpt){ .index = 1, .address = parts[1].address, .route = by_slow });
+	agent_done(a, a->ids[1]);
+	tap_ok(wait_stat("finished", 1), "with the last one it is over");
+	over(a, master);
+}
+
+static void test_parts_soft(void *arg)
+{
+	static const struct ph_part parts[2] = { { .state = PH_PART_BOUNCED, .address = "p@far.test", .dsn = "5.1.1", .text = "no such user" },
+						 { .state = PH_PART_PENDING, .address = "q@far.test", .dsn = "", .text = "", .route = "slow:x" } };
+	struct agent *a = agent_new(1009);
+	const char *id = left_behind(&(struct mail){ .sender = "", TO("all@here.test"), .stored = true });
+	struct ph_ipc *master;
+
+	expanded_before(id, 0, parts, 2);
+	master = qmgr_start_mastered(5, a->pid);
+	agent_connect(a, false);
+	tap_ok(wait_stat("finished", 1) && a->requests == 1, "soft_bounce: a part that bounced before does not make others begin again");
+	tap_is(a->last_rcpt, "q@far.test", "the pending one was delivered");
+	over(a, master);
+}
+
 /* ---- CPU ---- */
 
 static double child_cpu(void)
@@ -596,6 +827,11 @@ int main(int argc, char **argv)
 	ph_modules_init(getenv("PH_MODULE_PATH") ? getenv("PH_MODULE_PATH") : ".libs");
 	alarm(120);
 	scenario(test_flow, "");
+	scenario(test_again, "");
+	scenario(test_redirect_adopted, "");
+	scenario(test_redirect_done, "");
+	scenario(test_parts_adopted, "qmgr_message_recipient_limit = 1\nqmgr_message_recipient_minimum = 1\ndefault_extra_recipient_limit = 0\n");
+	scenario(test_parts_soft, "soft_bounce = yes\n");
 	if (argc > 1)
 		scenario(bench, "");
 	return tap_done();
