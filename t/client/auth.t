@@ -80,12 +80,12 @@ servers = {
 TRANSPORTS = "".join("{%s.test = smtp:[127.0.0.1]:%d} " % (k, v.port) for k, v in servers.items())
 PASSWORDS = "".join("{[127.0.0.1]:%d = user:geheim} " % v.port for k, v in servers.items() if k not in ("unnamed", "named"))
 MAIN = """
-transport_maps = inline:{%s {plain.named.test = plainly:[127.0.0.1]:%d} {secure.test = secure:[127.0.0.1]:%d}}
+transport_maps = inline:{%s {plain.named.test = plainly:[127.0.0.1]:%d} {secure.test = secure:[127.0.0.1]:%d} {encrypt.test = encrypt:[127.0.0.1]:%d}}
 smtp_sasl_auth_enable = yes
 smtp_sasl_password_maps = inline:{%s {named.test = other:wort}}
 smtp_helo_timeout = 5s
 smtp_tls_loglevel = 1
-""" % (TRANSPORTS, servers["named"].port, servers["named"].port, PASSWORDS)
+""" % (TRANSPORTS, servers["named"].port, servers["named"].port, servers["named"].port, PASSWORDS)
 MASTER = """
 plainly unix - - n - - smtp
   -o smtp_sasl_security_options=noanonymous
@@ -94,14 +94,18 @@ secure unix - - n - - smtp
   -o smtp_tls_security_level=secure
   -o smtp_sasl_security_options=noanonymous
   -o smtp_sasl_password_maps=inline:{{[127.0.0.1]:%d=user:geheim}}
-""" % (servers["named"].port, servers["named"].port)
+encrypt unix - - n - - smtp
+  -o smtp_tls_security_level=encrypt
+  -o smtp_sasl_security_options=noanonymous
+  -o smtp_sasl_password_maps=inline:{{[127.0.0.1]:%d=user:geheim}}
+""" % (servers["named"].port, servers["named"].port, servers["named"].port)
 
 
 with Instance(MAIN, MASTER) as i:
-    def send(domain):
+    def send(domain, header=""):
         """The line that says what became of a message to x@domain."""
         c = Client(i.port)
-        r = c.send("s@test.example", ["x@" + domain], "Subject: x\n\nbody\n")
+        r = c.send("s@test.example", ["x@" + domain], "Subject: x\n" + header + "\nbody\n")
         c.quit()
         qid = r.split()[-1]
         return wait_for("result of " + domain, lambda: [l for l in i.log().split("\n") if qid in l and "status=" in l], 40)[0]
@@ -122,5 +126,8 @@ with Instance(MAIN, MASTER) as i:
     before = len(servers["named"].lines)
     l = send("secure.test")
     t.ok("status=deferred" in l and not any("AUTH" in x for x in servers["named"].lines[before:]), "N-123 level secure: nothing to a server that has not shown who it is", (l, servers["named"].lines[before:]))
+    before = len(servers["named"].lines)
+    l = send("encrypt.test", "TLS-Required: no\n")
+    t.ok("dsn=4.7.4" in l and not any("AUTH" in x for x in servers["named"].lines[before:]), "N-123 TLS-Required: no does not send a login in clear", (l, servers["named"].lines[before:]))
     t.ok(not any(x in i.log() for x in SECRETS), "N-119 no password in the log")
 sys.exit(t.done())

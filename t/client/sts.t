@@ -72,20 +72,54 @@ class Sink:
             pass
 
 
+PATTERNS = "secure match=localhost " + STS
+CHANGES = [     # what the table says about one place, message by message
+    (PATTERNS + "mx_host_pattern=localhost", "status=sent", "a policy, and a session that stays open"),
+    (PATTERNS + "mx_host_pattern=mx.other.test", "dsn=4.7.5, status=deferred (MTA-STS policy does not name host localhost)", "it names another host now"),
+    (PATTERNS + "mx_host_pattern=localhost policy_failure=sts-webpki-invalid", "dsn=4.7.5, status=deferred (MTA-STS policy failure: sts-webpki-invalid)", "it cannot be fetched safely now"),
+    (PATTERNS + "mx_host_pattern=localhost", "conn_use=2, ", "it is what it was: the session is used again"),
+]
+
+
+def answer(table):
+    """A tcp_table server: the next of CHANGES to each question."""
+    c = table.accept()[0]
+    f = c.makefile("rb")
+    for policy, _, _ in CHANGES:
+        f.readline()
+        c.sendall(b"200 " + policy.replace(" ", "%20").encode() + b"\n")
+    f.readline()
+
+
+table = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=answer, args=(table,), daemon=True).start()
 i = Instance("smtp_tls_policy_maps = texthash:@ETC@/policy\ntransport_maps = texthash:@ETC@/transport\nsmtp_host_lookup = native\n"
-             "smtp_connection_cache_on_demand = no\nsmtp_tls_CAfile = @DIR@/cert.pem\n", "loose unix - - n - - smtp -o smtp_tls_enforce_sts_mx_patterns=no\n")
+             "smtp_connection_cache_on_demand = no\nsmtp_tls_CAfile = @DIR@/cert.pem\n", "loose unix - - n - - smtp -o smtp_tls_enforce_sts_mx_patterns=no\n"
+             "cached unix - - n - 1 smtp -o smtp_tls_policy_maps=tcp:127.0.0.1:%d -o smtp_connection_cache_on_demand=yes -o smtp_connection_cache_time_limit=60s"
+             " -o smtp_tls_connection_reuse=yes\n" % table.getsockname()[1])
 subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=x", "-addext",
                 "subjectAltName=DNS:localhost", "-keyout", i.dir + "/key.pem", "-out", i.dir + "/cert.pem"], check=True, capture_output=True)
 sink = Sink(i.dir + "/cert.pem", i.dir + "/key.pem", len(CASES))
 i.write("policy", "".join("[localhost]:%d %s\n" % (port, c[0]) for port, c in zip(sink.ports, CASES)))
-i.write("transport", "".join("d%d.test %s:[localhost]:%d\n" % (k, "loose" if c is CASES[-1] else "smtp", sink.ports[k]) for k, c in enumerate(CASES)))
+i.write("transport", "".join("d%d.test %s:[localhost]:%d\n" % (k, "loose" if c is CASES[-1] else "smtp", sink.ports[k]) for k, c in enumerate(CASES)) + "cached.test cached:[localhost]:%d\n" % sink.ports[-1])
+
+
+def send(domain):
+    c = Client(i.port)
+    r = c.send("s@test.example", ["x@" + domain], "Subject: x\n\nbody\n")
+    c.quit()
+    return r.split()[-1]
+
+
+def check(qid, want, name):
+    line = wait_for(name, lambda: [l for l in i.log().split("\n") if qid in l and "status=" in l], 30)[0]
+    t.ok(want in line, "N-108 " + name, line)
+
+
 with i:
-    ids = []
-    for k in range(len(CASES)):
-        c = Client(i.port)
-        ids.append(c.send("s@test.example", ["x@d%d.test" % k], "Subject: x\n\nbody\n").split()[-1])
-        c.quit()
+    ids = [send("d%d.test" % k) for k in range(len(CASES))]
     for qid, (policy, want, name) in zip(ids, CASES):
-        line = wait_for(name, lambda: [l for l in i.log().split("\n") if qid in l and "status=" in l], 30)[0]
-        t.ok(want in line, "N-108 " + name, line)
+        check(qid, want, name)
+    for policy, want, name in CHANGES:
+        check(send("cached.test"), want, name)
 sys.exit(t.done())

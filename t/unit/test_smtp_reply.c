@@ -1,6 +1,10 @@
 /* Replies of SMTP servers, and 8bit parts becoming quoted-printable: pure parts. */
 #include <posthouse/message.h>
 #include "../../modules/delivery/smtp/reply.c"      /* pure; part of a module, not of the core */
+#include "../../modules/delivery/smtp/chat.c"
+#include "base/loop.h"
+#include "config/config.h"
+#include "module/loader.h"
 #include "tap.h"
 
 static struct smtp_reply r;
@@ -118,13 +122,44 @@ static void test_downgrade(void)
 	tap_ok(strncmp(downgrade(wide, 1000), wide, 150000) == 0, "a header of 200 KB");
 }
 
+/* smtp_reply_filter asks with a C string; the line of a hostile server may hold a NUL byte, and what is behind it counts as before. */
+static void ask_filter(void *arg)
+{
+	static const char nul[] = "550 a\0 and much more behind it";
+	struct smtp_service svc = { .reply_filter = arg };
+	struct smtp_session session = { .namaddrport = (char *)"host" };
+	struct smtp_state st = { .service = &svc, .session = &session, .arena = ph_arena_new() };
+	struct ph_slice in = { nul, sizeof(nul) - 1 }, line = filter_line(&st, in);
+
+	tap_ok(line.n == in.n && memcmp(line.p, nul, in.n) == 0, "N-204 smtp_reply_filter, not found: the line as it is, with its NUL byte");
+	line = filter_line(&st, (struct ph_slice){ "550 x\0y", 7 });
+	tap_ok(line.n == 5 && memcmp(line.p, "450 z", 5) == 0, "found: what the table says");
+	ph_arena_free(&st.arena);
+}
+
+static void test_filter(void)
+{
+	struct ph_config *config;
+	struct ph_err err = { 0 };
+
+	if (ph_config_parse("", "", &config, &err) < 0) {
+		tap_ok(false, "%s", err.text);
+		return;
+	}
+	ph_run_blocking(ask_filter, ph_maps_open(ph_config_main(config), "smtp_reply_filter", "inline:{{550 x = 450 z}}"));
+	ph_config_free(&config);
+	ph_modules_done();
+}
+
 int main(void)
 {
+	setenv("PH_MODULE_PATH", ".libs", 0);
 	smtp_reply_init(&r);
 	test_codes();
 	test_garbage_text();
 	test_bounds();
 	test_downgrade();
+	test_filter();
 	smtp_reply_done(&r);
 	ph_buf_done(&out);
 	return tap_done();

@@ -68,7 +68,7 @@ static struct ph_slice filter_line(struct smtp_state *st, struct ph_slice line)
 	}
 	if (found != PH_LOOKUP_NOTFOUND)
 		ph_log(PH_LOG_WARNING, "%sreply_filter: %s", SMTP_PREFIX, err.text);
-	return (struct ph_slice){ key, line.n };
+	return line;                    /* not the key: that ends at a NUL byte */
 }
 
 static void complain(struct smtp_state *st, struct ph_slice line)

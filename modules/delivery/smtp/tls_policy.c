@@ -116,6 +116,23 @@ static const char *fingerprints(struct smtp_state *st, const char *text)
 	return good;
 }
 
+/* What MTA-STS adds to the key: a session under another policy may be with a host that this one does not name. */
+static const char *sts_key(struct smtp_state *st)
+{
+	const struct smtp_tls_site *p = &st->site;
+	struct ph_buf b = PH_BUF_INIT(256 * 1024);
+	const char *text;
+	size_t i;
+
+	if (p->sts_failure)
+		ph_buf_printf(&b, "\nfailure %s", p->sts_failure);
+	for (i = 0; p->sts && i < p->sts->n_patterns; i++)
+		ph_buf_printf(&b, "\nmx %s", p->sts->patterns[i]);
+	text = ph_arena_strdup(st->arena, ph_buf_str(&b));
+	ph_buf_done(&b);
+	return text;
+}
+
 /* All that follows from the level. */
 static void site_finish(struct smtp_state *st)
 {
@@ -132,8 +149,8 @@ static void site_finish(struct smtp_state *st)
 	}
 	if (p->level == SMTP_TLS_NONE && !p->invalid)
 		return;
-	p->key = ph_arena_printf(st->arena, "%d/%d\n%s\n%s\n%s\n%s\n%s\n%s", p->level, p->invalid, p->level >= SMTP_TLS_FINGERPRINT ? p->match : "", p->protocols, p->ciphers,
-				 p->exclude, p->sni, p->trust_anchors);
+	p->key = ph_arena_printf(st->arena, "%d/%d\n%s\n%s\n%s\n%s\n%s\n%s%s", p->level, p->invalid, p->level >= SMTP_TLS_FINGERPRINT ? p->match : "", p->protocols, p->ciphers,
+				 p->exclude, p->sni, p->trust_anchors, sts_key(st));
 }
 
 /* "TLS-Required: no": no table counts, and nothing more than TLS where there is some (RFC 8689 section 5). */
@@ -154,7 +171,8 @@ void smtp_tls_site(struct smtp_state *st)
 	memset(p, 0, sizeof(*p));
 	p->key = "";
 	p->level = st->service->tls_level;
-	if (ph_delivery_tls_request(st->d) == PH_TLS_REQUEST_OPTIONAL) {
+	/* Where there are logins, no author decides to whom a password goes. */
+	if (ph_delivery_tls_request(st->d) == PH_TLS_REQUEST_OPTIONAL && st->service->sasl_maps == NULL) {
 		optional(st);
 		return;
 	}
