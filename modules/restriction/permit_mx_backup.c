@@ -84,10 +84,20 @@ static enum ph_lookup is_me(struct question *q, const char *host, struct ph_verd
 	return PH_LOOKUP_NOTFOUND;
 }
 
+static unsigned best_preference(const struct ph_dns_answer *mx)
+{
+	unsigned best = 65536;
+
+	for (size_t i = 0; i < mx->n; i++)
+		if (mx->rr[i].type == PH_DNS_MX && mx->rr[i].pref < best)
+			best = mx->rr[i].pref;
+	return best;
+}
+
 /* All addresses of the best exchangers are in permit_mx_backup_networks. */
 static enum ph_lookup primary_ok(struct question *q, const struct ph_dns_answer *mx, struct ph_verdict *ret)
 {
-	unsigned best = 65536;
+	unsigned best = best_preference(mx);
 	struct ph_endpoint *list;
 	const char *why = NULL;
 	char text[108];
@@ -95,9 +105,6 @@ static enum ph_lookup primary_ok(struct question *q, const struct ph_dns_answer 
 	enum ph_lookup r;
 	size_t n;
 
-	for (size_t i = 0; i < mx->n; i++)
-		if (mx->rr[i].type == PH_DNS_MX && mx->rr[i].pref < best)
-			best = mx->rr[i].pref;
 	for (size_t i = 0; i < mx->n; i++) {
 		if (mx->rr[i].type != PH_DNS_MX || mx->rr[i].pref != best)
 			continue;
@@ -115,21 +122,30 @@ static enum ph_lookup primary_ok(struct question *q, const struct ph_dns_answer 
 	return PH_LOOKUP_FOUND;
 }
 
-/* A primary exchanger is no backup: such a domain has to be in the lists of ours. */
+/* Is one of the exchangers with the best preference (or: of the others) this machine?  One whose addresses cannot be looked up does not hide the rest. */
+static enum ph_lookup any_is_me(struct question *q, const struct ph_dns_answer *mx, bool primary, struct ph_verdict *ret)
+{
+	unsigned best = best_preference(mx);
+	enum ph_lookup all = PH_LOOKUP_NOTFOUND, r;
+
+	for (size_t i = 0; i < mx->n && all != PH_LOOKUP_FOUND; i++)
+		if (mx->rr[i].type == PH_DNS_MX && *mx->rr[i].name && (mx->rr[i].pref == best) == primary) {
+			r = is_me(q, mx->rr[i].name, ret);
+			all = r == PH_LOOKUP_NOTFOUND ? all : r;
+		}
+	return all;
+}
+
+/* A primary exchanger is no backup, even when we are one, too: such a domain has to be in the lists of ours.  Servers give records in any order. */
 static enum ph_lookup names_me(struct question *q, const struct ph_dns_answer *mx, struct ph_verdict *ret)
 {
-	enum ph_lookup r = PH_LOOKUP_NOTFOUND;
-	unsigned best = 65536, mine = 0;
+	enum ph_lookup primary = any_is_me(q, mx, true, ret), backup;
 
-	for (size_t i = 0; i < mx->n; i++)
-		if (mx->rr[i].type == PH_DNS_MX && mx->rr[i].pref < best)
-			best = mx->rr[i].pref;
-	for (size_t i = 0; i < mx->n && r == PH_LOOKUP_NOTFOUND; i++)
-		if (mx->rr[i].type == PH_DNS_MX && *mx->rr[i].name) {
-			r = is_me(q, mx->rr[i].name, ret);
-			mine = mx->rr[i].pref;
-		}
-	return r == PH_LOOKUP_FOUND && mine == best ? PH_LOOKUP_NOTFOUND : r;
+	if (primary == PH_LOOKUP_FOUND)
+		return PH_LOOKUP_NOTFOUND;
+	/* A primary that nobody can look up now is what there are backups for. */
+	backup = any_is_me(q, mx, false, ret);
+	return backup == PH_LOOKUP_NOTFOUND ? primary : backup;
 }
 
 static enum ph_lookup backup_for(struct question *q, const char *domain, struct ph_verdict *ret)
