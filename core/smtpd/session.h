@@ -99,6 +99,12 @@ struct ph_smtpd_xforward {      /* what an upstream filter says about the origin
 };
 
 /* One mail transaction: from MAIL to the end of data or RSET. */
+/* What ph_session_destination answered last; full NULL: nothing yet. */
+struct ph_smtpd_destination {
+	const char *full, *sender, *address;
+	bool routed;
+};
+
 struct ph_smtpd_trans {
 	struct ph_arena *arena;         /* all strings below */
 	const char *sender;             /* internal form; NULL: no MAIL yet */
@@ -115,6 +121,7 @@ struct ph_smtpd_trans {
 	size_t n_rcpts, cap_rcpts;
 	const char **rcpts;             /* accepted */
 	const char *first_rcpt;         /* for "for <...>" in Received: */
+	struct ph_smtpd_destination destination;
 	struct ph_smtpd_action *actions, **actions_tail;        /* access actions from before the intake began */
 	unsigned n_actions;
 	bool in_content;                /* the client was told to send it */
@@ -292,11 +299,11 @@ int ph_smtpd_content_chunk(struct ph_session *s, int64_t n, bool keep, bool last
 /* ---- address.c ---- */
 /* The address of MAIL, RCPT or VRFY in internal form, in arena; its syntax and its domain are checked.  0; 1: a reply was given.
  * what: "MAIL", "RCPT", "VRFY".  Yields. */
+int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool allow_empty, bool strict,
+		     bool utf8, struct ph_arena *arena, const char **ret);
 /* The same without a reply: the refusal, or NULL. */
 const char *ph_smtpd_address_read(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool allow_empty, bool strict,
 				  bool utf8, struct ph_arena *arena, const char **ret);
-int ph_smtpd_address(struct ph_session *s, const char *what, const struct ph_smtpd_word *w, bool allow_empty, bool strict,
-		     bool utf8, struct ph_arena *arena, const char **ret);
 
 /* ---- envelope.c ---- */
 /* Begin the intake when there is none.  0, or 1: a reply was given. */

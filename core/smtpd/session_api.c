@@ -211,23 +211,43 @@ int ph_session_resolve(struct ph_session *s, const char *address, struct ph_sess
 	return no_verdict(r);
 }
 
+/* Can the resolver make another address of it?  By a route in its local part, a dot at the end, a half that is missing (resolve_null_domain,
+ * empty_address_recipient), a domain of digits (resolve_numeric_domain). */
+static bool may_lead_elsewhere(const char *full)
+{
+	const char *at = strrchr(full, '@');
+
+	return !at || at == full || !at[1] || strcspn(full, "@%!") != (size_t)(at - full) || full[strlen(full) - 1] == '.' ||
+	       strspn(at + 1, "0123456789.") == strlen(at + 1);
+}
+
 int ph_session_destination(struct ph_session *s, const char *address, const char **ret_address, bool *ret_routed, struct ph_err *err)
 {
-	const char *full = ph_session_full_address(s, address), *at = strrchr(full, '@');
+	const char *full = ph_session_full_address(s, address), *sender = s->t && s->t->sender ? s->t->sender : "";
+	struct ph_smtpd_destination *last = s->t ? &s->t->destination : NULL;
 	struct ph_resolved res;
 	enum ph_lookup r;
 
 	*ret_address = full;
 	*ret_routed = false;
-	/* Only these can become another address; the rest need not be resolved. */
-	if (at && strcspn(full, "@%!") == (size_t)(at - full) && full[strlen(full) - 1] != '.')
+	if (!may_lead_elsewhere(full))
 		return PH_LOOKUP_FOUND;
-	r = ph_route_resolve(s->svc->route, s->t && s->t->sender ? s->t->sender : "", full, ph_session_arena(s), &res, err);
-	if (r == PH_LOOKUP_FOUND && !res.bad_syntax) {
-		*ret_address = res.recipient;
-		*ret_routed = res.routed;
+	/* Each table of a list asks for the same address. */
+	if (!last || !last->full || strcmp(last->full, full) != 0 || strcmp(last->sender, sender) != 0) {
+		r = ph_route_resolve(s->svc->route, sender, full, ph_session_arena(s), &res, err);
+		if (r != PH_LOOKUP_FOUND)
+			return no_verdict(r);
+		if (!res.bad_syntax) {
+			*ret_address = res.recipient;
+			*ret_routed = res.routed;
+		}
+		if (last)
+			*last = (struct ph_smtpd_destination){ full, sender, *ret_address, *ret_routed };
+		return r;
 	}
-	return r;
+	*ret_address = last->address;
+	*ret_routed = last->routed;
+	return PH_LOOKUP_FOUND;
 }
 
 const char *ph_session_external_address(struct ph_session *s, const char *address)

@@ -73,19 +73,13 @@ static inline enum ph_lookup access_addr(struct access_use *u, struct ph_session
 	return r;
 }
 
-/* user+ext@dom, user@dom, dom and parents, user+ext@, user@ of the address that it leads to; "" under smtpd_null_access_lookup_key. */
-static inline enum ph_lookup access_mail(struct access_use *u, struct ph_session *s, const char *address, bool *ret_routed, const char **ret,
-					 struct ph_err *err)
+/* user+ext@dom, user@dom, dom and parents, user+ext@, user@ of key, the address that what was given leads to; "" under smtpd_null_access_lookup_key. */
+static inline enum ph_lookup access_mail(struct access_use *u, struct ph_session *s, const char *key, const char **ret, struct ph_err *err)
 {
-	const char *key, *null_key = ph_conf_get(u->conf, "smtpd_null_access_lookup_key");
-	int r;
+	const char *null_key = ph_conf_get(u->conf, "smtpd_null_access_lookup_key");
 
-	*ret_routed = false;
-	if (!*address)
+	if (!*key)
 		return ph_maps_find(u->maps, null_key ? null_key : "<>", false, ph_session_arena(s), ret, err);
-	r = ph_session_destination(s, address, &key, ret_routed, err);
-	if (r != PH_LOOKUP_FOUND)
-		return (enum ph_lookup)r;
 	return ph_maps_find_address(u->maps, u->conf, key, PH_ADDR_FULL | PH_ADDR_NOEXT | PH_ADDR_DOMAIN | PH_ADDR_USER_AT, "smtpd_access_maps",
 				    ph_session_arena(s), ret, NULL, err);
 }
@@ -129,11 +123,16 @@ static inline struct ph_verdict access_answer(struct access_use *u, struct ph_se
 static inline struct ph_verdict access_check_mail(struct access_use *u, struct ph_session *s, const char *address, enum ph_access_class cls)
 {
 	struct ph_err err = { 0, "" };
-	const char *action = NULL;
-	bool routed;
-	enum ph_lookup r = access_mail(u, s, address, &routed, &action, &err);
-	struct ph_verdict v = access_answer(u, s, r, action, address, cls, &err);
+	const char *action = NULL, *key = "";
+	bool routed = false;
+	struct ph_verdict v;
+	enum ph_lookup r;
 
+	/* Where it goes is no look-up in our table: a failure there is no "Server configuration error", and not for warn_if_reject. */
+	if (*address && ph_session_destination(s, address, &key, &routed, &err) != PH_LOOKUP_FOUND)
+		return ph_verdict_lookup_failed(s, PH_LOOKUP_TEMPFAIL, address, &err);
+	r = access_mail(u, s, key, &action, &err);
+	v = access_answer(u, s, r, action, address, cls, &err);
 	return routed && cls == PH_ACCESS_RECIPIENT && v.cls == PH_PERMIT ? ph_verdict_dunno() : v;   /* who permits "ours" does not mean "elsewhere by way of ours" */
 }
 
