@@ -184,10 +184,11 @@ static int mbox_open_file(struct box *b)
 	b->fd = open_append(b, O_NOFOLLOW);
 	if (b->fd < 0 && errno == ENOENT) {
 		b->fd = open_append(b, O_CREAT | O_EXCL);
-		if (b->fd < 0 && errno == EEXIST)
-			b->fd = open_append(b, O_NOFOLLOW);     /* somebody else made it just now */
-		else if (b->fd < 0)
+		if (b->fd < 0 && errno != EEXIST)
 			return box_errno(b, "5.2.0", "cannot create file exclusively");
+		/* Somebody else made it just now.  If it is gone again, the mail waits. */
+		if (b->fd < 0 && (b->fd = open_append(b, O_NOFOLLOW)) < 0 && errno == ENOENT)
+			errno = EEXIST;
 	}
 	if (b->fd < 0 && errno == ELOOP) {
 		if (stat(b->path, &sb) < 0)

@@ -13,6 +13,14 @@ check_PROGRAMS += t/unit/test_delivered
 t_unit_test_delivered_SOURCES = t/unit/test_delivered.c modules/delivery/local/delivered.c modules/delivery/local/delivered.h
 t_unit_test_delivered_CFLAGS = $(AM_CFLAGS)
 TESTS += t/unit/test_delivered
+check_PROGRAMS += t/unit/test_local_address t/unit/test_box
+t_unit_test_local_address_SOURCES = t/unit/test_local_address.c modules/delivery/local/local.h
+t_unit_test_local_address_CFLAGS = $(AM_CFLAGS)
+t_unit_test_local_address_LDADD = libposthouse.la
+t_unit_test_box_SOURCES = t/unit/test_box.c modules/delivery/common/box.h
+t_unit_test_box_CFLAGS = $(AM_CFLAGS)
+t_unit_test_box_LDADD = libposthouse.la
+TESTS += t/unit/test_local_address t/unit/test_box
 if FUZZ
 noinst_PROGRAMS += t/fuzz/fuzz_delivered
 t_fuzz_fuzz_delivered_SOURCES = t/fuzz/fuzz_delivered.c modules/delivery/local/delivered.c modules/delivery/local/delivered.h

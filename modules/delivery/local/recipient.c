@@ -6,11 +6,12 @@
 static void split_address(struct local_state *st)
 {
 	const char *at = strrchr(st->address, '@'), *delims = ph_conf_get(st->svc->conf, "recipient_delimiter");
-	size_t n = at ? (size_t)(at - st->address) : strlen(st->address), cut = n;
+	size_t n = at ? (size_t)(at - st->address) : strlen(st->address), cut;
 	bool special = st->svc->owner_special;
 
 	st->domain = at ? at + 1 : "";
 	st->local = ph_str_fold(st->arena, ph_arena_strndup(st->arena, st->address, n), st->svc->utf8);
+	n = cut = strlen(st->local);            /* folding can make it shorter or longer */
 	st->extension = NULL;
 	st->delimiter = '\0';
 	if (delims && *delims && n > 1 && !(special && strchr(delims, '-') && strncmp(st->local, "owner-", 6) == 0) &&
