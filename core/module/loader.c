@@ -158,6 +158,18 @@ static int check_owner(const char *path, struct ph_err *err)
 	return 0;
 }
 
+/* Out of memory the process ends, as everywhere (mem.c): one that lived on without this module would keep its mail waiting until a reload. */
+static const char *ltdl_error(const char *path)
+{
+	const char *text = lt_dlerror();
+
+	if (text && (strcmp(text, "not enough memory") == 0 || strstr(text, "annot allocate memory"))) {
+		ph_log(PH_LOG_PANIC, "module %s: %s", path, text);
+		abort();
+	}
+	return text ? text : "unknown reason";
+}
+
 static struct loaded *open_file(unsigned kind, const char *name, const char *path, struct ph_err *err)
 {
 	struct ph_elf_note note;
@@ -175,7 +187,7 @@ static struct loaded *open_file(unsigned kind, const char *name, const char *pat
 	if (ph_descriptor_check_numbers(&note, kind, path, err) < 0)
 		return NULL;
 	if (!ltdl_ready && lt_dlinit() != 0) {
-		ph_err_set(err, -EPROTO, "module %s: libltdl: %s", path, lt_dlerror());
+		ph_err_set(err, -EPROTO, "module %s: libltdl: %s", path, ltdl_error(path));
 		return NULL;
 	}
 	/* The MongoDB library makes shared memory when it is loaded, and complains on standard error when it cannot: not while postconf scans. */
@@ -189,7 +201,7 @@ static struct loaded *open_file(unsigned kind, const char *name, const char *pat
 	lt_dladvise_destroy(&advise);
 	theirs = h ? lt_dlsym(h, "ph_module") : NULL;
 	if (theirs == NULL) {
-		ph_err_set(err, -EPROTO, "module %s is refused: %s", path, lt_dlerror());
+		ph_err_set(err, -EPROTO, "module %s is refused: %s", path, ltdl_error(path));
 		return NULL;
 	}
 	m = ph_module_check(theirs, kind, name, path, err);

@@ -21,7 +21,7 @@ static void put_envelope(struct ph_session *s, struct ph_arena *a, struct ph_buf
 		ph_buf_printf(b, " proto=%s", s->proto);
 	if (s->helo)
 		ph_buf_printf(b, " helo=<%s>", s->helo);
-	if (s->sasl_user)
+	if (s->sasl_user && s->set->log_reject_user)
 		ph_buf_printf(b, " sasl_username=<%s>", s->sasl_user);
 }
 

@@ -37,6 +37,8 @@ static const struct ph_param smtpd_params[] = {
 	PH_P_RAW(S, reject_footer, "smtpd_reject_footer", "", "text behind 4xx and 5xx replies"),
 	PH_P_STR(S, reject_footer_maps, "smtpd_reject_footer_maps", "", "the same, looked up by the reply"),
 	PH_P_STR(S, reject_filter_maps, "smtpd_reject_filter_maps", "", "tables that replace 4xx and 5xx replies, looked up by the reply"),
+	PH_P_BOOL(S, log_reject_user, "smtpd_log_reject_sasl_username", "${{$compatibility_level} <level {3.11} ? {no} : {yes}}",
+		  "lines about refused commands name the user who has logged in"),
 	PH_P_RAW(S, expansion_filter, "smtpd_expansion_filter",
 		 "\\t\\40!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
 		 "characters that $name expansions may hold; others become _"),

@@ -19,7 +19,7 @@ struct ph_smtpd_settings {
 	const char *discard_ehlo_keywords, *discard_ehlo_maps;
 	const char *noop_commands, *forbidden_commands, *command_filter;
 	const char *reject_footer, *reject_footer_maps, *reject_filter_maps, *expansion_filter;
-	bool soft_bounce;
+	bool soft_bounce, log_reject_user;
 	bool peername_lookup, client_port_logging, hide_client_session;
 	const char *info_log_format;
 	const char *fast_flush_domains;

@@ -75,6 +75,7 @@ class Lmtp(socketserver.StreamRequestHandler):
 
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads = allow_reuse_address = True
+    request_queue_size = 512            # a connection beyond it would wait for minutes
 
 
 server = Server(("127.0.0.1", 0), Lmtp)

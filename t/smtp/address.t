@@ -10,7 +10,7 @@ client
 hello
 > MAIL FROM:<a@b.test>
 < 250
-denied <@here.test>
+taken <@here.test>
 denied <>
 > RCPT TO:<"">
 < 501
@@ -108,7 +108,7 @@ hello
 > MAIL FROM:<a@x.test b@y.test>
 < 501
 > MAIL FROM:a@x.test:b@y.test;
-< 501
+< 250
 
 test N-148 address literals
 client

@@ -66,11 +66,17 @@ def reference(top):
     return None
 
 
+def names_of_ours():
+    """What two products cannot have in common: the name, and the version (macro v of milters, banners)."""
+    version = [subprocess.run([d + "/postconf", "-hd", "mail_version"], stdout=subprocess.PIPE, text=True).stdout.strip() for d in (INST + "/sbin", "/usr/sbin")]
+    return ["--rename", "Posthouse=Postfix"] + (["--rename", "%s=%s" % tuple(version)] if all(version) else [])
+
+
 def run(tree, ref, jobs, retries):
     if not os.path.isdir(tree):
         return []
     argv = [sys.executable, BENCH + "/run.py", "--iut", INST + "/sbin", "--json", tree + ".json", "--cases", tree, "-j", str(jobs), "-v",
-            "--retries", str(retries), "--rename", "Posthouse=Postfix"] + (["--reference", ref] if ref else [])
+            "--retries", str(retries)] + names_of_ours() + (["--reference", ref] if ref else [])
     p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print("".join("# " + l + "\n" for l in p.stdout.split("\n") if l[:4] in ("BAD ", "tota", "time") or l[:5] == "flaky"), end="")
     try:
