@@ -23,7 +23,6 @@
 #define HEAD_BYTES 5
 #define OUT_BYTES (128 * 1024)
 #define PH_MAILDROP_RCPTS_MAX 1000000
-#define PH_MAILDROP_FLAGS (uint32_t)(PH_ENV_SMTPUTF8 | PH_ENV_REQUIRETLS | PH_ENV_TRACE | PH_ENV_TRACE_ONLY | PH_ENV_VERP)
 
 struct ph_maildrop_writer {
 	int fd;

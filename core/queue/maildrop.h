@@ -8,8 +8,10 @@
 #define CORE_QUEUE_MAILDROP_H
 
 #include <posthouse/base.h>
+#include "message/envelope.h"
 
 #define PH_MAILDROP_RECORD_MAX (64 * 1024)
+#define PH_MAILDROP_FLAGS (uint32_t)(PH_ENV_SMTPUTF8 | PH_ENV_REQUIRETLS | PH_ENV_TRACE | PH_ENV_TRACE_ONLY | PH_ENV_VERP)
 
 enum ph_maildrop_type {
 	PH_DROP_END = 'X',
@@ -18,7 +20,7 @@ enum ph_maildrop_type {
 	PH_DROP_ENVID = 'E',
 	PH_DROP_RET = 'r',              /* "FULL", "HDRS" */
 	PH_DROP_ENCODING = 'e',         /* "7bit", "8bit" */
-	PH_DROP_FLAGS = 'f',            /* u32: PH_ENV_* (SMTPUTF8, TRACE, TRACE_ONLY, VERP) */
+	PH_DROP_FLAGS = 'f',            /* u32: PH_ENV_*, of PH_MAILDROP_FLAGS */
 	PH_DROP_ATTR = 'A',             /* "name=value" */
 	PH_DROP_RCPT = 'R',             /* one byte PH_NOTIFY_* (0: not given), orcpt, NUL, address */
 	PH_DROP_CONTENT = 'C',          /* bytes of the message, LF line ends */

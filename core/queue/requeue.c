@@ -2,6 +2,7 @@
  *
  * The new message's envelope says which one it replaces, so a crash between its commit and the removal of the old one does not leave both (recover.c).
  * No state.  Yields. */
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,26 @@ static int feed(struct ph_intake *in, struct ph_stored *m)
 	return r;
 }
 
+/* Has something failed, a recipient or a part of one, of which somebody has yet to be told? In the new message it would be forgotten. */
+static bool bounced_untold(const struct ph_qmgr *q, const struct ph_entry *e, struct ph_arena *arena)
+{
+	struct ph_reason r;
+
+	for (uint32_t i = 0; i < e->n_rcpts; i++) {
+		struct ph_parts list;
+
+		if (e->rcpts[i].state == PH_RCPT_BOUNCED)
+			return true;
+		if (e->rcpts[i].state != PH_RCPT_TODO || !ph_notify_bounced(q, e, i) || !ph_entry_reason(q->ix, e, i, &r) || !ph_parts_pending(r.diag))
+			continue;
+		list = ph_parts_read(r.diag, arena);
+		for (size_t k = 0; k < list.n; k++)
+			if (list.part[k].state == PH_PART_BOUNCED)
+				return true;
+	}
+	return false;
+}
+
 /* Parts of recipient i that other transports have yet to take stand for it: what was delivered of it is not delivered again. */
 static struct ph_parts pending_parts(const struct ph_qmgr *q, const struct ph_entry *e, size_t i, struct ph_arena *arena)
 {
@@ -63,7 +84,7 @@ static struct ph_parts pending_parts(const struct ph_qmgr *q, const struct ph_en
 	struct ph_reason r;
 	size_t n = 0;
 
-	if (!ph_entry_reason(q->ix, e, (uint32_t)i, &r) || !ph_parts_pending(r.diag))
+	if (e->rcpts[i].state != PH_RCPT_TODO || !ph_entry_reason(q->ix, e, (uint32_t)i, &r) || !ph_parts_pending(r.diag))
 		return list;
 	list = ph_parts_read(ph_arena_strdup(arena, r.diag), arena);
 	for (size_t k = 0; k < list.n; k++)
@@ -107,6 +128,24 @@ static int envelope(const struct ph_qmgr *q, struct ph_intake *in, const struct 
 	return r;
 }
 
+/* What a submitter may set, and the flags. */
+static void drop_attrs(struct ph_maildrop_writer *w, const struct ph_envelope *env, struct ph_arena *arena)
+{
+	uint32_t flags = htole32(env->flags & PH_MAILDROP_FLAGS);
+
+	for (size_t i = 0; i < env->n_attrs; i++) {
+		const struct ph_attr *a = &env->attrs[i];
+		const char *text;
+
+		if (!ph_maildrop_attr_allowed((struct ph_slice){ a->name, strlen(a->name) }))
+			continue;
+		text = ph_arena_printf(arena, "%s=%s", a->name, a->value);
+		ph_maildrop_put(w, PH_DROP_ATTR, text, strlen(text));
+	}
+	if (flags)
+		ph_maildrop_put(w, PH_DROP_FLAGS, &flags, sizeof(flags));
+}
+
 /* Without the mail system: into maildrop/, from where pickup takes it when that comes up. */
 static int to_maildrop(struct ph_qmgr *q, struct ph_entry *e, struct ph_stored *m, struct ph_arena *arena, struct ph_err *err)
 {
@@ -126,6 +165,7 @@ static int to_maildrop(struct ph_qmgr *q, struct ph_entry *e, struct ph_stored *
 		ph_maildrop_put(w, PH_DROP_RET, m->env->ret, strlen(m->env->ret));
 	if (m->env->encoding && *m->env->encoding)
 		ph_maildrop_put(w, PH_DROP_ENCODING, m->env->encoding, strlen(m->env->encoding));
+	drop_attrs(w, m->env, arena);
 	for (i = 0; i < m->env->n_rcpts; i++) {
 		const struct ph_rcpt *rc = &m->env->rcpts[i];
 		struct ph_parts parts = pending_parts(q, e, i, arena);
@@ -169,6 +209,10 @@ int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err)
 	r = ph_stored_open(q->dirfd, &ref, arena, &m, err);
 	if (r < 0)
 		goto out;
+	if (bounced_untold(q, e, arena)) {
+		r = ph_err_set(err, -EAGAIN, "it has bounced recipients, or parts of them, of which the sender has yet to be told");
+		goto out;
+	}
 	if (q->offline) {
 		r = to_maildrop(q, e, m, arena, err);
 		goto out;

@@ -22,6 +22,7 @@
 #include "net/listen.h"
 #include "queue/control_client.h"
 #include "queue/journal.h"
+#include "queue/maildrop.h"
 #include "queue/parts.h"
 #include "queue/proto.h"
 #include "queue/qmgr.h"
@@ -358,7 +359,7 @@ static void intake_connect(void)
 	ph_buf_done(&b);
 }
 
-struct mail { const char *sender; const char *const *rcpts; unsigned n; uint32_t flags; unsigned notify; const char *filter, *redirect; int64_t age_s; bool stored; };
+struct mail { const char *sender; const char *const *rcpts; unsigned n; uint32_t flags; unsigned notify; const char *filter, *redirect, *verp; int64_t age_s; bool stored; };
 
 /* Announce a message; returns its queue id (static). */
 static const char *mail(const struct mail *m)
@@ -367,12 +368,17 @@ static const char *mail(const struct mail *m)
 	struct ph_rcpt *rcpts = ph_alloc((m->n + 1) * sizeof(*rcpts));
 	struct ph_envelope env = { .arrival_us = ph_wall_us() - m->age_s * 1000000, .content_bytes = 1000, .flags = m->flags, .sender = m->sender,
 		.encoding = "7bit", .filter = m->filter, .redirect = m->redirect, .n_rcpts = m->n, .rcpts = rcpts };
+	struct ph_attr verp = { "verp_delimiters", m->verp };
 	struct ph_buf b = PH_BUF_INIT(1 << 24), e = PH_BUF_INIT(1 << 24);
 	struct ph_msg_ref ref;
 	struct ph_err err;
 	unsigned i;
 
 	memset(&ref, 0, sizeof(ref));
+	if (m->verp) {
+		env.attrs = &verp;
+		env.n_attrs = 1;
+	}
 	for (i = 0; i < m->n; i++)
 		rcpts[i] = (struct ph_rcpt){ .address = m->rcpts[i], .original = m->rcpts[i], .dsn_notify = m->notify };
 	if (m->stored) {
@@ -727,6 +733,82 @@ static void test_parts_soft(void *arg)
 	over(a, master);
 }
 
+/* ---- postsuper -r while the mail system is down ---- */
+
+/* Those that the answer names. Once in a directory: the lock is the process's. */
+static void requeue(const char *queue_id, const char *other)
+{
+	struct ph_offline *o;
+	struct ph_err err;
+	char text[150];
+
+	ph_buf_clear(&answer);
+	snprintf(text, sizeof(text), "{\"cmd\":\"super\",\"op\":\"requeue\",\"ids\":[\"%s\",\"%s\"]}", queue_id, other);
+	if (ph_offline_open(config, dir, true, &o, &err) < 0 || ph_offline_request(o, text, add_text, &answer, &err) < 0)
+		printf("# %s\n", err.text);
+	ph_offline_close(&o);
+}
+
+/* The flags, attributes and recipients of the only file in maildrop/, as a text. */
+static void dropped(struct ph_buf *ret)
+{
+	char **names;
+	int top = open(dir, O_RDONLY | O_DIRECTORY), fd;
+	size_t n = ph_queue_names(top, "maildrop", "", &names);
+	struct ph_maildrop_reader *r;
+	struct ph_maildrop_rec rec;
+	struct ph_err err;
+
+	fd = n == 1 ? openat(top, names[0], O_RDONLY) : -1;
+	r = ph_maildrop_reader_new(fd);
+	while (fd >= 0 && ph_maildrop_next(r, &rec, &err) > 0) {
+		if (rec.type == PH_DROP_FLAGS && rec.data.n == 4)
+			ph_buf_printf(ret, "f%u ", (unsigned)rec.data.p[0] & 0xff);
+		else if (rec.type == PH_DROP_ATTR)
+			ph_buf_printf(ret, "%.*s ", (int)rec.data.n, rec.data.p);
+		else if (rec.type == PH_DROP_RCPT)
+			ph_buf_printf(ret, "%.*s ", (int)rec.data.n - 2, rec.data.p + 2);
+	}
+	ph_maildrop_reader_free(&r);
+	ph_queue_names_free(names, n);
+	close(fd);
+	close(top);
+}
+
+static void test_requeue_flags(void *arg)
+{
+	struct ph_buf text = PH_BUF_INIT(1000);
+	char want[100];
+
+	requeue(left_behind(&(struct mail){ .sender = "s@x.test", TO("u@far.test"), .flags = PH_ENV_VERP | PH_ENV_SMTPUTF8, .verp = "-=", .stored = true }), "");
+	dropped(&text);
+	snprintf(want, sizeof(want), "verp_delimiters=-= f%u u@far.test ", (unsigned)(PH_ENV_VERP | PH_ENV_SMTPUTF8) & 0xff);
+	tap_is(ph_buf_str(&text), want, "requeued without the mail system: VERP and SMTPUTF8 are kept");
+	ph_buf_done(&text);
+	ph_loop_stop();
+}
+
+static void test_requeue_untold(void *arg)
+{
+	static const struct ph_part parts[2] = { { .state = PH_PART_BOUNCED, .address = "p@far.test", .dsn = "5.1.1", .text = "no such user" },
+						 { .state = PH_PART_PENDING, .address = "q@far.test", .dsn = "", .text = "", .route = "slow:x" } };
+	const struct mail m = { .sender = "s@x.test", TO("all@here.test"), .stored = true };
+	struct ph_buf text = PH_BUF_INIT(1000);
+	char with[PH_QUEUE_ID_MAX], without[PH_QUEUE_ID_MAX];
+
+	strcpy(with, left_behind(&m));
+	strcpy(without, left_behind(&m));
+	expanded_before(with, 0, parts, 2);
+	expanded_before(without, 0, parts + 1, 1);
+	requeue(with, without);
+	tap_ok(strstr(ph_buf_str(&answer), with) == NULL, "a message with a bounced part that nobody was told of is not requeued");
+	tap_ok(strstr(ph_buf_str(&answer), without) != NULL, "one without is");
+	dropped(&text);
+	tap_is(ph_buf_str(&text), "q@far.test ", "as what is left of it");
+	ph_buf_done(&text);
+	ph_loop_stop();
+}
+
 /* ---- CPU ---- */
 
 static double child_cpu(void)
@@ -832,6 +914,8 @@ int main(int argc, char **argv)
 	scenario(test_redirect_done, "");
 	scenario(test_parts_adopted, "qmgr_message_recipient_limit = 1\nqmgr_message_recipient_minimum = 1\ndefault_extra_recipient_limit = 0\n");
 	scenario(test_parts_soft, "soft_bounce = yes\n");
+	scenario(test_requeue_flags, "");
+	scenario(test_requeue_untold, "");
 	if (argc > 1)
 		scenario(bench, "");
 	return tap_done();
