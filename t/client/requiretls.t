@@ -68,7 +68,7 @@ smtp_tls_policy_maps = inline:{{[127.0.0.1]:@GOOD@=secure match=mx.sink.test} {[
 smtp_requiretls_policy = inline:{{127.0.0.1=enforce}}, disable
 transport_maps = inline:{{good.test=smtp:[127.0.0.1]:@GOOD@} {old.test=smtp:[127.0.0.1]:@OLD@} {plain.test=smtp:[127.0.0.1]:@PLAIN@} {wrong.test=smtp:[127.0.0.1]:@WRONG@} {nopolicy.test=smtp:[127.0.0.1]:@MAY@}
  {nexthop.test=smtp:[127.0.0.1]:@OLD@,[127.0.0.1]:@GOOD@} {down.test=smtp:[127.0.0.1]:@DOWN@,[127.0.0.1]:@OLD@} {opp.plain.test=opp:[127.0.0.1]:@PLAIN2@} {opp.good.test=opp:[127.0.0.1]:@GOOD@} {tls.plain.test=tls:[127.0.0.1]:@PLAIN2@} {tls.old.test=tls:[127.0.0.1]:@MAY@}
- {broken.test=broken:[127.0.0.1]:@GOOD@} {soft.test=soft:inet:[127.0.0.2]:@DOWN@,unix:/nonexistent/x} {refuses.test=tls:[127.0.0.1]:@REFUSES@}
+ {broken.test=broken:[127.0.0.1]:@GOOD@} {soft.test=soft:inet:[127.0.0.2]:@DOWN@,unix:/nonexistent/x} {wrap.test=wrap:inet:[127.0.0.2]:@DOWN@,unix:/nonexistent/x} {refuses.test=tls:[127.0.0.1]:@REFUSES@}
  {cbad.test=cbad:[127.0.0.1]:@PLAIN2@} {cmay.test=cmay:[127.0.0.1]:@GOOD@} {ctls.test=ctls:[127.0.0.1]:@ONCE@} {back.test=smtp:[127.0.0.1]:@BACK@} {filter.test=smtp:[127.0.0.1]:@OLD@}}
 """
 # Sessions that ordinary mail leaves behind.
@@ -77,6 +77,7 @@ opp unix - - n - - smtp -o smtp_requiretls_policy=opportunistic -o smtp_tls_secu
 tls unix - - n - - smtp -o smtp_tls_security_level=may -o { smtp_requiretls_policy = opportunistic+starttls }
 broken unix - - n - - smtp -o smtp_requiretls_policy=tcp:127.0.0.1:@DOWN@
 soft unix - - n - - lmtp -o { lmtp_requiretls_policy = inline:{{mx.test.example=enforce}}, fail:t }
+wrap unix - - n - - lmtp -o lmtp_tls_wrappermode=yes -o lmtp_tls_security_level=may -o { lmtp_tls_policy_maps = inline:{{unix:/nonexistent/x=none}} } -o { lmtp_requiretls_policy = opportunistic+starttls }
 cbad unix - - n - 1 smtp -o smtp_requiretls_policy=fail:t @CACHE@
 cmay unix - - n - 1 smtp -o smtp_requiretls_policy=enforce -o smtp_tls_policy_maps= -o smtp_tls_security_level=may -o smtp_tls_connection_reuse=yes @CACHE@
 ctls unix - - n - 1 smtp -o smtp_tls_security_level=may -o { smtp_requiretls_policy = opportunistic+starttls } @CACHE@
@@ -123,7 +124,7 @@ def main(i, s, ports):
         r = over_tls(i.port, "MAIL FROM:<s@back.test>" + option, "RCPT TO:<%s>" % rcpt, body="Subject: x\n%s\nsecret body\n" % header)
         return rcpt, r[-1].split()[-1]
 
-    ids = dict([send("x@%s.test" % x) for x in ("good", "old", "plain", "wrong", "nopolicy", "nexthop", "down", "opp.plain", "opp.good", "tls.plain", "tls.old", "broken", "soft", "refuses")] + [
+    ids = dict([send("x@%s.test" % x) for x in ("good", "old", "plain", "wrong", "nopolicy", "nexthop", "down", "opp.plain", "opp.good", "tls.plain", "tls.old", "broken", "soft", "wrap", "refuses")] + [
         send("opt@wrong.test", "", "TLS-Required: No\n"), send("not@wrong.test", ""), send("bad@wrong.test", "", "TLS-Required: perhaps\n"),
         send("opt@plain.test", "", "TLS-Required: no\n"), send("both@plain.test", " REQUIRETLS", "TLS-Required: no\n"), send("x@filter.test", "", "Require-TLS-ESMTP: yes\n"),
         send("gone@old.test", "", "TLS-Required: no\n")])
@@ -153,6 +154,7 @@ def main(i, s, ports):
     result("x@down.test", "status=deferred", name="N-068 one of the servers is only down: the mail waits")
     result("x@broken.test", "dsn=4.7.5", "status=deferred", name="a policy that cannot be looked up: the mail waits")
     result("x@soft.test", "dsn=4.7.10", "status=deferred", name="one policy of several cannot be looked up: the mail waits")
+    result("x@wrap.test", "dsn=4.7.10", "status=deferred", name="one server of several has TLS that is configured wrongly: the mail waits")
     # ---- sessions of ordinary mail
     t.ok(all("status=sent" in results["first@%s.test" % x] for x in ("cbad", "cmay", "ctls")), "ordinary mail goes, and leaves its sessions open", results)
     result("x@cbad.test", "dsn=4.7.5", "status=deferred", name="N-068 a policy that cannot be looked up: no session that is there")
