@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/fault.h"
 #include "base/pack.h"
 #include "queue/parts.h"
 #include "queue/qmgr_private.h"
@@ -144,7 +145,9 @@ static int by_order(const void *one, const void *two, void *arg)
 
 	if (r == 0 && at_a && at_b)
 		r = strcasecmp(at_a, at_b);
-	return r ? r : strcmp(a, b);
+	if (r == 0)
+		r = strcmp(a, b);
+	return r ? r : (i > k) - (i < k);       /* the parts of one stay together */
 }
 
 /* A recipient that was expanded: each destination that bounced, or waits, stands for itself.  false: there is none to be told of. */
@@ -202,14 +205,16 @@ static void collect(struct notice *n)
 }
 
 /* "0,1,2" for as long as it fits; the rest would be told twice after a crash in the wrong microsecond. */
-static const char *rcpt_list(const struct notice *n)
+static const char *rcpt_list(const struct notice *n, const struct ph_bounce_rcpt *rcpts, size_t n_rcpts)
 {
 	struct ph_buf b = PH_BUF_INIT(LIST_MAX);
 	const char *text;
 	size_t i;
 
-	for (i = 0; i < n->n; i++) {
-		if (ph_buf_printf(&b, "%s%u", i ? "," : "", n->rcpts[i].index) < 0)
+	for (i = 0; i < n_rcpts; i++) {
+		if (i > 0 && rcpts[i].index == rcpts[i - 1].index)      /* the next part of one recipient */
+			continue;
+		if (ph_buf_printf(&b, "%s%u", i ? "," : "", rcpts[i].index) < 0)
 			break;
 	}
 	text = ph_arena_strdup(n->a->arena, ph_buf_str(&b));
@@ -229,7 +234,7 @@ static int send_to(struct notice *n, const char *to, bool postmaster, bool doubl
 	struct ph_active *a = n->a;
 	char queue_id[PH_QUEUE_ID_MAX] = "";
 	const char *names[3] = { "notice_of", "notice_kind", "notice_rcpts" };
-	const char *values[3] = { a->ref.queue_id, n->word, rcpt_list(n) };
+	const char *values[3] = { a->ref.queue_id, n->word, rcpt_list(n, rcpts, n_rcpts) };
 	int64_t life = *a->env->sender ? q->set.lifetime_ms : q->set.bounce_lifetime_ms;
 	struct ph_bounce_request req = {
 		.kind = n->kind, .conf = conf_of(q, n->kind), .env = a->env, .ref = &a->ref, .queue_dirfd = q->dirfd, .to = to,
@@ -240,8 +245,12 @@ static int send_to(struct notice *n, const char *to, bool postmaster, bool doubl
 		.attr_names = names, .attr_values = values, .n_attrs = postmaster && !double_bounce ? 0 : 3, .ret_queue_id = queue_id,
 	};
 	struct ph_err err = { 0 };
-	int r = ph_bounce_send(&req, &err);
+	int r = ph_fault("notify.send");
 
+	if (r < 0)
+		ph_err_errno(&err, r, "fault");
+	else
+		r = ph_bounce_send(&req, &err);
 	if (r < 0)
 		ph_log(PH_LOG_WARNING, "%s: notification to <%s> failed: %s", a->ref.queue_id, to, err.text);
 	else
@@ -250,7 +259,7 @@ static int send_to(struct notice *n, const char *to, bool postmaster, bool doubl
 }
 
 /* The journal knows; the recipients are closed (not after a delay warning: these go on). */
-static void record(struct notice *n)
+static void record(struct notice *n, const struct ph_bounce_rcpt *rcpts, size_t n_rcpts)
 {
 	struct ph_qmgr *q = n->q;
 	struct ph_journal_rec rec = { .type = PH_J_NOTIFIED, .time_ms = ph_wall_us() / 1000, .text = { n->word, strlen(n->word) } };
@@ -259,9 +268,9 @@ static void record(struct notice *n)
 	size_t i;
 
 	memcpy(rec.queue_id, n->a->ref.queue_id, sizeof(rec.queue_id));
-	for (i = 0; i < n->n; i++) {
-		if (n->kind != PH_BOUNCE_TRACE || n->rcpts[i].status == PH_SENT)
-			ph_pack_u32(&blob, n->rcpts[i].index);
+	for (i = 0; i < n_rcpts; i++) {
+		if (n->kind != PH_BOUNCE_TRACE || rcpts[i].status == PH_SENT)
+			ph_pack_u32(&blob, rcpts[i].index);
 	}
 	rec.blob = (struct ph_slice){ blob.data, blob.len };
 	if (ph_journal_append(q->journal, &rec, &err) < 0)
@@ -270,11 +279,11 @@ static void record(struct notice *n)
 	ph_buf_done(&blob);
 }
 
-static void close_rcpts(struct notice *n, struct ph_entry *e)
+static void close_rcpts(struct notice *n, struct ph_entry *e, size_t n_rcpts)
 {
 	size_t i;
 
-	for (i = 0; i < n->n; i++)
+	for (i = 0; i < n_rcpts; i++)
 		ph_index_result(n->q->ix, e, n->rcpts[i].index, PH_RCPT_CLOSED, NULL);
 }
 
@@ -310,19 +319,27 @@ const char *ph_verp_sender(struct ph_arena *arena, const char *sender, const cha
 	return ph_arena_printf(arena, "%.*s%c%.*s%c%s%s", local, sender, delims[0], (int)(rat - rcpt), rcpt, delims[1], rat + 1, at ? at : "");
 }
 
-/* VERP: each recipient's bounce goes to an address that names the recipient. */
+/* VERP: each recipient's bounce goes to an address that names the recipient; one that was expanded has all its parts in it.  Each is a notification of its
+ * own: a crash, or an error at the next one, must neither repeat it nor stand for those that are still to come. */
 static int send_verp(struct notice *n)
 {
 	struct ph_active *a = n->a;
-	size_t i;
+	size_t i, next;
 	int r = 0;
 
-	for (i = 0; i < n->n && r == 0; i++) {
+	for (i = 0; i < n->n && a->e; i = next) {
 		const struct ph_rcpt *rc = &a->env->rcpts[n->rcpts[i].index];
 
+		for (next = i + 1; next < n->n && n->rcpts[next].index == n->rcpts[i].index; next++)
+			;
 		r = send_to(n, ph_verp_sender(a->arena, a->env->sender, a->verp_delims, rc->original && *rc->original ? rc->original : rc->address), false, false,
-			    &n->rcpts[i], 1);
+			    &n->rcpts[i], next - i);
+		if (r < 0)
+			break;
+		record(n, &n->rcpts[i], next - i);
 	}
+	if (r < 0 && a->e)
+		close_rcpts(n, a->e, i);
 	return r;
 }
 
@@ -343,7 +360,7 @@ static int send_failure(struct notice *n)
 		return n->n && class_on(q, "2bounce") ? send_to(n, q->set.two_bounce_notice, true, true, n->rcpts, n->n) : 0;
 	if (n->n)
 		r = n->a->verp_delims && !q->set.disable_verp_bounces ? send_verp(n) : send_to(n, sender, false, false, n->rcpts, n->n);
-	if (r == 0 && class_on(q, "bounce")) {
+	if (r == 0 && n->a->e && class_on(q, "bounce")) {
 		n->override = true;
 		collect(n);
 		send_to(n, q->set.bounce_notice, true, false, n->rcpts, n->n);
@@ -410,9 +427,9 @@ static int run(struct ph_qmgr *q, struct ph_active *a, enum ph_bounce_kind kind,
 	if (r < 0 || a->e == NULL)
 		return r;
 	if (n.n)
-		record(&n);
+		record(&n, n.rcpts, n.n);
 	if (state != PH_RCPT_TODO) {
-		close_rcpts(&n, a->e);
+		close_rcpts(&n, a->e, n.n);
 		close_unwanted(&n, a->e, state);
 	}
 	return 0;
@@ -427,7 +444,7 @@ static int run_trace(struct ph_qmgr *q, struct ph_active *a)
 
 	if (r < 0 || a->e == NULL)
 		return r;
-	record(&n);
+	record(&n, n.rcpts, n.n);
 	a->e->marks |= PH_MARK_TRACED;
 	for (i = 0; i < a->e->n_rcpts; i++) {
 		if (a->e->rcpts[i].state == PH_RCPT_SENT || (a->e->flags & PH_ENV_TRACE_ONLY))
