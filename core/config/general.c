@@ -166,8 +166,8 @@ static bool parse_mode(const char *text, unsigned *ret)
 static int check_values(const struct ph_conf *conf, struct ph_general_settings *g, struct ph_err *err)
 {
 	struct ph_arena *a = conf->config->arena;
+	const struct ph_setting *ports;
 	const char *nets;
-	int port;
 
 	if (!valid_hostname(g->myhostname))
 		return ph_err_set(err, -EINVAL, "%s: parameter myhostname: bad parameter value: %s",
@@ -191,9 +191,9 @@ static int check_values(const struct ph_conf *conf, struct ph_general_settings *
 	if (ph_inet_protocols(g->inet_protocols, &g->ipv4, &g->ipv6) < 0)
 		return ph_err_set(err, -EINVAL, "%s: unknown inet_protocols value \"%s\"; expected all, ipv4 or ipv6",
 				  ph_setting_where(conf, "inet_protocols", a), g->inet_protocols);
-	if (ph_known_ports(g->known_tcp_ports, NULL, &port) < 0)
-		return ph_err_set(err, -EINVAL, "%s: known_tcp_ports: not a list of name=port: %s",
-				  ph_setting_where(conf, "known_tcp_ports", a), g->known_tcp_ports);
+	ports = ph_conf_setting(conf, "known_tcp_ports");
+	if (ports && (conf == conf->config->main_view || ports != ph_conf_setting(conf->config->main_view, "known_tcp_ports")))
+		(void)ph_known_port(g->known_tcp_ports, "", conf->config, ports);
 	if (ph_conf_setting(conf, "mynetworks") == NULL)
 		return ph_default_mynetworks_of(conf, &nets, err);
 	return 0;

@@ -1,5 +1,4 @@
 /* ports.c: names of TCP ports: known_tcp_ports, then services(5).  No state; reading services(5) blocks.  Source: postconf(5). */
-#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -17,37 +16,54 @@ static char *trim(char *s)
 	return s;
 }
 
-/* "smtps=submissions=465": *ret_port when name is one of them.  0, or negative: it reads wrong. */
-static int one_entry(char *entry, const char *name, int *ret_port)
+/* "smtps=submissions=465": *ret_port when name is one of them.  NULL, or what is wrong with the entry. */
+static const char *one_entry(char *entry, const char *name, int *ret_port)
 {
 	char *eq = strrchr(entry, '='), *part;
 	bool found = false;
 	int64_t port;
 
-	if (!eq || ph_str_int64(trim(eq + 1), 1, 65535, &port) < 0)
-		return -EINVAL;
+	if (!eq)
+		return "is not in \"name = value\" form";
+	part = trim(eq + 1);
+	if (!*part)
+		return "missing port value after \"=\"";
+	if (part[strcspn(part, " \t\r\n")])
+		return "whitespace in port number";
+	if (part[strspn(part, "0123456789")])
+		return "non-numerical service port";
+	if (ph_str_int64(part, 1, 65535, &port) < 0)
+		return "no such port number";
 	*eq = '\0';
 	while ((part = strsep(&entry, "="))) {
 		part = trim(part);
-		if (!*part || part[strcspn(part, " \t\r\n")])
-			return -EINVAL;
-		found |= name && strcmp(part, name) == 0;
+		if (!*part)
+			return "missing service name before \"=\"";
+		if (part[strcspn(part, " \t\r\n")])
+			return "whitespace in service name";
+		found |= strcmp(part, name) == 0;
 	}
 	if (found)
 		*ret_port = (int)port;
-	return 0;
+	return NULL;
 }
 
-int ph_known_ports(const char *list, const char *name, int *ret_port)
+int ph_known_port(const char *list, const char *name, struct ph_config *c, const struct ph_setting *set)
 {
 	char *copy = ph_strdup(list), *cursor = copy, *entry;
-	int r = 0;
+	int port = 0;
 
-	*ret_port = 0;
-	while (r == 0 && *trim(copy) && (entry = strsep(&cursor, ",")))
-		r = one_entry(entry, name, ret_port);
+	while ((entry = strsep(&cursor, ","))) {
+		const char *text = list + (entry - copy), *wrong;
+
+		if (!entry[strspn(entry, " \t\r\n")])
+			continue;
+		wrong = one_entry(entry, name, &port);
+		if (wrong && set)
+			ph_config_note(c, set->file, set->line, "known_tcp_ports: in \"%.*s\": %s", (int)strcspn(text, ","), text, wrong);
+	}
 	free(copy);
-	return r;
+	return port;
 }
 
 int ph_conf_tcp_port(const struct ph_conf *conf, const char *text)
@@ -55,11 +71,11 @@ int ph_conf_tcp_port(const struct ph_conf *conf, const char *text)
 	struct servent buf, *found = NULL;
 	char space[1024];
 	int64_t number;
-	int port = 0;
+	int port;
 
 	if (ph_str_int64(text, 1, 65535, &number) == 0)
 		return (int)number;
-	(void)ph_known_ports(ph_conf_general(conf)->known_tcp_ports, text, &port);     /* checked when it was loaded */
+	port = ph_known_port(ph_conf_general(conf)->known_tcp_ports, text, NULL, NULL);        /* what is wrong in it was told at load */
 	if (port)
 		return port;
 	if (getservbyname_r(text, "tcp", &buf, space, sizeof(space), &found) == 0 && found)

@@ -164,6 +164,7 @@ bool ph_check_guards(const char *name);
 /* Any value is as good as another. */
 bool ph_check_means_nothing(const char *name);
 
-/* known_tcp_ports: *ret_port of name (0: it is not there; name NULL: look at the list only).  0, or -EINVAL: the list reads wrong. */
-int ph_known_ports(const char *list, const char *name, int *ret_port);
+/* The port of name in list (known_tcp_ports); 0: it is not there.  Entries that read wrong count for nothing, and are noted in c where set (the setting;
+ * may be NULL) stands. */
+int ph_known_port(const char *list, const char *name, struct ph_config *c, const struct ph_setting *set);
 #endif

@@ -151,6 +151,21 @@ static void test_general(void)
 	ph_config_free(&c);
 }
 
+static void test_ports(void)
+{
+	struct ph_config *c = NULL;
+	struct ph_err err;
+	int n = 0;
+
+	tap_ok(ph_config_parse("known_tcp_ports = ,junk, one=two=2525,,x=70000, a b=3, =4, y=, three = 3535,\n", NULL, &c, &err) == 0, "entries that read wrong stop nothing");
+	tap_ok(ph_conf_tcp_port(ph_config_main(c), "two") == 2525 && ph_conf_tcp_port(ph_config_main(c), "three") == 3535, "the others count");
+	tap_ok(!ph_conf_tcp_port(ph_config_main(c), "x") && !ph_conf_tcp_port(ph_config_main(c), "a") && !ph_conf_tcp_port(ph_config_main(c), ""), "they do not");
+	for (const struct ph_note *note = c->notes; note; note = note->next)
+		n += strncmp(note->text, "known_tcp_ports: in \"", 21) == 0;
+	tap_ok(n == 5, "and are told: %d", n);
+	ph_config_free(&c);
+}
+
 static void test_declarations(void)
 {
 	tap_ok(ph_param_find("myhostname") != NULL && ph_param_find("nosuch") == NULL, "declarations");
@@ -163,6 +178,7 @@ int main(void)
 	test_bad();
 	test_service();
 	test_general();
+	test_ports();
 	test_declarations();
 	return tap_done();
 }
