@@ -35,39 +35,22 @@ bool ph_smtpd_proxied(const struct ph_session *s)
 	return *s->set->proxy_filter && !s->svc->standalone;
 }
 
-/* The client's words, without control characters. */
+/* The client's words, one blank for what parts them, without control characters.  A filter does not know REQUIRETLS: it gets a header instead. */
 static const char *line_text(struct ph_session *s, const struct ph_smtpd_cmdline *c)
 {
 	const struct ph_slice last = c->w[c->n - 1].text;
-	char *line = ph_arena_strndup(s->t->arena, c->w[0].text.p, (size_t)(last.p + last.n - c->w[0].text.p));
+	char *line = ph_arena_alloc(s->t->arena, (size_t)(last.p + last.n - c->w[0].text.p) + 1), *to = line;
 
-	for (char *p = line; *p; p++)
-		if ((unsigned char)*p < 32 || *p == 127)
-			*p = '?';
-	return line;
-}
-
-/* A filter does not know REQUIRETLS: it gets a header instead. */
-static const char *mail_text(struct ph_session *s, const struct ph_smtpd_cmdline *c)
-{
-	const char *line = line_text(s, c);
-	struct ph_buf b = PH_BUF_INIT(64 * 1024);
-	size_t at = 0, i;
-
-	for (i = 3; i < c->n && s->t->requiretls; i++) {
+	for (size_t i = 0; i < c->n; i++) {
 		const struct ph_slice w = c->w[i].text;
-		size_t off = (size_t)(w.p - c->w[0].text.p);
 
-		if (!ph_smtpd_slice_ieq(w, "REQUIRETLS"))
+		if (i >= 3 && s->t->requiretls && ph_smtpd_slice_ieq(w, "REQUIRETLS"))
 			continue;
-		ph_buf_append(&b, line + at, off - at);
-		at = off + w.n + strspn(line + off + w.n, " ");
+		if (i && w.p > c->w[i - 1].text.p + c->w[i - 1].text.n)        /* "TO:" and "<...>" are two words */
+			*to++ = ' ';
+		for (size_t k = 0; k < w.n; k++)
+			*to++ = (unsigned char)w.p[k] < 32 || w.p[k] == 127 ? '?' : w.p[k];
 	}
-	ph_buf_puts(&b, line + at);
-	while (b.len && b.data[b.len - 1] == ' ')
-		b.data[--b.len] = '\0';
-	line = ph_arena_strdup(s->t->arena, ph_buf_str(&b));
-	ph_buf_done(&b);
 	return line;
 }
 
@@ -77,7 +60,7 @@ void ph_smtpd_proxy_mail(struct ph_session *s, const struct ph_smtpd_cmdline *c)
 
 	p->c.arena = s->t->arena;
 	p->c.timeout_ms = s->set->proxy_timeout_ms;
-	p->mail = mail_text(s, c);
+	p->mail = line_text(s, c);
 	p->rcpts_tail = &p->rcpts;
 	p->speed_adjust = strstr(s->set->proxy_options, "speed_adjust") != NULL;
 	p->leading = true;

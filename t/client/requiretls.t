@@ -185,9 +185,9 @@ def main(i, s, ports):
     # ---- other ways in
     result("x@filter.test", "dsn=5.7.30", "status=bounced", name="Require-TLS-ESMTP: yes counts as the option")
     t.ok(i.wait_log("to=<local@old.test>")[0].count("dsn=5.7.30"), "sendmail -O requiretls=yes, too", i.log())
-    r = over_tls(ports["PROXY"], "MAIL FROM:<p@back.test> REQUIRETLS SIZE=100", "RCPT TO:<proxied@back.test>", body="Subject: x\n\nb\n")
+    r = over_tls(ports["PROXY"], "MAIL FROM:<p@back.test>\tREQUIRETLS \tSIZE=100", "RCPT TO:<proxied@back.test>", body="Subject: x\n\nb\n")
     sent, content = s["BACK"].mail("proxied@back.test")
-    t.ok(r[-1].startswith("250") and sent == "C MAIL FROM:<p@back.test> SIZE=100" and "Require-TLS-ESMTP: yes" in content, "a proxy filter gets the header, not the option", (r, sent, content))
+    t.ok(r[-1].startswith("250") and sent == "C MAIL FROM:<p@back.test> SIZE=100" and "Require-TLS-ESMTP: yes" in content, "a proxy filter gets the header, not the option, and blanks for tabs", (r, sent, content))
     # ---- the notifications
     bounced = 10
 
