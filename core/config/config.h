@@ -54,7 +54,6 @@ const struct ph_conf *ph_conf_derive(const struct ph_conf *base, const char *con
 /* What a view is based on: the view it was derived from, main.cf's for a service; NULL for main.cf's. */
 const struct ph_conf *ph_conf_base(const struct ph_conf *conf);
 const struct ph_config *ph_conf_config(const struct ph_conf *conf);
-bool ph_conf_utf8(const struct ph_conf *conf);          /* smtputf8_enable: keys are UTF-8, and folded as such */
 /* What is wrong, or set without effect.  report is called for each finding: severity PH_CHECK_*; file NULL when text names the place
  * itself; line 0: the whole file.  Returns the number of PH_CHECK_ERRORs: more than 0 stops a start.  Loads the descriptors of all modules on
  * module_directory. */

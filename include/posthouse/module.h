@@ -8,7 +8,7 @@
  *   1.0  first version: lookup, restriction, filter, delivery, sasl.
  *   1.1  base: ph_base64_decode, ph_base64_encode, ph_str_ascii, ph_str_fold, ph_str_fold_eq.
  *        co: ph_fd_wait, ph_loop_defer.
- *        param: ph_conf_tcp_port, ph_conf_service_words, ph_conf_time.
+ *        param: ph_conf_tcp_port, ph_conf_service_words, ph_conf_time, ph_conf_utf8.
  *        dns: ph_dns_query_all_secure, ph_dns_validates, ph_dns_answer.owner, ph_dnslist_filter_parse, ph_dnslist_filter_match,
  *        ph_dns_answer_filter.
  *        io, tls: ph_tls_info.client_digest, .verify_code and what follows; ph_tls_settings.chain_pem, .trust_anchor_files; ph_tls_policy.report.

@@ -88,9 +88,7 @@ static void pipe_stop(void *service)
 
 static const char *fold(const struct delivery *p, const char *s)
 {
-	const char *utf8 = ph_conf_get(p->svc->conf, "smtputf8_enable");
-
-	return ph_str_fold(p->arena, s, utf8 && ph_str_ieq(utf8, "yes"));
+	return ph_str_fold(p->arena, s, ph_conf_utf8(p->svc->conf));
 }
 
 /* An address as the flags want it: quoted, halves in lower case. */

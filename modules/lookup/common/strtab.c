@@ -117,11 +117,10 @@ bool lstrtab_put(struct lstrtab *t, const char *key, const char *value, bool rep
 
 bool lstrtab_put_folded(struct lstrtab *t, char *key, const char *value, bool replace, const struct ph_conf *conf)
 {
-	const char *utf8 = ph_str_ascii(key) ? NULL : ph_conf_get(conf, "smtputf8_enable");
 	struct ph_arena *arena;
 	bool put;
 
-	if (!utf8 || !ph_str_ieq(utf8, "yes"))
+	if (ph_str_ascii(key) || !ph_conf_utf8(conf))
 		return lstrtab_put(t, ph_str_lower(key), value, replace);
 	arena = ph_arena_new();
 	put = lstrtab_put(t, ph_str_fold(arena, key, true), value, replace);
