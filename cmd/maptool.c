@@ -114,7 +114,7 @@ const char *ph_maptool_files(char *names, struct ph_arena *a, size_t *ret_n, str
 {
 	struct ph_buf all = PH_BUF_INIT(MAX_FILE_VALUE);
 	char *word, buf[4096];
-	const char *out = NULL;
+	char *out = NULL;
 	ssize_t n;
 	int fd;
 
@@ -133,7 +133,8 @@ const char *ph_maptool_files(char *names, struct ph_arena *a, size_t *ret_n, str
 		}
 	}
 	*ret_n = all.len ? all.len - 1 : 0;     /* newlines between files */
-	out = ph_arena_strndup(a, ph_buf_str(&all), *ret_n);
+	out = ph_arena_alloc(a, *ret_n + 1);    /* a file may hold NULs */
+	memcpy(out, ph_buf_str(&all), *ret_n);
 out:
 	ph_buf_done(&all);
 	return out;

@@ -77,7 +77,7 @@ static void set_boundary(struct ph_mime *m, const char **p, const char *end)
 		*p = q + n;
 	}
 	m->boundary = ph_arena_strndup(m->arena, ph_buf_str(&b), b.len);
-	m->boundary_n = b.len;
+	m->boundary_n = strlen(m->boundary);       /* a NUL ends it */
 	ph_buf_done(&b);
 }
 

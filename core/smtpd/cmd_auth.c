@@ -67,8 +67,11 @@ static int read_response(struct ph_session *s, struct ph_slice *ret)
 	while (n && in.p[n - 1] == '\r')
 		n--;
 	if (!too_long) {
-		ret->p = ph_arena_strndup(ph_session_arena(s), in.p, n);
-		ret->n = n;
+		char *copy = ph_arena_alloc(ph_session_arena(s), n + 1);        /* a NUL is no base64, but it is one of the bytes */
+
+		if (n > 0)
+			memcpy(copy, in.p, n);
+		*ret = (struct ph_slice){ copy, n };
 	}
 	ph_stream_consume(s->io, (size_t)(lf + 1 - in.p));
 	return too_long ? ph_smtpd_refuse(s, "500 5.5.6 SASL response limit exceeded") : 0;

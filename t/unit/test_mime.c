@@ -95,6 +95,22 @@ static void test_structure(void)
 	tap_ok(strlen(states(10, deep)) == 1000 && strchr(states(10, deep), 'B') == states(10, deep) + 25, "nesting ends two behind the limit");
 }
 
+/* A quoted boundary with a NUL: what follows it is no part of the text that is compared. */
+static void test_nul(void)
+{
+	static const char value[] = " multipart/mixed; boundary=\"a\0bcdefghijklmnop\"", empty[] = " multipart/mixed; boundary=\"\0x\"";
+	struct ph_mime m;
+
+	ph_mime_init(&m, arena, true, 100, 2048);
+	ph_mime_header(&m, "Content-Type", 12, value, sizeof value - 1);
+	tap_ok(m.boundary_n == 1 && strcmp(m.boundary, "a") == 0, "a boundary with a NUL in it: %zu bytes", m.boundary_n);
+	ph_mime_headers_end(&m);
+	tap_ok(ph_mime_is_boundary(&m, "--a", 3), "it is found");
+	ph_mime_init(&m, arena, true, 100, 2048);
+	ph_mime_header(&m, "Content-Type", 12, empty, sizeof empty - 1);
+	tap_ok(m.boundary_n == 0, "one that begins with it is none");
+}
+
 static void test_templates(void)
 {
 	static const char good[] = "# comment\nfailure_template = <<EOF\nCharset: us-ascii\nFrom: X (Y)\nSubject: s: t\nPostmaster-Subject: p\n\nbody $x\n\nEOF\n# rest\n";
@@ -165,6 +181,7 @@ int main(void)
 	arena = ph_arena_new();
 	test_downgrade();
 	test_structure();
+	test_nul();
 	test_templates();
 	test_bad_files();
 	ph_arena_free(&arena);

@@ -47,7 +47,7 @@ static int push(struct work *w, const struct berval *v, int depth, bool referenc
 		w->stack = ph_realloc(w->stack, w->cap * sizeof w->stack[0]);
 	}
 	i = &w->stack[w->n++];
-	i->text = ph_strndup(v->bv_val, v->bv_len);
+	i->text = memcpy(ph_alloc(v->bv_len + 1), v->bv_val, v->bv_len);       /* a value may hold NULs: whoever takes it looks */
 	i->len = v->bv_len;
 	i->depth = depth;
 	i->reference = reference;

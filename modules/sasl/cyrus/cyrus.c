@@ -239,7 +239,12 @@ static enum ph_sasl_status result(struct exchange *x, struct call *c, struct ph_
 	if (x->conn && sasl_getprop(x->conn, SASL_USERNAME, &user) == SASL_OK && user)
 		*ret_user = ph_arena_strdup(a, user);
 	if (c->r == SASL_CONTINUE) {
-		*ret_challenge = (struct ph_slice){ ph_arena_strndup(a, c->out ? c->out : "", c->out ? c->out_len : 0), c->out ? c->out_len : 0 };
+		size_t n = c->out ? c->out_len : 0;
+		char *copy = ph_arena_alloc(a, n + 1);          /* of a binary mechanism: with NULs */
+
+		if (n > 0)
+			memcpy(copy, c->out, n);
+		*ret_challenge = (struct ph_slice){ copy, n };
 		return PH_SASL_CONTINUE;
 	}
 	if (c->r == SASL_OK && user)
