@@ -67,10 +67,8 @@ static enum ph_check unlisted(struct ph_session *s, const char *address, bool se
 		v = ph_verdict_text(s, code < 500 ? PH_DEFER : PH_REJECT, code, dsn, "<%s>: %s rejected: %s", address, cls, text);
 		break;
 	case PH_LOOKUP_TEMPFAIL:
-		v = ph_verdict_lookup_failed(s, PH_LOOKUP_TEMPFAIL, address, &err);
-		break;
 	case PH_LOOKUP_PERMERR:
-		v = ph_verdict_lookup_failed(s, PH_LOOKUP_PERMERR, address, &err);
+		v = ph_verdict_lookup_failed(s, PH_LOOKUP_TEMPFAIL, address, &err);
 		break;
 	}
 	return apply(s, &v);

@@ -12,15 +12,15 @@ enum mailhost { MAILHOST_OK, MAILHOST_NONE, MAILHOST_NULLMX, MAILHOST_TEMPFAIL }
 
 #define MAILHOST_MS 60000
 
-/* mx_first: exchangers count before addresses, and a null MX is one (senders, recipients); else addresses first (HELO).  Yields. */
-/* A name that is an address, where a name has to be: asked for all the same, and told. */
-static inline void mailhost_gripe(const char *domain, const struct ph_dns_answer *a, int type)
+/* An exchanger whose name is an address: asked for all the same, and told. */
+static inline void mailhost_gripe(const char *domain, const struct ph_dns_answer *a)
 {
 	for (size_t k = 0; k < a->n; k++)
-		if (a->rr[k].type == type && *a->rr[k].name && strspn(a->rr[k].name, "0123456789.") == strlen(a->rr[k].name))
-			ph_log(PH_LOG_WARNING, "numeric domain name in resource data of %s record for %s: %s", type == PH_DNS_MX ? "MX" : "NS", domain, a->rr[k].name);
+		if (a->rr[k].type == PH_DNS_MX && *a->rr[k].name && strspn(a->rr[k].name, "0123456789.") == strlen(a->rr[k].name))
+			ph_log(PH_LOG_WARNING, "numeric domain name in resource data of MX record for %s: %s", domain, a->rr[k].name);
 }
 
+/* mx_first: exchangers count before addresses, and a null MX is one (senders, recipients); else addresses first (HELO).  Yields. */
 static inline enum mailhost mailhost_ask(struct ph_session *s, const char *domain, bool mx_first)
 {
 	static const int types[2][3] = { { PH_DNS_A, PH_DNS_AAAA, PH_DNS_MX }, { PH_DNS_MX, PH_DNS_A, PH_DNS_AAAA } };
@@ -37,7 +37,7 @@ static inline enum mailhost mailhost_ask(struct ph_session *s, const char *domai
 		if (mx_first && q[i].type == PH_DNS_MX && status == PH_DNS_OK && a->n == 1 && a->rr[0].type == PH_DNS_MX && !*a->rr[0].name)
 			return MAILHOST_NULLMX;
 		if (status == PH_DNS_OK)
-			mailhost_gripe(domain, a, PH_DNS_MX);
+			mailhost_gripe(domain, a);
 		if (status == PH_DNS_OK && a->n > 0)
 			return MAILHOST_OK;
 		if (status == PH_DNS_TEMPFAIL && a->text && strcmp(a->text, PH_DNS_FILTER_DROPPED) == 0) {

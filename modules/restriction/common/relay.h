@@ -24,8 +24,9 @@ static inline struct ph_verdict relay_check(struct ph_session *s, const struct r
 		return ph_verdict_dunno();
 	case PH_LOOKUP_NOTFOUND:
 		return ph_verdict_text(s, defer ? PH_DEFER : PH_REJECT, code, code < 500 ? "4.7.1" : "5.7.1", "<%s>: Relay access denied", rcpt);
+	case PH_LOOKUP_TEMPFAIL:
 	case PH_LOOKUP_PERMERR:
-		return ph_verdict_lookup_failed(s, PH_LOOKUP_PERMERR, rcpt, &err);
+		break;
 	}
 	return ph_verdict_lookup_failed(s, PH_LOOKUP_TEMPFAIL, rcpt, &err);
 }

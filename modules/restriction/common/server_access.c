@@ -112,7 +112,7 @@ static void walk_mx(struct walk *w, const char *domain)
 	int r = host_name_valid(domain) ? ph_session_dns_query(w->s, domain, PH_DNS_MX, ph_now_ms() + LOOKUP_MS, &answer) : PH_DNS_BADNAME;
 
 	if (r == PH_DNS_OK) {
-		mailhost_gripe(domain, answer, PH_DNS_MX);
+		mailhost_gripe(domain, answer);
 		try_servers(w, answer);
 	} else if (is_none(r)) {
 		try_name(w, domain);
