@@ -26,10 +26,10 @@ struct ph_stream {
 	struct ph_tls *tls;             /* NULL: plaintext */
 };
 
-/* Watch fd, which connect() has just been called on.  NULL: errno. */
 /* tcp_windowsize of this process: of connections that it makes; and of a socket, before connect or listen.  0: not limited. */
 void ph_tcp_set_window(int bytes);
 void ph_tcp_limit_window(int fd, int bytes);
+/* Watch fd, which connect() has just been called on.  NULL: errno. */
 struct ph_stream *ph_stream_new(int fd, bool connecting);
 /* The names of both ends are known already; either may be NULL. */
 void ph_stream_set_names(struct ph_stream *s, const struct ph_endpoint *peer, const struct ph_endpoint *local);
