@@ -8,6 +8,7 @@
 #include "message/received.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DETAIL_MAX 100          /* bytes of what is wrong that a log line shows */
@@ -98,25 +99,24 @@ static int take_header(struct ph_intake *in, const char *line, size_t n)
 	return in->mime.state == PH_MIME_PRIMARY ? ph_cleanup_header(in, line, n) : ph_content_out_header(in, line, n);
 }
 
-/* force_mime_input_conversion: does the entity whose headers are being read say that it is 8-bit? */
-static bool declared_8bit(const struct ph_intake *in)
+/* force_mime_input_conversion: how is the entity whose headers are being read declared instead?  NULL: it stays as it is. */
+static const char *new_encoding(const struct ph_intake *in)
 {
-	return in->c->s.force_7bit && (in->mime.encoding == PH_MIME_8BIT || in->mime.encoding == PH_MIME_BINARY);
+	return in->c->s.force_7bit ? ph_mime_new_encoding(&in->mime) : NULL;
 }
 
-/* Its declaration was left out: here is the new one.  What only holds other entities is 7bit as they will be. */
-static int declare_7bit(struct ph_intake *in)
+/* Its declaration was left out: here is the new one.  *ret: the encoding, or NULL. */
+static int declare_encoding(struct ph_intake *in, const char **ret)
 {
-	static const char seven[] = "Content-Transfer-Encoding: 7bit", qp[] = "Content-Transfer-Encoding: quoted-printable";
-	bool leaf = in->mime.type == PH_MIME_T_TEXT || in->mime.type == PH_MIME_T_OTHER;
-	int r = 0;
+	const char *encoding = in->encoding_dropped ? new_encoding(in) : NULL;
+	char line[64];
 
-	if (in->encoding_dropped && declared_8bit(in)) {
-		in->qp = leaf;
-		r = leaf ? take_header(in, qp, sizeof(qp) - 1) : take_header(in, seven, sizeof(seven) - 1);
-	}
+	*ret = encoding;
 	in->encoding_dropped = false;
-	return r;
+	if (!encoding)
+		return 0;
+	in->qp = strcmp(encoding, "quoted-printable") == 0;
+	return take_header(in, line, (size_t)snprintf(line, sizeof(line), "Content-Transfer-Encoding: %s", encoding));
 }
 
 /* What strict_* settings say about an error in the structure; NULL: it does not matter here. */
@@ -177,7 +177,7 @@ static int flush_header(struct ph_intake *in)
 	if (has_high(in->hdr.data, in->hdr.len) && !(in->env.flags & PH_ENV_SMTPUTF8))
 		mime_error(in, PH_MIME_E_8BIT_IN_HEADER, in->hdr.data, in->hdr.len);
 	in->utf8_header |= has_high(in->hdr.data, in->hdr.len);
-	if (declared_8bit(in) && ph_header_find(in->hdr.data, name)->id == PH_HDR_CONTENT_ENCODING)
+	if (new_encoding(in) && ph_header_find(in->hdr.data, name)->id == PH_HDR_CONTENT_ENCODING)
 		in->encoding_dropped = true;
 	else
 		r = take_header(in, in->hdr.data, in->hdr.len);
@@ -203,14 +203,17 @@ static int start(struct ph_intake *in)
 	return r;
 }
 
-/* The encoding that the headers declare, where the client said nothing (detect_8bit_encoding_header). */
-static void note_encoding(struct ph_intake *in)
+/* The encoding that the headers declare, where the client said nothing (detect_8bit_encoding_header).  converted: what they say now, or NULL. */
+static void note_encoding(struct ph_intake *in, const char *converted)
 {
-	if (!in->c->s.detect_8bit || in->qp || !(in->seen & (1ull << PH_HDR_CONTENT_ENCODING)))
+	bool eight = in->mime.encoding == PH_MIME_8BIT || in->mime.encoding == PH_MIME_BINARY;
+	bool seven = converted ? !in->qp : in->mime.encoding == PH_MIME_7BIT;
+
+	if (!in->c->s.detect_8bit || !(in->seen & (1ull << PH_HDR_CONTENT_ENCODING)))
 		return;
-	if (in->mime.encoding == PH_MIME_8BIT || in->mime.encoding == PH_MIME_BINARY)
+	if (eight && !converted)
 		in->env.encoding = "8bit";
-	else if (in->mime.encoding == PH_MIME_7BIT && !*in->env.encoding)
+	else if (seven && !*in->env.encoding)
 		in->env.encoding = "7bit";
 }
 
@@ -218,12 +221,13 @@ static int end_headers(struct ph_intake *in)
 {
 	bool primary = in->mime.state == PH_MIME_PRIMARY, deep = in->mime.n_levels > in->mime.nesting_limit;
 	const char *last = deep ? ph_arena_strndup(in->arena, ph_buf_str(&in->hdr), in->hdr.len) : "";
+	const char *encoding = NULL;
 	int r = flush_header(in);
 
 	if (r == 0)
-		r = declare_7bit(in);
+		r = declare_encoding(in, &encoding);
 	if (r == 0 && primary) {
-		note_encoding(in);
+		note_encoding(in, encoding);
 		r = ph_cleanup_headers_end(in);
 		if (r == 0 && in->c->checks && !(in->p.flags & PH_INTAKE_NO_CHECKS) && !in->refused)
 			r = ph_checks_end_of_headers(in);

@@ -4,6 +4,7 @@
  * section 6.7. */
 #include <posthouse/message.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,22 +119,30 @@ static void header_end(struct ph_mime_downgrade *m)
 	value = ph_header_value(p, n);
 	ph_mime_header(&m->mime, p, name, p + value, n - value);
 	h = ph_header_find(p, name);
-	if (!m->keep && h->id == PH_HDR_CONTENT_ENCODING && (m->mime.encoding == PH_MIME_8BIT || m->mime.encoding == PH_MIME_BINARY))
+	if (!m->keep && h->id == PH_HDR_CONTENT_ENCODING && ph_mime_new_encoding(&m->mime))
 		m->declared = true;     /* left out: the new one follows at the end */
 	else
 		put_header(m, h, p, n);
 	ph_buf_clear(&m->header);
 }
 
+static void put_encoding(struct ph_mime_downgrade *m, const char *encoding)
+{
+	char line[64];
+	int n = snprintf(line, sizeof(line), "Content-Transfer-Encoding: %s", encoding);
+
+	m->put_line(m->arg, line, (size_t)n);
+}
+
 static void headers_end(struct ph_mime_downgrade *m)
 {
-	static const char seven[] = "Content-Transfer-Encoding: 7bit", qp[] = "Content-Transfer-Encoding: quoted-printable";
-	bool leaf = m->mime.type == PH_MIME_T_TEXT || m->mime.type == PH_MIME_T_OTHER;
+	const char *encoding;
 
 	header_end(m);
-	m->qp = m->declared && leaf;
-	if (m->declared)
-		m->put_line(m->arg, leaf ? qp : seven, leaf ? sizeof(qp) - 1 : sizeof(seven) - 1);
+	encoding = m->declared ? ph_mime_new_encoding(&m->mime) : NULL;
+	m->qp = encoding && strcmp(encoding, "quoted-printable") == 0;
+	if (encoding)
+		put_encoding(m, encoding);
 	m->declared = false;
 	ph_mime_headers_end(&m->mime);
 }

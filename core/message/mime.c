@@ -147,6 +147,13 @@ void ph_mime_header(struct ph_mime *m, const char *name, size_t name_n, const ch
 	}
 }
 
+const char *ph_mime_new_encoding(const struct ph_mime *m)
+{
+	if (m->encoding != PH_MIME_8BIT && m->encoding != PH_MIME_BINARY)
+		return NULL;
+	return m->type == PH_MIME_T_TEXT || m->type == PH_MIME_T_OTHER ? "quoted-printable" : "7bit";
+}
+
 static void push_level(struct ph_mime *m)
 {
 	if (!m->levels)

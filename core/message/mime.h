@@ -44,6 +44,9 @@ struct ph_mime {
 void ph_mime_init(struct ph_mime *m, struct ph_arena *arena, bool enabled, unsigned nesting_limit, size_t boundary_limit);
 /* A header of the entity whose headers are being read: name as found, value unfolded or not. */
 void ph_mime_header(struct ph_mime *m, const char *name, size_t name_n, const char *value, size_t n);
+/* An entity that is declared 8bit or binary is made 7bit: the encoding that it is declared with then.  What only holds other entities is 7bit as they will
+ * be.  NULL: it is not declared so. */
+const char *ph_mime_new_encoding(const struct ph_mime *m);
 /* The headers have ended (empty line, or text that is none).  Sets state: BODY, or NESTED when an attached message begins. */
 void ph_mime_headers_end(struct ph_mime *m);
 /* A line of body.  true: it is a boundary line of ours, state is PART (headers follow) or BODY (behind a closing one). */

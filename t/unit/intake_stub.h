@@ -20,6 +20,7 @@ struct ph_store_msg { struct ph_buf content; };
 static struct ph_store_msg the_msg;
 static struct ph_buf got_log = PH_BUF_INIT(1 << 20);
 static char *got_content;
+static char got_encoding[16];
 static struct ph_buf got_env = PH_BUF_INIT(1 << 20);
 static int commit_result, announced;
 static bool log_off;
@@ -74,6 +75,7 @@ int __wrap_ph_store_commit(struct ph_store_msg **m, const struct ph_envelope *en
 		return ph_err_set(err, commit_result, "injected");
 	free(got_content);
 	got_content = ph_strndup(ph_buf_str(&the_msg.content), the_msg.content.len);
+	snprintf(got_encoding, sizeof(got_encoding), "%s", env->encoding);
 	ph_buf_clear(&got_env);
 	ph_buf_printf(&got_env, "%s", env->sender);
 	for (size_t i = 0; i < env->n_rcpts; i++) {

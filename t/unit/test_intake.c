@@ -123,6 +123,9 @@ static void test_conversion(void)
 	       "Message-ID: <m>\nContent-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: 7bit\n\np\n--b\nContent-Transfer-Encoding: quoted-printable\n\nseen\n=C3=A9\n"
 	       "--b\nContent-Type: message/rfc822\nContent-Transfer-Encoding: 7bit\n\nSubject: n\nContent-Transfer-Encoding: quoted-printable\n\n=C3=A4\n--b\n\n=\n--b--\n=\n",
 	       "parts and attached messages");
+	tap_is(got_encoding, "7bit", "noted as what it is now");
+	submit(conf_of(""), arena, NULL, false, 0, 0, "s@x", "u@x", "Message-ID: <m>\nContent-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: binary\n\n");
+	tap_is(got_encoding, "8bit", "without conversion: as what it is declared");
 	strcpy(longer, "Message-ID: <m>\nContent-Transfer-Encoding: 8bit\n\n");
 	body = longer + strlen(longer);
 	for (int i = 0; i < 100; i++)
