@@ -20,9 +20,10 @@ enum ph_journal_type {
 	PH_J_REMOVED,           /* message: done, deleted */
 	PH_J_LIVE,              /* checkpoint: message is live with this state (done bitmap ...) */
 	PH_J_CHECKPOINT_BEGIN, PH_J_CHECKPOINT_SEGMENT /* text: file; instance and offset up to where the LIVE set is complete */, PH_J_CHECKPOINT_END,
-	PH_J_PART,              /* one part of a recipient (parts.h): its status; blob: address, NUL, route */
+	PH_J_PART,              /* one part of a recipient (parts.h): its status, or PH_J_TOLD; blob: address, NUL, route */
 	PH_J_LAST = PH_J_PART
 };
+#define PH_J_TOLD 5             /* a PART's status that is none: it bounced before, and the notification has gone out */
 
 struct ph_journal_rec {
 	enum ph_journal_type type;

@@ -51,6 +51,43 @@ static bool delay_due(const struct ph_qmgr *q, const struct ph_entry *e)
 	return q->set.delay_warning_ms > 0 && !(e->marks & PH_MARK_WARNED) && ph_retry_age_ms(q, e) >= q->set.delay_warning_ms;
 }
 
+static bool is_double_bounce_sender(const struct ph_qmgr *q, const char *sender)
+{
+	size_t n = strlen(q->set.double_bounce_sender);
+
+	return strncasecmp(sender, q->set.double_bounce_sender, n) == 0 && (sender[n] == '\0' || sender[n] == '@');
+}
+
+static bool failure_asked(unsigned notify)
+{
+	return !(notify & PH_NOTIFY_NEVER) && (notify == 0 || (notify & PH_NOTIFY_FAILURE));
+}
+
+static bool parts_bounced(const struct ph_qmgr *q, const struct ph_entry *e, uint32_t i)
+{
+	struct ph_reason r;
+
+	return e->rcpts[i].state == PH_RCPT_TODO && ph_entry_reason(q->ix, e, i, &r) && ph_parts_pending(r.diag) && ph_parts_bounced(r.diag);
+}
+
+bool ph_notify_parts_due(const struct ph_qmgr *q, const struct ph_entry *e, uint32_t i)
+{
+	const char *sender = ph_entry_sender(e);
+
+	return parts_bounced(q, e, i) && (failure_asked(e->rcpts[i].notify) || *sender == '\0' || is_double_bounce_sender(q, sender) || class_on(q, "bounce"));
+}
+
+static bool failure_due(const struct ph_qmgr *q, const struct ph_entry *e)
+{
+	uint32_t i;
+
+	for (i = 0; i < e->n_rcpts; i++) {
+		if (e->rcpts[i].state == PH_RCPT_BOUNCED || ph_notify_parts_due(q, e, i))
+			return true;
+	}
+	return false;
+}
+
 bool ph_notify_wanted(struct ph_qmgr *q, struct ph_active *a)
 {
 	const struct ph_entry *e = a->e;
@@ -61,7 +98,7 @@ bool ph_notify_wanted(struct ph_qmgr *q, struct ph_active *a)
 		return true;
 	if ((e->flags & PH_ENV_TRACE_ONLY) || ((e->flags & PH_ENV_TRACE) && !(e->marks & PH_MARK_TRACED)))
 		return true;
-	return has_state(e, PH_RCPT_BOUNCED) || has_state(e, PH_RCPT_SENT);
+	return failure_due(q, e) || has_state(e, PH_RCPT_SENT);
 }
 
 /* ---- the request ---- */
@@ -88,7 +125,7 @@ static bool wanted(const struct notice *n, const struct ph_entry *e, uint32_t i)
 
 	switch (n->kind) {
 	case PH_BOUNCE_FAILURE:
-		return e->rcpts[i].state == PH_RCPT_BOUNCED && (n->override || (!(notify & PH_NOTIFY_NEVER) && (notify == 0 || (notify & PH_NOTIFY_FAILURE))));
+		return (e->rcpts[i].state == PH_RCPT_BOUNCED || parts_bounced(n->q, e, i)) && (n->override || failure_asked(notify));
 	case PH_BOUNCE_DELAY:
 		return e->rcpts[i].state == PH_RCPT_TODO && !(notify & PH_NOTIFY_NEVER) && (notify == 0 || (notify & PH_NOTIFY_DELAY));
 	case PH_BOUNCE_SUCCESS:
@@ -150,6 +187,12 @@ static int by_order(const void *one, const void *two, void *arg)
 	return r ? r : (i > k) - (i < k);       /* the parts of one stay together */
 }
 
+/* A failure notification about parts of it; the recipient itself is still to be delivered. */
+static bool goes_on(const struct notice *n, uint32_t i)
+{
+	return n->kind == PH_BOUNCE_FAILURE && n->a->e && n->a->e->rcpts[i].state == PH_RCPT_TODO;
+}
+
 /* A recipient that was expanded: each destination that bounced, or waits, stands for itself.  false: there is none to be told of. */
 static bool add_parts(struct notice *n, uint32_t i, const struct ph_reason *r, enum ph_delivery_status status)
 {
@@ -160,7 +203,7 @@ static bool add_parts(struct notice *n, uint32_t i, const struct ph_reason *r, e
 	while (ph_parts_next(&at, n->a->arena, &part)) {
 		bool bounced = part.state == PH_PART_BOUNCED;
 
-		if ((!bounced && part.state != PH_PART_PENDING) || (bounced && n->kind == PH_BOUNCE_DELAY))
+		if ((!bounced && (part.state != PH_PART_PENDING || goes_on(n, i))) || (bounced && n->kind == PH_BOUNCE_DELAY))
 			continue;
 		if (n->n + room >= n->cap) {
 			struct ph_bounce_rcpt *more = ph_arena_alloc(n->a->arena, 2 * n->cap * sizeof(*more));
@@ -212,9 +255,9 @@ static const char *rcpt_list(const struct notice *n, const struct ph_bounce_rcpt
 	size_t i;
 
 	for (i = 0; i < n_rcpts; i++) {
-		if (i > 0 && rcpts[i].index == rcpts[i - 1].index)      /* the next part of one recipient */
+		if (goes_on(n, rcpts[i].index) || (i > 0 && rcpts[i].index == rcpts[i - 1].index))      /* the next part of one recipient */
 			continue;
-		if (ph_buf_printf(&b, "%s%u", i ? "," : "", rcpts[i].index) < 0)
+		if (ph_buf_printf(&b, "%s%u", b.len ? "," : "", rcpts[i].index) < 0)
 			break;
 	}
 	text = ph_arena_strdup(n->a->arena, ph_buf_str(&b));
@@ -269,7 +312,7 @@ static void record(struct notice *n, const struct ph_bounce_rcpt *rcpts, size_t 
 
 	memcpy(rec.queue_id, n->a->ref.queue_id, sizeof(rec.queue_id));
 	for (i = 0; i < n_rcpts; i++) {
-		if (n->kind != PH_BOUNCE_TRACE || rcpts[i].status == PH_SENT)
+		if (!goes_on(n, rcpts[i].index) && (n->kind != PH_BOUNCE_TRACE || rcpts[i].status == PH_SENT))
 			ph_pack_u32(&blob, rcpts[i].index);
 	}
 	rec.blob = (struct ph_slice){ blob.data, blob.len };
@@ -279,12 +322,29 @@ static void record(struct notice *n, const struct ph_bounce_rcpt *rcpts, size_t 
 	ph_buf_done(&blob);
 }
 
+/* A crash between the notification and this tells it twice. */
+static void part_told(struct notice *n, struct ph_entry *e, uint32_t i, const char *address)
+{
+	struct ph_journal_rec rec = { .type = PH_J_PART, .status = PH_J_TOLD, .rcpt = i, .time_ms = ph_wall_us() / 1000, .blob = ph_part_key(n->a->arena, address, "") };
+	struct ph_err err;
+
+	memcpy(rec.queue_id, n->a->ref.queue_id, sizeof(rec.queue_id));
+	if (ph_journal_append(n->q->journal, &rec, &err) < 0)
+		ph_log(PH_LOG_ERROR, "%s: journal: %s", rec.queue_id, err.text);
+	n->q->journal_bytes += 64 + rec.blob.n;
+	ph_qmgr_part_told(n->q, e, i, address);
+}
+
 static void close_rcpts(struct notice *n, struct ph_entry *e, size_t n_rcpts)
 {
 	size_t i;
 
-	for (i = 0; i < n_rcpts; i++)
-		ph_index_result(n->q->ix, e, n->rcpts[i].index, PH_RCPT_CLOSED, NULL);
+	for (i = 0; i < n_rcpts; i++) {
+		if (goes_on(n, n->rcpts[i].index))
+			part_told(n, e, n->rcpts[i].index, n->rcpts[i].address);
+		else
+			ph_index_result(n->q->ix, e, n->rcpts[i].index, PH_RCPT_CLOSED, NULL);
+	}
 }
 
 /* Recipients of this state about whom nobody wants to hear. */
@@ -299,13 +359,6 @@ static void close_unwanted(struct notice *n, struct ph_entry *e, uint8_t state)
 }
 
 /* ---- the kinds ---- */
-
-static bool is_double_bounce_sender(const struct ph_qmgr *q, const char *sender)
-{
-	size_t n = strlen(q->set.double_bounce_sender);
-
-	return strncasecmp(sender, q->set.double_bounce_sender, n) == 0 && (sender[n] == '\0' || sender[n] == '@');
-}
 
 const char *ph_verp_sender(struct ph_arena *arena, const char *sender, const char *delims, const char *rcpt)
 {
@@ -468,7 +521,7 @@ int ph_notify_send(struct ph_qmgr *q, struct ph_active *a)
 		r = run_trace(q, a);
 	if (r == 0 && a->e && e->n_todo > 0 && !a->hold && ph_retry_expired(q, e))
 		expire(q, a);
-	if (r == 0 && a->e && has_state(e, PH_RCPT_BOUNCED))
+	if (r == 0 && a->e && failure_due(q, e))
 		r = run(q, a, PH_BOUNCE_FAILURE, "failure", send_failure, PH_RCPT_BOUNCED);
 	if (r == 0 && a->e && has_state(e, PH_RCPT_SENT))
 		r = run(q, a, PH_BOUNCE_SUCCESS, "success", send_plain, PH_RCPT_SENT);

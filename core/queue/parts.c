@@ -18,6 +18,7 @@ static char letter_of(const struct ph_part *p)
 {
 	switch (p->state) {
 	case PH_PART_BOUNCED: return p->anonymous ? 'a' : p->mta ? 'm' : 'o';
+	case PH_PART_TOLD: return 't';
 	case PH_PART_PENDING: return 'p';
 	case PH_PART_SENT: return 's';
 	case PH_PART_RELAYED: return 'd';
@@ -39,7 +40,7 @@ void ph_parts_add(struct ph_buf *b, const struct ph_part *p)
 
 	if (!part_ok(p))
 		return;
-	if (letter == 's' || letter == 'd' || letter == 'x')
+	if (strchr("sdxt", letter))
 		(void)ph_buf_printf(b, "%c%c", START, letter);
 	else if (letter == 'p')
 		(void)ph_buf_printf(b, "%c%c%s%c%s%c%s%c%s%c%s%c%s%c", START, letter, p->address, FIELD, p->dsn, FIELD, p->text, FIELD, diag, FIELD, mta, FIELD,
@@ -60,6 +61,11 @@ bool ph_parts_pending(const char *diag)
 	return ph_parts_are(diag) && strstr(diag, PENDING);
 }
 
+bool ph_parts_bounced(const char *diag)
+{
+	return ph_parts_are(diag) && (strstr(diag, "\001o") || strstr(diag, "\001a") || strstr(diag, "\001m"));
+}
+
 bool ph_parts_expanded(const char *diag)
 {
 	return ph_parts_are(diag) && strstr(diag, PH_PARTS_EXPANDED);
@@ -69,7 +75,7 @@ static bool state_of(char letter, struct ph_part *ret, size_t *ret_fields)
 {
 	static const struct { char letter; enum ph_part_state state; size_t fields; } kinds[] = {
 		{ 'o', PH_PART_BOUNCED, 4 }, { 'a', PH_PART_BOUNCED, 4 }, { 'm', PH_PART_BOUNCED, 5 }, { 'p', PH_PART_PENDING, 6 }, { 's', PH_PART_SENT, 0 }, { 'd', PH_PART_RELAYED, 0 },
-		{ 'x', PH_PART_EXPANDED, 0 },
+		{ 'x', PH_PART_EXPANDED, 0 }, { 't', PH_PART_TOLD, 0 },
 	};
 
 	for (size_t i = 0; i < PH_ARRAY_LEN(kinds); i++) {
@@ -190,6 +196,30 @@ const char *ph_parts_settle(const char *diag, struct ph_arena *arena, const char
 		return ph_parts_write(&list, arena);
 	}
 	return NULL;
+}
+
+const char *ph_parts_told(const char *diag, struct ph_arena *arena, const char *address)
+{
+	struct ph_parts list = ph_parts_read(diag, arena);
+	struct ph_part *bounced = NULL, *waits = NULL;
+	size_t n_waits = 0, n_pending = 0;
+
+	for (size_t i = 0; i < list.n; i++) {
+		struct ph_part *p = &list.part[i];
+		bool it = strcmp(p->address, address) == 0;
+
+		n_pending += p->state == PH_PART_PENDING;
+		if (it && p->state == PH_PART_BOUNCED && !bounced)
+			bounced = p;
+		if (it && p->state == PH_PART_PENDING) {
+			waits = p;
+			n_waits++;
+		}
+	}
+	if (!bounced && (n_waits != 1 || n_pending < 2))
+		return NULL;
+	(bounced ? bounced : waits)->state = PH_PART_TOLD;
+	return ph_parts_write(&list, arena);
 }
 
 struct ph_slice ph_part_key(struct ph_arena *arena, const char *address, const char *route)

@@ -1,7 +1,7 @@
 /* parts.h: what becomes of the destinations that one recipient was expanded to (aliases, .forward files).
  *
  * They travel in the place of the diagnostic of the recipient's result, as a text that begins with a byte no diagnostic has: those that bounced, for the
- * notification; and those that another transport still has to take (mailbox_transport), for the next attempt: such a recipient is not expanded again, only these
+ * notification, until it has gone out; and those that another transport still has to take (mailbox_transport), for the next attempt: such a recipient is not expanded again, only these
  * are delivered.  Pure. */
 #ifndef CORE_QUEUE_PARTS_H
 #define CORE_QUEUE_PARTS_H
@@ -12,6 +12,7 @@
 
 enum ph_part_state {
 	PH_PART_BOUNCED,
+	PH_PART_TOLD,                   /* bounced, and the notification has gone out */
 	PH_PART_PENDING,                /* route has to take it; dsn and text: of its last attempt, may be empty */
 	PH_PART_SENT,
 	PH_PART_RELAYED,                /* sent to a server that will say so if it was asked to (ph_delivery_dsn_passed) */
@@ -45,6 +46,11 @@ bool ph_parts_expanded(const char *diag);
 unsigned ph_parts_notify(unsigned notify);
 /* Has any part still to be delivered? */
 bool ph_parts_pending(const char *diag);
+/* Has any bounced of which the notification has not gone out? */
+bool ph_parts_bounced(const char *diag);
+/* The notification about the bounced part for address has gone out. NULL: there is no such part. One that is still pending is meant when the record of
+ * its bounce comes later; not when there are several, and never the last that is pending. */
+const char *ph_parts_told(const char *diag, struct ph_arena *arena, const char *address);
 /* How a journal names a part: address, NUL, route. */
 struct ph_slice ph_part_key(struct ph_arena *arena, const char *address, const char *route);
 void ph_part_key_read(struct ph_slice key, struct ph_arena *arena, const char **ret_address, const char **ret_route);

@@ -96,12 +96,17 @@ static void finish(struct ph_qmgr *q, struct ph_entry *e, uint32_t rcpt, const c
 {
 	struct ph_parts list = ph_parts_read(diag, arena);
 	const struct ph_part *bounced = NULL;
-	bool relayed = true, expanded = ph_parts_expanded(diag);
+	bool relayed = true, told = false, expanded = ph_parts_expanded(diag);
 
 	for (size_t i = 0; i < list.n; i++) {
 		if (list.part[i].state == PH_PART_BOUNCED && !bounced)
 			bounced = &list.part[i];
+		told = told || list.part[i].state == PH_PART_TOLD;
 		relayed = relayed && list.part[i].state == PH_PART_RELAYED;
+	}
+	if (told && !bounced) {         /* the sender knows what there is to know */
+		ph_index_result(q->ix, e, rcpt, PH_RCPT_CLOSED, NULL);
+		return;
 	}
 	reason->diag = bounced ? diag : expanded ? PH_PARTS_EXPANDED : "";
 	if (bounced) {
@@ -143,5 +148,23 @@ void ph_qmgr_part_result(struct ph_qmgr *q, struct ph_entry *e, uint32_t rcpt, c
 		ph_index_result(q->ix, e, rcpt, PH_RCPT_TODO, &now);
 	}
 out:
+	ph_arena_free(&arena);
+}
+
+void ph_qmgr_part_told(struct ph_qmgr *q, struct ph_entry *e, uint32_t rcpt, const char *address)
+{
+	struct ph_arena *arena;
+	struct ph_reason r, now;
+	const char *diag;
+
+	if (!pending(q, e, rcpt, &r))
+		return;
+	arena = ph_arena_new();
+	diag = ph_parts_told(r.diag, arena, address);
+	if (diag) {
+		now = (struct ph_reason){ ph_arena_strdup(arena, r.dsn), ph_arena_strdup(arena, r.text), ph_arena_strdup(arena, r.relay),
+			ph_arena_strdup(arena, r.mta), diag };
+		ph_index_result(q->ix, e, rcpt, PH_RCPT_TODO, &now);
+	}
 	ph_arena_free(&arena);
 }

@@ -205,6 +205,8 @@ const struct ph_active_part *ph_active_part(const struct ph_active *a, uint32_t 
 /* A part's result, from wherever, into the index: with the last one its recipient has its own. */
 void ph_qmgr_part_result(struct ph_qmgr *q, struct ph_entry *e, uint32_t rcpt, const char *address, const char *route,
 			 enum ph_delivery_status status, const struct ph_reason *reason, bool dsn_passed);
+/* The notification about a bounced part has gone out. */
+void ph_qmgr_part_told(struct ph_qmgr *q, struct ph_entry *e, uint32_t rcpt, const char *address);
 /* A result that the queue manager itself gives: log line (as prog), index, journal. */
 void ph_qmgr_result(struct ph_qmgr *q, struct ph_active *a, uint32_t rcpt, enum ph_delivery_status status, const char *prog,
 		    const char *dsn, const char *text);
@@ -256,6 +258,8 @@ void ph_qmgr_verify_result(struct ph_qmgr *q, const struct ph_entry *e, const st
 /* notify.c */
 bool ph_notify_wanted(struct ph_qmgr *q, struct ph_active *a);
 bool ph_notify_bounced(const struct ph_qmgr *q, const struct ph_entry *e, uint32_t rcpt);       /* is anybody to be told that it failed? */
+/* Has a part of recipient i bounced, of which somebody is to be told now, while others are still to be delivered? */
+bool ph_notify_parts_due(const struct ph_qmgr *q, const struct ph_entry *e, uint32_t i);
 int ph_notify_send(struct ph_qmgr *q, struct ph_active *a);             /* Yields */
 /* VERP: "owner@here" for "user@there" is "owner+user=there@here".  rcpt: as the sender knows it.  In arena. */
 const char *ph_verp_sender(struct ph_arena *arena, const char *sender, const char *delims, const char *rcpt);

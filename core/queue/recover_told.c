@@ -36,8 +36,11 @@ static void told_rcpt_add(struct ph_recovery *r, struct ph_told *t, const struct
 	t->rcpts = x;
 }
 
+/* CLOSED, of a part: the notification about it has gone out. */
 static uint8_t state_of(const struct ph_journal_rec *rec)
 {
+	if (rec->type == PH_J_PART && rec->status == PH_J_TOLD)
+		return PH_RCPT_CLOSED;
 	if (rec->type == PH_J_PART && rec->status == PH_DEFERRED)
 		return PH_RCPT_TODO;
 	return rec->status == PH_SENT ? PH_RCPT_SENT : PH_RCPT_BOUNCED;
@@ -112,7 +115,9 @@ static void apply_rcpt(struct ph_qmgr *q, struct ph_entry *e, const struct ph_to
 	struct ph_reason reason = { x->dsn, x->text, x->relay, x->mta, x->diag };
 	enum ph_delivery_status status = x->state == PH_RCPT_SENT ? PH_SENT : x->state == PH_RCPT_BOUNCED ? PH_BOUNCED : PH_DEFERRED;
 
-	if (x->address)
+	if (x->address && x->state == PH_RCPT_CLOSED)
+		ph_qmgr_part_told(q, e, x->rcpt, x->address);
+	else if (x->address)
 		ph_qmgr_part_result(q, e, x->rcpt, x->address, x->route, status, &reason, false);
 	else if (x->state == PH_RCPT_CLOSED)
 		ph_index_result(q->ix, e, x->rcpt, PH_RCPT_CLOSED, NULL);
@@ -121,7 +126,7 @@ static void apply_rcpt(struct ph_qmgr *q, struct ph_entry *e, const struct ph_to
 }
 
 /* What was said about each recipient, oldest first, so that the newest reason stands; final states win by themselves.  What became of parts comes last:
- * it may stand in a file that was read before the one which says that there are parts. */
+ * it may stand in a file that was read before the one which says that there are parts. First of that, which bounces were told: before the last result ends it. */
 static void apply_rcpts(struct ph_qmgr *q, struct ph_entry *e, struct ph_told_rcpt *x)
 {
 	struct ph_told_rcpt *prev = NULL, *next;
@@ -135,7 +140,10 @@ static void apply_rcpts(struct ph_qmgr *q, struct ph_entry *e, struct ph_told_rc
 		if (!x->address)
 			apply_rcpt(q, e, x);
 	for (x = prev; x; x = x->next)
-		if (x->address)
+		if (x->address && x->state == PH_RCPT_CLOSED)
+			apply_rcpt(q, e, x);
+	for (x = prev; x; x = x->next)
+		if (x->address && x->state != PH_RCPT_CLOSED)
 			apply_rcpt(q, e, x);
 }
 

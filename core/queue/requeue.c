@@ -58,22 +58,11 @@ static int feed(struct ph_intake *in, struct ph_stored *m)
 }
 
 /* Has something failed, a recipient or a part of one, of which somebody has yet to be told? In the new message it would be forgotten. */
-static bool bounced_untold(const struct ph_qmgr *q, const struct ph_entry *e, struct ph_arena *arena)
+static bool bounced_untold(const struct ph_qmgr *q, const struct ph_entry *e)
 {
-	struct ph_reason r;
-
-	for (uint32_t i = 0; i < e->n_rcpts; i++) {
-		struct ph_parts list;
-
-		if (e->rcpts[i].state == PH_RCPT_BOUNCED)
+	for (uint32_t i = 0; i < e->n_rcpts; i++)
+		if (e->rcpts[i].state == PH_RCPT_BOUNCED || ph_notify_parts_due(q, e, i))
 			return true;
-		if (e->rcpts[i].state != PH_RCPT_TODO || !ph_notify_bounced(q, e, i) || !ph_entry_reason(q->ix, e, i, &r) || !ph_parts_pending(r.diag))
-			continue;
-		list = ph_parts_read(r.diag, arena);
-		for (size_t k = 0; k < list.n; k++)
-			if (list.part[k].state == PH_PART_BOUNCED)
-				return true;
-	}
 	return false;
 }
 
@@ -209,7 +198,7 @@ int ph_requeue(struct ph_qmgr *q, struct ph_entry *e, struct ph_err *err)
 	r = ph_stored_open(q->dirfd, &ref, arena, &m, err);
 	if (r < 0)
 		goto out;
-	if (bounced_untold(q, e, arena)) {
+	if (bounced_untold(q, e)) {
 		r = ph_err_set(err, -EAGAIN, "it has bounced recipients, or parts of them, of which the sender has yet to be told");
 		goto out;
 	}

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """parts.t: an alias with a mailbox of ours and two members that mailbox_transport takes, one of whom has to wait now and then.
 
-Without accidents each member gets each message exactly once: who has it does not get it again because another one waits.  Then the queue manager and the
+Without accidents each member gets each message exactly once: who has it does not get it again because another one waits.  Of a member
+that fails the sender is told at once, and once, whoever has to wait.  Then the queue manager and the
 agents are killed again and again under load: nobody loses a message, and whoever gets one twice had a process die over it."""
 import os
 import random
@@ -23,6 +24,8 @@ SEED = int(os.environ.get("SEED", str(int(time.time()))))
 LOCK = threading.Lock()
 got = {"games": {}, "news": {}, "uucp": {}}     # member: {key: how often}
 refusals = [0]
+late = {}                                       # the same, of one who waits until it is opened
+opened = threading.Event()
 
 
 class Lmtp(socketserver.StreamRequestHandler):
@@ -48,8 +51,9 @@ class Lmtp(socketserver.StreamRequestHandler):
                 with LOCK:
                     refusals[0] += "NEWS" in line
                     later = "NEWS" in line and refusals[0] % 3 == 0
+                    later |= "LATE" in line and not opened.is_set()
                 self.say("450 4.2.1 later" if later else "250 ok")
-                rcpts += [] if later else ["news" if "NEWS" in line else "uucp"]
+                rcpts += [] if later else [line.split("<")[1].split("@")[0].lower()]
             elif line == "DATA":
                 self.data(rcpts)
                 rcpts = []
@@ -69,7 +73,8 @@ class Lmtp(socketserver.StreamRequestHandler):
                 key = line[6:].decode().strip()
         for r in rcpts:
             with LOCK:
-                got[r][key] = got[r].get(key, 0) + 1
+                tally = late if r == "late" else got[r]
+                tally[key] = tally.get(key, 0) + 1
             self.say("250 2.0.0 done")
 
 
@@ -80,9 +85,9 @@ class Server(socketserver.ThreadingTCPServer):
 
 server = Server(("127.0.0.1", 0), Lmtp)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-inst = Instance("mydestination = here.test\nmyorigin = here.test\nmail_spool_directory = @DIR@/box/\nalias_maps = inline:{ { all = games, news, uucp } }\n"
-                "mailbox_transport_maps = inline:{ { news = lmtp:inet:127.0.0.1:%d } { uucp = lmtp:inet:127.0.0.1:%d } }\n"
-                "minimal_backoff_time = 1s\nmaximal_backoff_time = 1s\nqueue_run_delay = 1s\ntransport_retry_time = 1s\n" % ((server.server_address[1],) * 2),
+inst = Instance("mydestination = here.test\nmyorigin = here.test\nmail_spool_directory = @DIR@/box/\nalias_maps = inline:{ { all = games, news, uucp } { mix = late, nosuch } }\n"
+                "mailbox_transport_maps = inline:{ { news = lmtp:inet:127.0.0.1:%d } { uucp = lmtp:inet:127.0.0.1:%d } { late = lmtp:inet:127.0.0.1:%d } }\n"
+                "minimal_backoff_time = 1s\nmaximal_backoff_time = 1s\nqueue_run_delay = 1s\ntransport_retry_time = 1s\n" % ((server.server_address[1],) * 3),
                 "local unix - n n - - local\n")
 box = inst.dir + "/box/games/new"
 
@@ -122,6 +127,24 @@ def quiet():
     ids = {l.split("]: ", 1)[1].split(":")[0] for l in inst.log().split("\n") if "/lmtp[" in l and "status=sent" in l}
     queued = {l.split("]: ", 1)[1].split(":")[0] for l in inst.log().split("\n") if "queue active" in l}
     tap.eq((len(queued), ids <= queued), (len(keys), True), "under the message's own queue id")
+
+
+def told():
+    c = Client(inst.port)
+    qid = c.send("games@here.test", ["mix@here.test"], "X-Id: told\n\ntext\n").rsplit(" ", 1)[1]
+    c.quit()
+    notice = qid + ": sender non-delivery notification: "
+    tap.ok(inst.logged(notice) and not late, "the sender is told of a member that fails while another one waits")
+    wait_for("the notification", lambda: [l for l in inst.log().split("\n") if "to=<games@here.test>" in l and "status=sent" in l and
+                                          notice + l.split("]: ", 1)[1].split(":")[0] in inst.log()], 20)
+    old = [p for p, name in inst.processes().items() if name == "qmgr"]
+    os.kill(old[0], signal.SIGKILL)
+    wait_for("another queue manager", lambda: [p for p, name in inst.processes().items() if name == "qmgr" and p not in old] and
+             inst.command("postqueue", "-p").returncode == 0)
+    opened.set()
+    wait_for("the one who waited", lambda: late, 30)
+    wait_for("the queue to be empty", empty, 30, 0.1)
+    tap.eq((late, inst.log().count(notice)), ({"told": 1}, 1), "and not again, after a crash and with the last one")
 
 
 def hostile():
@@ -170,6 +193,7 @@ def main():
     with inst:
         print("# %s" % sorted(set(inst.processes().values())))
         quiet()
+        told()
         hostile()
     return tap.done()
 
