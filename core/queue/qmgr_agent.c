@@ -433,8 +433,10 @@ static struct ph_qagent *on_hello(struct ph_qmgr *q, struct ph_ipc *ipc, struct 
 	if (*g->journal && ph_recover_journal(q, g->journal, &err) < 0)
 		ph_log(PH_LOG_WARNING, "%s: %s", g->journal, err.text);
 	hello_deliveries(q, g, &u);
-	if (u.bad)
+	if (u.bad) {                    /* what it has is not known: nothing is given to it, and the connection ends */
 		ph_log(PH_LOG_WARNING, "damaged HELLO frame from agent %u", pid);
+		return g;
+	}
 	if (g->rotating)                /* it was told so when nobody listened */
 		ph_ipc_send(ipc, PH_F_ROTATE, NULL, 0);
 	g->ready = true;
@@ -528,7 +530,7 @@ void ph_qmgr_agent_serve(struct ph_qmgr *q, struct ph_ipc *ipc, struct ph_slice 
 
 	if (g == NULL)
 		return;
-	while (ph_ipc_recv(ipc, &type, &payload, PH_NEVER) == 0)
+	while (g->ready && ph_ipc_recv(ipc, &type, &payload, PH_NEVER) == 0)
 		on_agent_frame(q, g, type, payload);
 	g->ipc = NULL;
 	g->ready = false;

@@ -168,8 +168,8 @@ static void open_set(struct ph_qmgr *q, struct ph_intake_conn *c, const struct p
 	free(old);
 }
 
-/* u32 n, n refs */
-static void on_open(struct ph_qmgr *q, struct ph_intake_conn *c, struct ph_slice in)
+/* u32 n, n refs.  0, or -1: the frame is damaged. */
+static int on_open(struct ph_qmgr *q, struct ph_intake_conn *c, struct ph_slice in)
 {
 	struct ph_msg_ref *refs = NULL;
 	struct ph_unpack u;
@@ -179,13 +179,19 @@ static void on_open(struct ph_qmgr *q, struct ph_intake_conn *c, struct ph_slice
 	n = ph_unpack_u32(&u);
 	in = (struct ph_slice){ (const char *)u.p, u.n };
 	if (u.bad || n > OPEN_MAX)
-		return;
+		goto bad;
 	refs = ph_alloc((n + 1) * sizeof(*refs));
 	for (i = 0; i < n && ph_ref_decode(&in, &refs[i]) == 0; i++)
 		;
-	if (i == n)
-		open_set(q, c, refs, n);
+	if (i < n)
+		goto bad;
+	open_set(q, c, refs, n);
 	free(refs);
+	return 0;
+bad:
+	free(refs);
+	ph_log(PH_LOG_WARNING, "damaged list of open segments from process %u", c->pid);
+	return -1;
 }
 
 /* The segments that this process writes itself (notifications, compaction). */
@@ -228,6 +234,7 @@ void ph_qmgr_intake_serve(struct ph_qmgr *q, struct ph_ipc *ipc, struct ph_slice
 	struct ph_unpack u;
 	uint16_t type;
 	size_t i;
+	int r;
 
 	ph_unpack_init(&u, hello);
 	c.pid = ph_unpack_u32(&u);
@@ -235,17 +242,17 @@ void ph_qmgr_intake_serve(struct ph_qmgr *q, struct ph_ipc *ipc, struct ph_slice
 	if (u.bad)
 		return;
 	ph_list_append(&q->intakes, &c.node);
-	on_open(q, &c, (struct ph_slice){ (const char *)u.p, u.n });
-	if (q->throttle_sent) {
+	r = on_open(q, &c, (struct ph_slice){ (const char *)u.p, u.n });
+	if (r == 0 && q->throttle_sent) {
 		uint32_t ms = q->throttle_sent;
 
 		ph_ipc_send(ipc, PH_F_THROTTLE, &ms, sizeof(ms));
 	}
-	while (ph_ipc_recv(ipc, &type, &payload, PH_NEVER) == 0) {
+	while (r == 0 && ph_ipc_recv(ipc, &type, &payload, PH_NEVER) == 0) {
 		if (type == PH_F_NEW)
 			on_new(q, payload);
 		else if (type == PH_F_OPEN_SEGMENTS)
-			on_open(q, &c, payload);
+			r = on_open(q, &c, payload);
 		else if (type == PH_F_VERIFY)
 			ph_qmgr_verify_frame(q, ipc, payload);
 		else

@@ -49,6 +49,23 @@ def said(data, name="public/qmgr"):
         s.close()
 
 
+def ended(data, name, half=False):
+    """Whether the server ends the connection: by itself, or (half a frame) when it hears that no more comes.  Nothing may come back."""
+    s = connect(name)
+    s.settimeout(10)
+    try:
+        s.sendall(data)
+        if half:
+            s.shutdown(socket.SHUT_WR)
+        return s.recv(65536) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+    finally:
+        s.close()
+
+
 def status(answer):
     """(status, text) of the first CTL_END."""
     while answer:
@@ -79,17 +96,22 @@ with inst:
                           ("an unknown operation", b'{"cmd":"super","op":"destroy","all":true}'), ("an unknown queue", b'{"cmd":"super","op":"delete","all":true,"queues":["../x"]}')):
         end = status(said(frame(CTL, text(request))))
         tap.ok(end and end[0] != 0 and end[1], "N-234 %s: an error" % what, end)
-    tap.eq(said(frame(CTL, b"\xff\xff\xff\x7f" + b"{}"))[:0], b"", "N-234 a text that is longer than its frame")
+    end = status(said(frame(CTL, b"\xff\xff\xff\x7f" + b"{}")))
+    tap.ok(end and end[0] != 0 and end[1] == "not a JSON object", "N-234 a text that is longer than its frame: an error", end)
     for what, data in (("2 GB of length", frame(CTL, b"x" * 100, 0x7fffffff)), ("no length", frame(CTL, b"", 0)), ("a frame that is cut", frame(CTL, b"x" * 100)[:50]),
                        ("half a head", b"\1\2\3"), ("another kind", frame(5, b"x" * 20)), ("a descriptor that is not there", frame(CTL | 0x8000, text(b"{}"))),
                        ("noise", random.Random(234).randbytes(5000))):
         for name in ("public/qmgr", "private/qmgr"):
-            tap.ok(status(said(data, name)) in (None,) or name == "public/qmgr", "N-234 %s on %s: the connection ends" % (what, name))
+            half = what in ("a frame that is cut", "half a head")
+            tap.ok(ended(data, name, half), "N-234 %s on %s: the connection ends" % (what, name))
     hello = struct.pack("<IB", os.getpid(), 3)
-    for what, data in (("an intake with 4 G segments", frame(1, hello + b"\xff\xff\xff\xff")), ("an agent with 4 G deliveries", frame(4, hello + b"\1" + text(b"journal/x") + b"\xff\xff\xff\xff")),
-                       ("an agent whose journal is elsewhere", frame(4, hello + b"\1" + text(b"../../etc/passwd") + b"\0\0\0\0")),
+    for what, data, line in (("an intake with 4 G segments", frame(1, hello + b"\xff\xff\xff\xff"), "damaged list of open segments from process %d"),
+                             ("an agent with 4 G deliveries", frame(4, hello + b"\1" + text(b"journal/x") + b"\xff\xff\xff\xff"), "damaged HELLO frame from agent %d")):
+        tap.ok(ended(data, "private/qmgr"), "N-234 %s: the connection ends" % what)
+        tap.ok(inst.logged(line % os.getpid()), "N-234 %s: the log tells" % what)
+    for what, data in (("an agent whose journal is elsewhere", frame(4, hello + b"\1" + text(b"../../etc/passwd") + b"\0\0\0\0")),
                        ("somebody else's process", frame(4, struct.pack("<IB", before[0], 3) + b"\0" + text(b"journal/J03.00000001") + b"\0\0\0\0"))):
-        tap.eq(said(data, "private/qmgr"), b"", "N-234 %s: the connection ends" % what)
+        tap.eq(said(data, "private/qmgr"), b"", "N-234 %s: nothing is told to it" % what)
     r = said(frame(CTL, text(json.dumps({"cmd": "list", "format": "json"}).encode())) * 3)
     tap.eq([status(r)[0], r.count(struct.pack("<H", END))], [0, 3], "three requests at once: three answers")
     quiet = [connect("private/qmgr") for _ in range(100)]
