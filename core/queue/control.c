@@ -10,6 +10,7 @@
  *
  * control_list.c, control_flush.c, control_super.c and control_show.c answer what is named so.
  * "super" and "checkpoint" are for root and the mail owner.  A request is bounded by the frame; a connection by a number of them at once.
+ * Until the queue has been read after a start, all but "show" wait.
  * No state.  The connections' coroutines yield. */
 #include <errno.h>
 #include <jansson.h>
@@ -133,6 +134,20 @@ static int request(struct ph_control *c, const json_t *req, struct ph_err *err)
 	return ph_err_set(err, -EINVAL, "unknown request");
 }
 
+/* Until the queue was read after a start, an answer would be about a part of it: "Mail queue is empty", or a flush of nothing.  Yields. */
+static int whole_queue(struct ph_control *c, struct ph_err *err)
+{
+	int64_t end = ph_now_ms() + ANSWER_MS;
+
+	while (!c->q->recovered) {
+		if (ph_now_ms() >= end)
+			return ph_err_set(err, -EAGAIN, "the queue is still being read");
+		if (ph_co_sleep(20) < 0)
+			return ph_err_set(err, -ECANCELED, "stopping");
+	}
+	return 0;
+}
+
 int ph_control_request(struct ph_control *c, struct ph_slice text, struct ph_err *err)
 {
 	json_t *req = text.p ? json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL) : NULL;
@@ -140,6 +155,8 @@ int ph_control_request(struct ph_control *c, struct ph_slice text, struct ph_err
 
 	if (!json_is_object(req))
 		r = ph_err_set(err, -EINVAL, "not a JSON object");
+	else if (c->ipc && strcmp(ph_control_member(req, "cmd"), "show") != 0 && (r = whole_queue(c, err)) < 0)
+		;
 	else
 		r = request(c, req, err);
 	json_decref(req);
