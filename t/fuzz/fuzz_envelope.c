@@ -59,6 +59,28 @@ static void settle(const char *text, const struct ph_part *p, struct ph_arena *a
 	}
 }
 
+/* A notification about a bounced part has gone out: that one is told, and whatever was pending is so yet. */
+static void told(const char *text, const struct ph_part *p, struct ph_arena *arena)
+{
+	struct ph_parts before = ph_parts_read(text, arena), after;
+	const char *first = ph_parts_write(&before, arena), *now = first ? ph_parts_told(first, arena, p->address) : NULL;
+	size_t changed = 0;
+
+	if (!first)
+		return;
+	if (!now || strlen(now) > PH_PARTS_MAX || ph_parts_pending(now) != ph_parts_pending(first))
+		abort();
+	after = ph_parts_read(now, arena);
+	if (after.n != before.n)
+		abort();
+	for (size_t i = 0; i < after.n; i++) {
+		if (after.part[i].state == before.part[i].state)
+			continue;
+		if (before.part[i].state != PH_PART_BOUNCED || after.part[i].state != PH_PART_TOLD || changed++)
+			abort();
+	}
+}
+
 /* The parts of an expanded recipient: what is read can be written, and reads the same again. */
 static void parts(const char *text, struct ph_arena *arena)
 {
@@ -81,6 +103,8 @@ static void parts(const char *text, struct ph_arena *arena)
 			abort();
 		if (p.state == PH_PART_PENDING)
 			settle(text, &p, arena);
+		if (p.state == PH_PART_BOUNCED)
+			told(text, &p, arena);
 	}
 	ph_buf_done(&b);
 }
