@@ -238,7 +238,7 @@ const char *ph_conf_service_param(const struct ph_conf *conf, const char *servic
 
 bool ph_conf_utf8(const struct ph_conf *conf)
 {
-	const char *value = ph_conf_get(conf, "smtputf8_enable");
+	const char *value = conf ? ph_conf_get(conf, "smtputf8_enable") : NULL;
 
 	return value == NULL || ph_str_ieq(value, "yes");
 }

@@ -23,7 +23,6 @@
 #include "queue/control.h"
 
 #define ANSWER_MS PH_SECONDS(600)       /* for a client to take a piece of the answer */
-#define RECOVERY_MS PH_SECONDS(5)
 #define IDLE_MS PH_SECONDS(60)          /* for the next request */
 
 /* ---- answers ---- */
@@ -89,21 +88,10 @@ static int do_find(struct ph_control *c, const json_t *req, struct ph_err *err)
 
 /* ---- requests ---- */
 
-/* After a restart: what has not been read yet is neither listed nor held. A queue that takes longer is shown, and changed, as far as it is known. Yields. */
-static void wait_recovered(const struct ph_qmgr *q)
-{
-	int64_t deadline = ph_now_ms() + RECOVERY_MS;
-
-	while (!q->recovered && !q->stopping && ph_now_ms() < deadline && ph_co_sleep(20) == 0)
-		;
-}
-
 static int request(struct ph_control *c, const json_t *req, struct ph_err *err)
 {
 	const char *cmd = ph_control_member(req, "cmd");
 
-	if (strcmp(cmd, "list") == 0 || strcmp(cmd, "super") == 0)
-		wait_recovered(c->q);
 	if (strcmp(cmd, "list") == 0)
 		return ph_control_list(c, req, err);
 	if (strcmp(cmd, "flush") == 0)

@@ -54,7 +54,7 @@ PH_API int ph_conf_compatibility(const struct ph_conf *conf);
 PH_API const char *const *ph_conf_service_words(const struct ph_conf *conf);
 /* A TCP port: a number, or a name of known_tcp_ports or services(5).  0: neither.  Reads a file, so not for the hot path.  Since 1.1. */
 PH_API int ph_conf_tcp_port(const struct ph_conf *conf, const char *text);
-/* smtputf8_enable: keys of tables and addresses are UTF-8, and folded as such.  Since 1.1. */
+/* smtputf8_enable: keys of tables and addresses are UTF-8, and folded as such (conf NULL, or where it is not declared: yes).  Since 1.1. */
 PH_API bool ph_conf_utf8(const struct ph_conf *conf);
 /* Expand $name, ${name?x}, ... in text against conf.  Result in arena; NULL and err on a syntax error. */
 PH_API char *ph_conf_expand(const struct ph_conf *conf, struct ph_arena *arena, const char *text, struct ph_err *err);
